@@ -67,7 +67,8 @@ class LoadedModel:
         :param needs: parts that are used, and so must have been trained.
         :param processing_size, convergence: as of ``Engine.load``.
         :raises ModelFileError: no such file, not one of ours, or a needed part never trained.
-        :raises ValueError: device or precision unknown or not to be had here.
+        :raises ValueError: device or precision unknown or not to be had here, or ``convergence``
+            out of range.
         """
         check_convergence(convergence)
         target = resolve_device(device)

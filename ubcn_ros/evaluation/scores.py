@@ -18,7 +18,7 @@ from ubcn_ros.network.rain_estimate import rain_logs, rain_of
 
 BINS = 15
 THRESHOLDS = (*(step / 20 for step in range(20)), 0.99)
-"""Least confidences at which coverage and accuracy are told."""
+"""Confidences from which on pixels count for coverage and accuracy."""
 _FINE = 300  # bins that are summed in: the thresholds and the edges of the 15 bins lie between
 DRY = 2.0
 """mm/hr: below it an estimate counts as dry."""

@@ -70,6 +70,8 @@ class BaselineStudy:
     :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
+    :param workers: processes that render.
+    :param command: that makes the study, for its file.
     :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose attend leaves nothing to
@@ -136,7 +138,7 @@ class BaselineStudy:
 
     @property
     def path(self) -> Path:
-        """Of the file that holds all figures."""
+        """Path of the file that holds all figures."""
         return self.out / 'baselines.json'
 
     @cached_property

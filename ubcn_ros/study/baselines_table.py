@@ -20,8 +20,8 @@ def baselines_text(results: Mapping[str, Any]) -> str:
     """
     Lay out all that a study has found: a table for each budget, then what holds.
 
-    MB are 4 bytes a parameter, RCDNet's of the published file, and those of a checkpoint; the
-    paper's fit these for JORDER-E and RCDNet, and the former for the others.
+    'MB' counts 4 bytes a parameter, of RCDNet those of the published file; 'file MB' is the size
+    of a checkpoint. The paper's fit 'file MB' for JORDER-E and RCDNet, and 'MB' for the others.
 
     :param results: of ``BaselineStudy``.
     """

@@ -17,11 +17,11 @@ from ubcn_ros.study.statements import Statement, listing, residue_statement
 from ubcn_ros.study.times import timed_rows
 
 IDM, UBCN = 'idm', 'ubcn'
-"""Rows of a study of baselines that are none: IDM alone for the whole budget, and UBCN."""
+"""Rows of a study beside the baselines: IDM alone for the whole budget, and UBCN."""
 MAY_BE_FASTER = 'ddn'
 """Of the target: UBCN is to be better than every baseline and faster than all but this one."""
 BUDGETS = {'samples': 'for as many samples', 'time': 'for as much time'}
-"""For which networks are trained, in words."""
+"""Budgets of training, in words."""
 
 _LAST_DIGIT = 0.01  # MB, of the paper's, which are rounded or cut
 _UNITS = {'psnr': ('PSNR', 'dB', 2), 'miou': ('mIoU', 'points', 1), 'seconds': ('time', 's', 3)}

@@ -67,6 +67,7 @@ class DegradationStudy:
     :param seeds: of weights and samples.
     :param stride, limit: which scenes of the split are tests.
     :param workers: processes that render.
+    :param command: that makes the study, for its file.
     :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose networks see other
@@ -110,7 +111,7 @@ class DegradationStudy:
 
     @property
     def path(self) -> Path:
-        """Of the file that holds all figures."""
+        """Path of the file that holds all figures."""
         return self.out / RESULTS
 
     @property

@@ -49,7 +49,7 @@ def data_settings(data: Data, fingerprints: Mapping[str, str]) -> dict[str, Any]
     """
     Return what of data sets decides on figures: the files' content, and what labels mean.
 
-    :param fingerprints: hashes of the files of every set by its name, as of ``check_data``.
+    :param fingerprints: hashes of the files of every set by its name, of its ``CheckReport``.
     :return: plain values, as ``training.run`` has them in a checkpoint.
     """
     return {'files': dict(fingerprints),

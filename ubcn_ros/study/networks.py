@@ -64,6 +64,7 @@ class NetworkStudy:
     :param iterations: T.
     :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
+    :param command: that makes the study, for its file.
     :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: no labels; a model with parts that were never trained, or of other classes;
@@ -112,7 +113,7 @@ class NetworkStudy:
 
     @property
     def path(self) -> Path:
-        """Of the file that holds all figures."""
+        """Path of the file that holds all figures."""
         return self.out / 'networks.json'
 
     def measure(self, progress: Callable[[], object]) -> None:

@@ -51,7 +51,7 @@ class Row:
     """
     Cells from left to right, None for an empty one.
 
-    :param label: at the left, upright, beside the rows that follow without one, too.
+    :param label: at the left, turned by 90 degrees, also beside following rows without one.
     :param apart: from the rows above.
     """
 

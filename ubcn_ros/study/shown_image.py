@@ -24,7 +24,7 @@ from ubcn_ros.study.print_grid import PAPER_WIDTH, check_columns
 from ubcn_ros.training.label_score import LabelScore
 
 LONGEST = 'mIoU 88.8 %'
-"""Of the captions of panels."""
+"""A caption that columns must have room for."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def residue_statement(where: str, psnr: Mapping[str, float | None],
     """
     State whether UBCN's lead over the best of the others grows with the rain.
 
-    :param where: it is looked at.
+    :param where: on which images or trainings, in words.
     :param psnr, miou: the lead in dB and points by rain rate, None where not known; PSNR decides.
     :param missing: baselines without figures, which can only lessen a lead: until they are there
         nothing but a lead of 0 or below in heavy rain decides.

@@ -27,6 +27,7 @@ def load_baselines(folder: Path, budget: str, device: str, precision: str
 
     :param folder, budget: as of ``trained_file``.
     :raises ModelFileError: a file that is there cannot be loaded.
+    :raises ValueError: as ``trained_file``.
     """
     return {title: LoadedModel.load(path, device, precision, ('derain',))
             for name, title in TITLES.items() if (path := trained_file(folder, budget, name))}

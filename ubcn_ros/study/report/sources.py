@@ -33,7 +33,7 @@ class Kind:
 
     @property
     def command(self) -> str:
-        """What makes it, for where it is missing."""
+        """Command that makes it, shown where it is missing."""
         return f'ubcn study {self.name}' + (' PHOTOGRAPHS' if self.name == 'real-rain' else
                                             ' --data FOLDER')
 
