@@ -28,7 +28,7 @@ CLASSES = {
     'person': ('Pedestrian', 'Bicyclist'),
     'street furniture': ('Pole', 'SignSymbol', 'Fence'),
 }
-"""Names of the example's classes, in the order of their ids, and what of a drive they hold."""
+"""Names of the example's classes, in the order of their ids, and the drive's classes in each."""
 
 FRAMES_OF_A_DRIVE = 4
 """Frames that are taken of one drive: many short drives show more streets than a long one."""

@@ -3,7 +3,7 @@
 """
 What a printed figure shows in its cells, each drawn at the number of pixels that is printed.
 
-Values are scaled before they get their colours: a mean of two classes' colours is a third's.
+Values are scaled before they get their colours: the mean of two may be another class's.
 """
 
 from __future__ import annotations

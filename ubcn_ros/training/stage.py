@@ -45,7 +45,7 @@ class Stage(nn.Module):
 
     trained: tuple[str, ...] = ()
     measures: tuple[str, ...] = ('psnr', 'miou')
-    """What of ``unrolled`` is worth measuring: 'psnr', 'miou' or both."""
+    """Figures of the steps of ``unrolled`` to validate by: 'psnr', 'miou' or both."""
     quality_text: str = ''
     """What ``quality`` is, in words."""
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of images that are there more than once, or look as if."""
+"""Findings about images that are there more than once, or look as if."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to know of scenes' files, found in several processes and kept between runs."""
+"""Facts of scenes' files, found in several processes and kept between runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of facts that one split shows: files, layout, and the shares of classes."""
+"""Findings about a split: its files and layout, and the shares of classes."""
 
 from __future__ import annotations
 

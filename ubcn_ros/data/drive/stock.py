@@ -31,7 +31,7 @@ class House:
 
 
 class Stock:
-    """Pictures and models by number, each the same for the same seed and kept once made."""
+    """Pictures and models by number, each the same for the same seed, and cached."""
 
     def __init__(self, seed: int, style: Style):
         self.seed, self.style = seed, style

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A file a layout of data sets: the only code that knows one by name."""
+"""Layouts of data sets, a module each."""
 
 from __future__ import annotations
 

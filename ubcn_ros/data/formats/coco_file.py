@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A COCO file of annotations, checked: pycocotools takes what is wrong for memory to write to.
+A COCO file of annotations, checked: a malformed one may make pycocotools write out of bounds.
 
 Format: cocodataset.org/#format-data; compressed run lengths as of pycocotools' maskApi.c.
 """

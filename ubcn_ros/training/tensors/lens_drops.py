@@ -30,9 +30,9 @@ def drops_on_lens(height: int, width: int, rng: np.random.Generator, side: float
     films of water that blur alone.
 
     :param side: short side of the frame, pixels, of which height and width may be a part.
-    :return: how much of a pixel a drop hides, (H, W) float32 on 0..1; where what is seen instead
-        lies, (H, W, 2) float32 pixels to the right and down; and its light over the scene's,
-        (H, W) float32.
+    :return: opacity of the drops, (H, W) float32 on 0..1; offset of what is seen through them,
+        (H, W, 2) float32 pixels to the right and down; and factor on its brightness, (H, W)
+        float32.
     """
     alpha = np.zeros((height, width), np.float32)
     shift = np.zeros((height, width, 2), np.float32)
@@ -133,9 +133,9 @@ def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
     Show images through drops, as of ``drops_on_lens``.
 
     :param images: (N, 3, h, w) float32.
-    :param alpha: how much of a pixel a drop hides, (N, 1, h, w) on 0..1.
-    :param shift: where what is seen instead lies, (N, 2, h, w) pixels to the right and down.
-    :param shade: its light over the scene's, (N, 1, h, w).
+    :param alpha: opacity of the drops, (N, 1, h, w) on 0..1.
+    :param shift: offset of what is seen through them, (N, 2, h, w) pixels to the right and down.
+    :param shade: factor on its brightness, (N, 1, h, w).
     """
     small = blurred(images, _BLUR)
     identity = np.array([[1.0, 0, 0], [0, 1, 0]])
