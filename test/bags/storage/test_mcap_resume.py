@@ -134,12 +134,12 @@ def test_the_summary_of_a_file_that_went_on_is_as_the_library_writes_it(tmp_path
 
 @pytest.mark.parametrize('keep', [None, 0, 4, 5, 10, 14])
 def test_a_split_bag_goes_on_in_the_file_that_has_the_last_message(tmp_path, keep):
-    options = {'split_ns': 5, 'name': 'part'}
+    options = {'split_ns': 5}
     bag = write_chunks(tmp_path / 'bag', RECORDS[:14], **options)
-    os.truncate(bag / 'part_2.mcap', (bag / 'part_2.mcap').stat().st_size - 10)
+    os.truncate(bag / 'bag_2.mcap', (bag / 'bag_2.mcap').stat().st_size - 10)
     assert write_on(bag, keep=keep, **options) == (14 if keep is None else keep)
     check(bag)
-    assert information(bag)['relative_file_paths'] == [f'part_{n}.mcap' for n in range(4)]
+    assert information(bag)['relative_file_paths'] == [f'bag_{n}.mcap' for n in range(4)]
     assert [f['message_count'] for f in information(bag)['files']] == [5, 5, 5, 5]
 
 

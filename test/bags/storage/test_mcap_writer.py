@@ -84,10 +84,9 @@ def information(folder):
     return yaml.safe_load((folder / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
 
 
-@pytest.mark.parametrize('compression', ['zstd', 'lz4', 'none'])
-def test_all_that_a_bag_has_is_copied_as_it_is(tmp_path, compression):
-    with open_bag(write(tmp_path / 'x.mcap')) as source, McapBagWriter(
-            tmp_path / 'bag', compression=compression) as writer:
+def test_all_that_a_bag_has_is_copied_as_it_is(tmp_path):
+    with open_bag(write(tmp_path / 'x.mcap')) as source, \
+            McapBagWriter(tmp_path / 'bag') as writer:
         for attachment in source.attachments():
             writer.attach(attachment)
         for name, metadata in source.metadata_records():
@@ -236,9 +235,8 @@ def test_what_sqlite3_does_not_store_is_from_the_standard(tmp_path, stored):
 
 def test_small_messages_count_with_what_is_stored_beside_them(tmp_path):
     bag = write_bag(tmp_path / 'bag', [text(number) for number in range(3000)],
-                    compression='none', split_bytes=50_000)
-    sizes = [file.stat().st_size for file in bag.glob('*.mcap')]
-    assert len(sizes) == 4 and max(sizes) < 55_000
+                    split_bytes=50_000)
+    assert len(list(bag.glob('*.mcap'))) == 4
 
 
 def test_an_unknown_type_without_definition_is_kept(tmp_path):
@@ -252,9 +250,9 @@ def test_an_unknown_type_without_definition_is_kept(tmp_path):
     ({'split_ns': 4 * SECOND, 'split_bytes': 4000}, [0, 3, 6, 9]), ({}, [0])])
 def test_a_bag_is_split_by_size_or_duration(tmp_path, options, starts):
     records = [text(number * SECOND, data=bytes(1000)) for number in range(10)]
-    bag = write_bag(tmp_path / 'bag', records, name='part', compression='none', **options)
+    bag = write_bag(tmp_path / 'bag', records, **options)
     files = sorted(bag.glob('*.mcap'))
-    assert [file.name for file in files] == [f'part_{n}.mcap' for n in range(len(starts))]
+    assert [file.name for file in files] == [f'bag_{n}.mcap' for n in range(len(starts))]
     found = information(bag)
     assert found['relative_file_paths'] == [file.name for file in files]
     assert [f['starting_time']['nanoseconds_since_epoch'] // SECOND
@@ -268,9 +266,8 @@ def test_a_bag_is_split_by_size_or_duration(tmp_path, options, starts):
 
 
 def test_files_of_several_bags_become_one(tmp_path):
-    bag = write_bag(tmp_path / 'bag', [text(1), text(2)], name='a')
-    write_bag(tmp_path / 'other', [text(3)], name='b')
-    (tmp_path / 'other' / 'b_0.mcap').rename(bag / 'b_0.mcap')
+    bag = write_bag(tmp_path / 'a', [text(1), text(2)])
+    (write_bag(tmp_path / 'b', [text(3)]) / 'b_0.mcap').rename(bag / 'b_0.mcap')
     write_metadata(bag, ['a_0.mcap', 'b_0.mcap'])
     assert read(bag) == [text(1), text(2), text(3)]
     assert len(read_with_rosbags(bag)) == information(bag)['message_count'] == 3
@@ -308,8 +305,6 @@ def test_a_time_that_mcap_cannot_hold_is_named_and_the_bag_stays_whole(tmp_path,
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(BagError, match="unknown compression 'gzip': choose one of zstd, lz4"):
-        McapBagWriter(tmp_path / 'bag', compression='gzip')
     with pytest.raises(BagError, match='it exists already'), McapBagWriter(tmp_path):
         pass
     (tmp_path / 'file').write_text('')

@@ -56,7 +56,8 @@ def write(path, records=RECORDS, channels=CHANNELS, chunk_size=300, **options):
 @pytest.mark.parametrize('options', [
     {}, {'index_types': IndexType.CHUNK}, {'index_types': IndexType.NONE}, NO_SUMMARY,
     {'use_chunking': False}, {**NO_SUMMARY, 'use_chunking': False}, {'chunk_size': 1},
-    {'compression': CompressionType.NONE}, {'enable_crcs': False, 'chunk_size': 1 << 20}], ids=str)
+    {'compression': CompressionType.NONE}, {'compression': CompressionType.LZ4},
+    {'enable_crcs': False, 'chunk_size': 1 << 20}], ids=str)
 def test_all_of_an_mcap_file_is_read_as_it_is_stored(tmp_path, options):
     with open_bag(write(tmp_path / 'x.mcap', **options)) as reader:
         assert reader.channels == CHANNELS

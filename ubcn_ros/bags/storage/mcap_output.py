@@ -9,29 +9,26 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcap.records import Attachment
-from mcap.writer import CompressionType, Writer
+from mcap.writer import Writer
 
 from ubcn_ros.bags.storage.channels import with_definition
 from ubcn_ros.bags.storage.mcap_tail import LIBRARY, Tail, write_summary
 from ubcn_ros.bags.storage.records import Channel, Record
 
-COMPRESSIONS = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4,
-                'none': CompressionType.NONE}
-"""Of the chunks that files are made of."""
 _MESSAGE = 47  # bytes of one beside its data: 31 of its record, 16 of its chunk's index
 _CHUNK = 4 << 20  # bytes; of the index, each chunk costs the writer about 1 KiB of memory
 
 
 class McapOutput:
     """
-    An mcap file that is written: a channel is registered with its first message.
+    An mcap file that is written: a channel is registered with its first message, or before.
 
     :param path: of the file, to make; with `tail`, to go on with.
     :param tail: where an interrupted file ends; what is behind is removed.
     :raises OSError: it cannot be written; as the methods do.
     """
 
-    def __init__(self, path: Path, compression: str, tail: Tail | None = None):
+    def __init__(self, path: Path, tail: Tail | None = None):
         self.path = path
         self.messages = tail.messages if tail else 0
         self.first_ns = tail.first_ns if tail else None
@@ -41,7 +38,7 @@ class McapOutput:
         self._schemas: dict[tuple[str, str, bytes], int] = {}
         self._file = path.open('r+b' if tail else 'xb')
         try:
-            self._writer = Writer(self._file, _CHUNK, COMPRESSIONS[compression])
+            self._writer = Writer(self._file, _CHUNK)  # its chunks are zstd
             if tail:
                 self._file.truncate(tail.offset)
                 self._file.seek(tail.offset)

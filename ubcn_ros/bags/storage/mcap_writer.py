@@ -17,7 +17,7 @@ from mcap.records import Attachment
 from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.storage.channels import read_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
-from ubcn_ros.bags.storage.mcap_output import COMPRESSIONS, McapOutput
+from ubcn_ros.bags.storage.mcap_output import McapOutput
 from ubcn_ros.bags.storage.mcap_tail import find_tail, is_bare
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -29,7 +29,7 @@ _TIMES = range(2**64)  # ns that the format can hold
 
 class McapBagWriter:
     """
-    Writes records as they are into FOLDER/NAME_0.mcap and so on, with metadata.yaml.
+    Writes records as they are into NAME/NAME_0.mcap and so on, with metadata.yaml.
 
     A context manager. The bag is whole also when an exception or a signal ends it; what was
     written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
@@ -37,8 +37,6 @@ class McapBagWriter:
     everything fails with its text.
 
     :param folder: to make.
-    :param name: of the files; None for that of the folder.
-    :param compression: of the chunks, 'zstd', 'lz4' or 'none'.
     :param split_bytes: begin another file before one has more bytes, those of its summary and
         definitions not counted; None: never.
     :param split_ns: begin another file where one has messages of so many ns.
@@ -48,18 +46,13 @@ class McapBagWriter:
     :raises BagError: it exists, or cannot be written; as all methods do.
     """
 
-    def __init__(self, folder: Path | str, *, name: str | None = None, compression: str = 'zstd',
-                 split_bytes: int | None = None, split_ns: int | None = None,
-                 custom_data: Mapping[str, str] | None = None,
+    def __init__(self, folder: Path | str, *, split_bytes: int | None = None,
+                 split_ns: int | None = None, custom_data: Mapping[str, str] | None = None,
                  claim: Callable[[Path], object] = lambda folder: None):
-        if compression not in COMPRESSIONS:
-            raise BagError(f"unknown compression '{compression}': choose one of "
-                           f'{", ".join(COMPRESSIONS)}')
         self.folder = Path(folder)
         self._made, self._claim = False, claim
         self._failure: Exception | None = None
-        self._name = name or self.folder.resolve().name
-        self._compression, self._custom_data = compression, custom_data
+        self._name, self._custom_data = self.folder.resolve().name, custom_data
         self._split_bytes, self._split_ns = split_bytes, split_ns
         self._whole: list[str] = []  # files before the one that is written
         self._messages = 0  # in them
@@ -202,13 +195,13 @@ class McapBagWriter:
                 path.unlink()
                 self._start_file(number)
             else:
-                self._file = McapOutput(path, self._compression, tail)
+                self._file = McapOutput(path, tail)
                 for record in tail.pending:
                     self._file.write(record)
             return
 
     def _start_file(self, number: int) -> None:
-        self._file = McapOutput(self.folder / f'{self._name}_{number}.mcap', self._compression)
+        self._file = McapOutput(self.folder / f'{self._name}_{number}.mcap')
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(folder)  # else a power cut may lose the file's name
