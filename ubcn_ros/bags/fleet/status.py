@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +33,10 @@ class WorkerRow:
 @dataclass
 class Status:
     """
-    All of it, now: `bags` by state, `pieces` that wait; `share` is how much is behind.
+    Progress of a fleet: `bags` by state, `pieces` that wait; `share` is the part done, 0..1.
 
-    `frames` are those of the outputs that there are, also of before; `rate` is this run's.
+    `frames` are those of all outputs, also of earlier runs; `rate` (frames per second) is this
+    run's, `left_s` seconds.
     """
 
     rows: list[WorkerRow]
@@ -48,13 +48,13 @@ class Status:
     left_s: float | None
 
 
-def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
+def status(fleet: Fleet, begun_s: float, now_s: float) -> Status:
     """
     Say how far a fleet is, by the sidecars of what is at work.
 
-    :param begun_s: when the run began, of `time.monotonic`, as is `now_s`.
+    :param begun_s: when the run began, on the clock of `time.monotonic`.
+    :param now_s: the present time, on the same clock.
     """
-    now = time.monotonic() if now_s is None else now_s
     rows, frames, images = [], 0, 0.0
     gained_frames, gained_images = fleet.gained_frames, fleet.gained_images
     for worker, assignment in sorted(fleet.running.items()):
@@ -63,7 +63,7 @@ def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
             rows.append(WorkerRow(assignment.bag.out, '', worker, 0, None, None, state))
             continue
         there, share = progress(assignment.task.job)
-        rows.append(_row(worker, assignment, there, share, now))
+        rows.append(_row(worker, assignment, there, share, now_s))
         frames += there
         images += share * assignment.images
         gained_frames += there - assignment.frames
@@ -72,7 +72,7 @@ def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
         frames += sum(result.tally.frames for result in bag.results)
         images += bag.images * _behind(bag)
     whole = sum(bag.images for bag in fleet.bags)
-    elapsed = max(now - begun_s, 1e-9)
+    elapsed = max(now_s - begun_s, 1e-9)
     left = None
     if gained_images > 0:
         left = max(0.0, whole - images) * elapsed / gained_images
