@@ -21,11 +21,11 @@ from ubcn_ros.bags.topics import choose_topics
 from ubcn_ros.node.topics import DERAINED_INFO, camera_info_topic
 
 PIECES = '.pieces'
-"""Behind the name of a bag, of the folder where its pieces are until they are joined."""
+"""Suffix of the folder beside a bag where its pieces are until they are joined."""
 PIECE_IMAGES = 1000
-"""Of a piece, about, where their number is not given."""
+"""Images of a piece, about, where the number of pieces is not given."""
 MOST_PIECES = 64
-"""Of a bag then: each is a file of the output."""
+"""Most pieces of a bag then: each is a file of the output."""
 _NS = 1_000_000_000
 
 
@@ -39,7 +39,8 @@ def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None
     :param bags: input and output.
     :param pieces: ranges of equal time that each bag is cut into; None: one for every thousand
         images. Always one with `every`, which counts images from the beginning.
-    :raises BagError: a bag cannot be read, has no camera, or would be written to itself.
+    :raises BagError: a bag cannot be read, has no camera, would be written to itself, or has
+        topics with the names of outputs.
     """
     jobs = []
     for source, out in bags:
@@ -65,12 +66,15 @@ def pieces_there(out: Path) -> int | None:
 
 def check_apart(source: Path, out: Path) -> None:
     """
-    Check that a bag is not written into the one that is read.
+    Check that neither of the bags that are read and written lies in the other.
 
-    :raises BagError: it is.
+    :raises BagError: one does.
     """
     real, target = Path(source).resolve(), Path(out).resolve()
-    if target == real or real in target.parents or target in real.parents:
+    if target in real.parents:
+        raise BagError(f'the bag {source} lies in {out}, which would be written: give another '
+                       'path')
+    if target == real or real in target.parents:
         raise BagError(f'the bag {source} would be written into itself, as {out}: give a path '
                        'outside of it')
 
