@@ -39,10 +39,11 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     """
     Make a bag of images.
 
-    :param images: a folder of image files, a video, or paths or (H, W, 3) uint8 RGB arrays.
+    :param images: a folder of image files, a video, an ImageSource, or paths or (H, W, 3) uint8
+        RGB arrays.
     :param out: the bag, a folder to make.
     :param topic: of the images; '/compressed' is appended where it is missing and wanted.
-    :param rate_hz: images per second; see `image_source`.
+    :param rate_hz: images per second; see `image_source`. An ImageSource has its own stamps.
     :param compressed: write CompressedImage: JPEG and PNG files as they are, other files as PNG,
         arrays and images with rain as JPEG.
     :param frame_id: of every header.
@@ -52,8 +53,9 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     :param on_error: called with what is wrong with a file that cannot be read, or with a video
         that is not whole; the bag is made of the rest, whose stamps stay. None: that is raised.
     :return: the number of images that were written.
-    :raises BagError: a rate, topic, frame id or calibration that cannot be, or `out` exists or
-        cannot be written, or nothing can be read; no bag is left.
+    :raises BagError: the rate, topic, frame id or calibration is invalid, an image has another
+        size than the calibration, `out` exists or cannot be written, or nothing can be read; no
+        bag is left.
     :raises ImageFileError: a folder without images, or a file that cannot be read; no bag is left.
     :raises VideoError: a video that cannot be read; no bag is left.
     """

@@ -14,9 +14,9 @@ import struct
 
 def header_bytes(data: bytes) -> bytes:
     """
-    Return the header at the start of a message as it is serialized.
+    Return the serialized header at the start of a message, without the encapsulation.
 
-    :raises ValueError: cut short.
+    :raises ValueError: the message has fewer than 16 bytes.
     """
     (length,) = struct.unpack_from(_order(data) + 'I', data, 12)
     return bytes(data[4:16 + length])
@@ -26,14 +26,18 @@ def header_stamp_ns(data: bytes) -> int:
     """
     Return the stamp at the start of a message, nanoseconds.
 
-    :raises ValueError: cut short.
+    :raises ValueError: the message has fewer than 16 bytes.
     """
     seconds, nanoseconds = struct.unpack_from(_order(data) + 'iI', data, 4)
     return seconds * 1_000_000_000 + nanoseconds
 
 
 def with_stamp(data: bytes, second: int) -> bytes:
-    """Return a serialized message with another stamp, whole seconds."""
+    """
+    Return a serialized message with another stamp, whole seconds.
+
+    :raises ValueError: the message has fewer than 16 bytes.
+    """
     return bytes(data[:4]) + struct.pack(_order(data) + 'iI', second, 0) + bytes(data[12:])
 
 

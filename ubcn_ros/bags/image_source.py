@@ -12,8 +12,8 @@ What the name of a file, without its suffix, ends in says when its image was tak
 | 13, 16, 19                                   | milli-, micro-, nanoseconds   |
 | less than 1000000000, also with zeros before | number of a frame, at a rate  |
 
-The first four are read as times between 2001 and 2038. Numbers of frames have the same text before
-them in all names.
+The first three rows are read as times between 2001 and 2038. Numbers of frames have the same text
+before them in all names.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ def image_source(path: Path | str, rate_hz: float | None = None, stamps: str = '
 
     :param rate_hz: images per second; None for 15, and for the times that a video has.
     :param stamps: one of STAMPS; of a video, 'rate' leaves its times aside.
-    :raises BagError: neither of them, a rate that cannot be, or names without times or numbers.
+    :raises BagError: neither of them, a rate or `stamps` that is invalid, or stamps of names that
+        have none.
     :raises ImageFileError: a folder without images.
+    :raises VideoError: a video that cannot be read.
     """
     path = Path(path)
     _check_rate(rate_hz)

@@ -24,7 +24,7 @@ from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 
 GAP = 3.0
-"""A gap is more than so many median intervals without a message of a regular topic."""
+"""A gap of a regular topic is longer than this many of its median intervals."""
 _REGULAR = 0.9  # share of a regular topic's intervals that are none
 _LATEST = 2**63 - 1  # ns that an array of times holds; mcap's may span twice as much
 _FEWEST = 10  # messages of a topic that gaps are looked for in
@@ -53,9 +53,9 @@ class TopicInfo:
     """
     A topic of one type and encoding.
 
-    `rate_hz` is that of the messages over their time, None for fewer than two; `gaps` is None for
-    topics that are not regular, as those of events. Of images, `encoding`, `width` and `height`
-    are those of the first that decodes.
+    `rate_hz` is that of the messages over their time, None where they span none; `gaps` is None
+    for topics that are not regular, as those of events. Of images, `encoding` (of CompressedImage
+    its format), `width` and `height` are those of the first that decodes.
     """
 
     topic: str

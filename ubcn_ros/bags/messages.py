@@ -18,7 +18,7 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 LATEST_STAMP_NS = (2**31 - 1) * 10**9
-"""A stamp's seconds are int32."""
+"""Latest time that a stamp can hold: its seconds are int32."""
 ZSTD_MAGIC, LZ4_MAGIC = b'\x28\xb5\x2f\xfd', b'\x04\x22\x4d\x18'
 """What compressed data begin with, and CDR never does."""
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -95,7 +95,7 @@ def deserialize(data: bytes, msgtype: str) -> Any:
 
 def decode(message: Any) -> np.ndarray:
     """
-    Convert a deserialised Image or CompressedImage to (H, W, 3) uint8 RGB.
+    Convert a deserialized Image or CompressedImage to (H, W, 3) uint8 RGB.
 
     :raises MalformedMessage: the message cannot be an image.
     """

@@ -43,8 +43,9 @@ class Rained:
 
     ``images`` is how many of each topic have rain; ``converted`` are topics whose images had to
     become rgb8, with the encoding that they had; ``skipped`` are topics with images that are not
-    cameras; ``errors`` has a line for each malformed image, which was copied as it is (the first
-    hundred), and for what could not be read.
+    cameras; ``malformed`` is how many images could not be decoded and were copied as they are;
+    ``errors`` has a line for each of them (the first hundred), and for what could not be read;
+    ``notes`` are those of the bag that was read.
     """
 
     images: dict[str, int] = field(default_factory=dict)

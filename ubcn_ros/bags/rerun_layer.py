@@ -48,7 +48,8 @@ def write_layer(bag: Path | str, file: Path | str) -> int:
     :param bag: folder that `bag process` wrote.
     :param file: is replaced.
     :return: the number of messages.
-    :raises BagError: the bag cannot be read, or was not made by `bag process`.
+    :raises BagError: the bag cannot be read, or was not made by `bag process`, or the file cannot
+        be written.
     :raises ModuleNotFoundError: rerun-sdk is not installed.
     """
     import rerun

@@ -19,12 +19,12 @@ def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
     """
     Find the image topic of an open bag.
 
-    Of a topic with Image and CompressedImage, Image is taken; `BagReader.problems` tells the
+    Of a topic with Image and CompressedImage, Image is taken; `BagReader.problems` reports the
     other.
 
     :param topic: its name, with or without the first '/'; None takes the only one that there is.
-    :raises BagError: no such topic, of another type or encoding, without messages, or several to
-        choose from; the text lists the topics there are.
+    :raises BagError: no such topic, of another type, or without messages (the text lists all
+        topics); none encoded as CDR; or several to choose from (the text lists them).
     """
     listing = ', '.join(map(_text, reader.connections)) or '(none)'
     of_topic = reader.connections

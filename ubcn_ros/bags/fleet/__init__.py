@@ -3,7 +3,9 @@
 """
 Many bags, on many processes or machines.
 
+>>> from pathlib import Path
 >>> from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
+>>> from ubcn_ros.bags.process import Options
 >>> fleet = Fleet(pair_outputs([Path('drives')], Path('derained')), Options())
 >>> with Workers(4) as workers:
 ...     fleet.run(workers)

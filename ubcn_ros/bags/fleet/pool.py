@@ -20,7 +20,7 @@ class WorkerEnded(Exception):
 
 class PoolWorker:
     """
-    Base: a place for one worker. A kind of them says how it begins, is spoken to and ends.
+    Base: a place for one worker. Subclasses start it, talk to it and end it.
 
     `name` is what outcomes are told by, `ready` is whether it has said that it is there, `task`
     is what it runs.

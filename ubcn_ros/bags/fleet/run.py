@@ -96,7 +96,7 @@ class Fleet:
         self.running: dict[str, Assignment] = {}
         """By worker."""
         self.gained_frames, self.gained_images = 0, 0.0
-        """By the tasks that ended: frames, and announced images that are behind."""
+        """Of the tasks that ended: frames written, and images done of those that bags announce."""
         self._resume, self._tell = resume, tell
         self._plans = deque(Assignment(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
                             for bag in self.bags)
@@ -212,7 +212,7 @@ def _take_due(queues: Sequence[deque[Assignment]]) -> Assignment | None:
 
 
 def progress(job: Job) -> tuple[int, float]:
-    """Return how many frames of a piece are written, and which share of its time is behind."""
+    """Return how many frames of a piece are written, and the share of its time that is done."""
     try:
         document = read_sidecar(job.out)
         if document is None:

@@ -14,7 +14,7 @@ from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
 LOCK_PAUSE_S = 10.0
-"""After which a bag is tried again that another process holds."""
+"""Seconds until a bag that another process holds is tried again."""
 
 
 def check_new(out: Path) -> None:
@@ -83,8 +83,8 @@ class TaskOutcome(NamedTuple):
     """
     What became of a task: a value, or an error.
 
-    `lost` is whether it may be tried again: its worker ended, or something failed that is not of
-    the bag's own; `pause_s` is when.
+    `lost` is whether it may be tried again, after `pause_s` seconds: its worker ended, or what
+    failed is not the bag's fault.
     """
 
     worker: str

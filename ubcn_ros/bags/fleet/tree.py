@@ -21,8 +21,8 @@ def find_bags(folder: Path, tell: Tell) -> list[Path]:
     """
     Find the bags in and below a folder, in the order of their paths.
 
-    A bag is a folder with metadata.yaml, a folder with nothing but the numbered files of one
-    recording, or else a file. Pieces of bags that are being processed are none.
+    A bag is a folder with metadata.yaml, a folder whose bag files are the numbered files of one
+    recording, or else a file. Names with a leading dot, and pieces of bags, are left out.
 
     :param tell: called with a line for each folder, or entry of one, that cannot be read.
     """

@@ -21,7 +21,7 @@ from ubcn_ros.bags.fleet.tasks import TaskOutcome, attempt
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 GRACE_S = 30.0
-"""For a worker to finish its frame when it is to end; it is killed then."""
+"""Seconds that a worker has to finish its frame when told to end, before it is killed."""
 
 
 class Workers(Pool):

@@ -48,8 +48,8 @@ class Client:
 
     :param compressed: whether the images are CompressedImage.
     :param recorder: takes the outputs once `recording` is set.
-    :param debug: whether to keep what the node says of each frame: `frames`, of its numbers those
-        in milliseconds, by name.
+    :param debug: whether to subscribe to debug/frame: `frames` then has its values in
+        milliseconds, a dict of name and value for each frame.
     :param camera: of the node's cameras; '' for the only one. Its topics are those of a single
         camera, below its name.
     :param outputs: topics of the images to take.
@@ -154,8 +154,9 @@ class Client:
         Four times in all, fewer where the node is slow. Of those after the first, one that is lost
         on the way is passed over.
 
+        :param timeout: seconds to wait for the first answer.
         :return: the median time from sending to the last output, seconds.
-        :raises NoAnswerError: the transport, or the node, lost the first however often it came.
+        :raises NoAnswerError: the transport, or the node, lost the first, however often sent.
         """
         times = []
         for number in range(_PROBES):

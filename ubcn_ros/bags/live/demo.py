@@ -54,7 +54,7 @@ _LOAD = 0.7  # share of the node's time that an unhurried replay uses
 
 
 class DemoError(RuntimeError):
-    """The demonstration failed; the text says where, with the end of the node's log."""
+    """The demonstration failed; the text says why, with the node's log where that helps."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def run(options: DemoOptions) -> dict[str, Any]:
     the drive was rendered.
 
     :return: the summary, as in summary.json.
-    :raises DemoError: the node died, nothing arrived, headers or counts do not fit, the bag or
-        model cannot be read, or `options.out` cannot be written.
+    :raises DemoError: rclpy is not installed, the node died, nothing arrived, headers or counts do
+        not fit, the bag or model cannot be read, or `options.out` cannot be written or holds other
+        files.
     """
     from ubcn_ros.runtime import ModelFileError, load_model
     try:

@@ -68,7 +68,7 @@ class Pace:
     Publish records when they are due, and the time of the recording as often as asked.
 
     :param schedule: says when.
-    :param played: is counted in.
+    :param played: updated after each message.
     :param publish: is given each record.
     :param publish_clock: is given the time in the recording, ns.
     :param clock_hz: how often, times a second.

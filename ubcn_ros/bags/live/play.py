@@ -57,7 +57,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
     What is late goes out at once, and nothing is left out for it. Messages of latched topics
     (transient local, as /tf_static) from before the start are published first.
 
-    :param played: is counted in, for whoever interrupts it, too.
+    :param played: updated after each message, so that it is right after an interruption, too.
     :param say: is given what is being waited for and played.
     :param warn: is given what is left out, and what was not recorded.
     :raises BagError: it cannot be read, or has no message to play.

@@ -39,8 +39,9 @@ class BagCamera:
 
     `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
     where there is none. `paired` is whether the stamps of that equal the images'; else the latest
-    goes with an image, as in the node. `focal_length` is what the calibration says first, in
-    short sides. `twin` is its other transport, which is not processed.
+    goes with an image, as in the node. `focal_length` is the calibration's, as a share of the
+    image's short side, None where it does not say. `twin` is the topic of its other transport,
+    which is not processed.
     """
 
     topic: str
@@ -76,7 +77,8 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
 
     :param chosen: names, with or without the first '/', of those to take; none takes all.
     :param topics: those to look at; None for all.
-    :return: cameras and the others, each in the order of the bag.
+    :return: cameras and the others, each in the order of the bag, Image before CompressedImage;
+        cameras that were chosen in the order of choice.
     :raises BagError: a chosen topic is not there, or has no image that can be read.
     """
     found = _Topics(reader, topics)

@@ -50,10 +50,11 @@ class Item:
     """
     A record and what comes of it.
 
-    `position` is behind the record. `image` is set where the record is an image to process,
-    `info` is the CameraInfo that goes with it; `late` are earlier images that this record is
-    the CameraInfo of. The others are the pipeline's: `outputs` are records, `error` says why
-    the image is none, `pixels` and `frame` are what went into the engine and came out.
+    `position` is behind the record, `copied` whether its topic is copied. `image` is set where
+    the record is an image to process, `info` is the CameraInfo that goes with it; `late` are
+    earlier images that this record is the CameraInfo of. The others are the pipeline's: `decoded`
+    and `outputs` (records in the end) are futures, `error` says why the image cannot be decoded,
+    `pixels` and `frame` are what went into the engine and came out.
     """
 
     record: Record
@@ -73,7 +74,7 @@ class JobReader:
     """
     The items of a job, in the order of recording.
 
-    :param reader: of its bag.
+    :param reader: of the job's bag.
     :param position: to go on from.
     """
 

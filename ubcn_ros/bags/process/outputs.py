@@ -39,7 +39,7 @@ NAMES = {'derained': node_topics.DERAINED, 'labels': node_topics.LABELS,
          'confidence': node_topics.CONFIDENCE, 'color': node_topics.COLOR,
          'overlay': node_topics.OVERLAY, 'camera_info': node_topics.DERAINED_INFO,
          'label_info': node_topics.LABEL_INFO}
-"""Of outputs as process.json has them, and as the node has them."""
+"""Name of each output in process.json, and its topic in the node."""
 
 
 def find_prefixes(topics: Sequence[str]) -> dict[str, str]:

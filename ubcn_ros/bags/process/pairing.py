@@ -11,7 +11,7 @@ T = TypeVar('T')
 WINDOW_NS = 2_000_000_000
 """How far apart image and CameraInfo of one stamp may have been recorded."""
 LOOKBACK_NS = 2 * WINDOW_NS
-"""What was recorded before that changes no pair any more."""
+"""What was recorded earlier than this before a record changes none of its pairs."""
 
 
 class _Waiting(NamedTuple):

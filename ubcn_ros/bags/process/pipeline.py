@@ -16,7 +16,7 @@ from ubcn_ros.bags.process.job_reader import Item
 from ubcn_ros.bags.storage.records import Record
 
 LIMIT_BYTES = 256 << 20
-"""Of records in memory, beside one that is larger."""
+"""Most bytes of records in memory, unless a single one has more."""
 _ITEM_BYTES = 1000  # of an item beside its record's data
 
 

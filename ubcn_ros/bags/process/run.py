@@ -39,7 +39,7 @@ from ubcn_ros.runtime.processing import TRAINED, short_side
 from ubcn_ros.stopping import signals_held
 
 CHECKPOINT_S = 2.0
-"""How often what is written, and how far that is, goes to the disk: a kill loses no more."""
+"""Seconds between two flushes of output and sidecar to the disk: a kill loses no more."""
 
 
 @dataclass
@@ -72,6 +72,8 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     :param progress: called after each record.
     :param sink: called with each item of a frame, in order: `pixels` and `frame` are set.
     :raises BagError: a bag cannot be read or written, or its outputs are not what was written.
+    :raises BagLocked: another process writes the output.
+    :raises ModelFileError: the model cannot be loaded.
     """
     engine = engine or load_engine(job.options.engine)
     settings = settings_of(job, engine)

@@ -32,9 +32,9 @@ class CameraTally:
     """
     What came of one camera.
 
-    `frames` that went out, `malformed` images, `camera_infos` that went
-    out; `sizes` of the images and `processing_sizes`, as 'WIDTHxHEIGHT'; `iterations`: steps, in
-    all frames together.
+    `frames` and `camera_infos` that went out, `malformed` images; `iterations` is the number of
+    steps in all frames together; `sizes` and `processing_sizes` of the images are texts like
+    '640x360', width first.
     """
 
     frames: int = 0

@@ -29,7 +29,7 @@ class Connection(NamedTuple):
     A topic of a bag, of all its publishers.
 
     `msgtype` is like 'sensor_msgs/msg/Image', `msgcount` the number of messages that metadata.yaml
-    or the storage announces, `encoding` is 'cdr' for ROS 2.
+    or the storage announces, whichever is larger, `encoding` is 'cdr' for ROS 2.
     """
 
     topic: str
@@ -97,6 +97,7 @@ class BagReader:
         Yield records as they are stored, in the order of recording; reads only what it needs.
 
         Those of equal times come in the order of the files. What is damaged is passed over.
+        Messages that rosbag2 compressed one by one (zstd) come decompressed.
 
         :param channels: of this bag; None takes all.
         :param start_ns: take records from this time of recording on.
@@ -147,7 +148,7 @@ class BagReader:
 
     @property
     def met(self) -> list[str]:
-        """What opening and reading have met by now of `damage`; while a thread reads, too."""
+        """`damage` that opening and reading have met by now; may be asked while a thread reads."""
         return [*self._lost, *(line for s in self._storages for line in s.problems)]
 
     def problems(self, connection: Connection, found: int) -> list[str]:

@@ -77,7 +77,7 @@ class Storage(Protocol):
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read so far, and why, a line each; while a thread reads, too."""
+        """What could not be read so far, and why, a line each; asked while a thread reads, too."""
 
     def check(self) -> None:
         """Look for damage that reading does not meet."""

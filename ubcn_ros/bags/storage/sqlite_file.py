@@ -51,7 +51,7 @@ class SqliteFile(Storage):
             # else a file that was cut off would not be opened at all
             self._database.execute('PRAGMA writable_schema=ON')
             self.channels = self._read_channels()
-            """By row."""
+            """By id in the table of topics."""
             self._counted = self._counts()
         except _ERRORS as error:
             self._database.close()
