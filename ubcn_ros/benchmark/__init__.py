@@ -1,3 +1,3 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Speed: of the engine, of its start, of a running node; equality of backends; fuzzing."""
+"""Time the engine, its start, a node, bags, trainings; compare backends; fuzz a node."""

@@ -52,7 +52,7 @@ class BagLoad:
     """
     A drive, and the arguments of `ubcn bag process` that choose engine and steps.
 
-    `program` are the words that call `ubcn`.
+    `program` is the command line of `ubcn` up to its sub-command.
     """
 
     frames: int

@@ -67,7 +67,7 @@ def with_threshold(config: UBCNConfig, threshold: float) -> UBCNConfig:
     """
     Give a network's SAM a path threshold, and the masks of known labels.
 
-    :raises ValueError: the threshold is none, or has no stacks to spare work for.
+    :raises ValueError: the threshold is not in [0, 1), or the SAM has no stacks to save work in.
     """
     if config.attention.form != 'stacks':
         raise ValueError('a path threshold spares work in a SAM with stacks alone: choose the '

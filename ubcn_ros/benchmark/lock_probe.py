@@ -79,8 +79,8 @@ def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> 
     :param start, end: of that time, time.monotonic(), seconds; the second before is idle.
     :param frames: processed in it.
     :return: `busy_percent`, the share of probes that had to wait, `wait_p50_ms`, `wait_p95_ms` and
-        `wait_max_ms` of these, and `held_ms_per_frame`, the time a frame that such a share is, but
-        for those that are late on an idle node, too; None where there are no samples.
+        `wait_max_ms` of these, and `held_ms_per_frame`, that share of the time, less what is late
+        on an idle node, too, per frame; None where there are no samples.
     """
     times, late = samples[:, 0], samples[:, 1]
     idle, during = late[(times < start) & (times > start - 1.0)], late[

@@ -111,10 +111,11 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
     Send images at a steady rate and report what became of them.
 
     :param progress: called with a number of images that were sent.
-    :return: figures of all cameras together as of `node_figures`, `stages_ms`, `lock`,
-        `rate_in_hz` and `rate_out_hz`, `cpu_seconds` that the node used until the last output,
-        of them `cpu_percent` of one core and `cpu_ms_per_frame`, `rss_mib` as of `MemoryUsage`,
-        the load, and, of several cameras, `by_camera`.
+    :return: figures of all cameras together as of `node_figures`; `stages_ms`, `lock`,
+        `rate_in_hz`, `rate_out_hz`, `seconds`; `cpu_seconds` that the node used until the last
+        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib` as of
+        `MemoryUsage`; what the node's diagnostics say, `cores`, the load, and, of several cameras,
+        `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     with LoadedNode(load) as loaded:
@@ -177,7 +178,7 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str
     :param progress: called with each trial.
     :return: `peak_hz` of each camera, None where not even a sixteenth of the load's rate is
         sustained, and `trials`: {rate_hz, rate_in_hz, sent, dropped, latency_ms, sustained}
-        each, of which `rate_in_hz` is what the slowest camera sent at.
+        each, of which `rate_in_hz` is what the slowest camera sent at; also the load.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     trials: list[dict[str, Any]] = []

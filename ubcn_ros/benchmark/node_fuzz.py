@@ -26,8 +26,9 @@ def fuzz(count: int, compressed: bool, load: Load, progress: Callable[[], Any]
     Send malformed messages, and among them whole ones, through a node that has to survive them.
 
     :param progress: called after every message.
-    :return: `sent` = `processed` + `malformed` + `dropped`, and what the conversion layer said of
-        the same messages here, `expected_malformed` and `expected_processed`.
+    :return: `kind` of the messages; `sent` = `processed` + `malformed` + `dropped`, of these
+        `failed`; and what the conversion layer said of the same messages here,
+        `expected_malformed` and `expected_processed`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     enter_private_domain(load.shared_memory)

@@ -18,7 +18,7 @@ from ubcn_ros.training.samples import batch_numbers
 from ubcn_ros.training.trainer import Trainer
 
 PARTS = ('sampling', 'forward', 'backward', 'optimizer')
-"""Of an optimizer step; sampling is also waiting for processes that render."""
+"""Parts of an optimizer step; sampling includes the wait for processes that render."""
 
 
 def measure(trainer: Trainer, steps: int, warm_up: int, shown: Callable[[int], object]

@@ -38,7 +38,7 @@ class AddressType(click.ParamType):
 
 
 class Sharing(NamedTuple):
-    """How bags are shared: processes, or a cluster of Ray; pieces of a bag, threads of each."""
+    """Processes or the address of a Ray cluster, pieces of each bag, threads of each worker."""
 
     workers: int | None
     address: str | None

@@ -31,10 +31,10 @@ class ImageJob(NamedTuple):
     """
     One image: how to read it, and where its result goes.
 
-    ``number``: of all, from 0; ``source``: what errors call it; ``name``: of what is written of
-    it, below each folder that is written to; ``target``: of its result, where that is a file;
-    ``sequence``: the sub-folder of INPUT that it follows others in; ``time_s``: since the first
-    one there; ``shown_s``: in a video of all.
+    ``number``: its place among all, from 0; ``source``: its name in errors; ``name``: path of what
+    is written of it, below each output folder; ``target``: path of its result, unless that is a
+    video; ``sequence``: sub-folder of INPUT whose images it follows; ``time_s``: seconds since the
+    first one there; ``shown_s``: its time in a video of all.
     """
 
     number: int

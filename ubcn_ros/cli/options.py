@@ -25,14 +25,14 @@ BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
 PRESET = click.Choice(['light', 'light-next', 'paper', 'wide'])
 BASELINE = click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet'])
 COUNT = click.IntRange(1, 1024)
-"""Of threads, devices or machines."""
+"""A number of threads, processes, devices or machines."""
 LONGEST_S = 1e10
-"""Seconds; a bag's 64 bits of nanoseconds hold twice as many."""
+"""Most seconds of an option; nanoseconds in 64 bits hold nearly twice as many."""
 _INPUT_SUFFIXES = (*BAG_SUFFIXES, '.zstd', '.safetensors', '.yaml', '.yml')
 
 
 class DeviceType(click.ParamType):
-    """'auto', 'cpu', 'cuda' or 'cuda:N', and there."""
+    """'auto', 'cpu', 'cuda' or 'cuda:N'; a GPU must be there."""
 
     name = 'device'
 
@@ -133,17 +133,17 @@ class InputType(click.Path):
 
 class OutputType(click.Path):
     """
-    Path of a file or folder to write, which is told before the work if it cannot be written.
+    Path of a file or folder to write; refused before the work if it cannot be written.
 
-    What is there and cannot be an earlier result is not written over: bags, models and
-    descriptions, which are given to commands, or all but what ``replaces`` names.
-
-    Missing folders above it are for the command to make.
+    An existing file that cannot be an earlier result is not overwritten: by its suffix, a bag, a
+    model or a YAML file, or all but what ``replaces`` names; and process.json. Missing parent
+    folders are for the command to make.
 
     :param file: it may be a file.
     :param folder: it may be a folder.
     :param suffixes: of the file, one of them; any when empty.
-    :param replaces: suffixes of files that may be there; any but those of inputs when empty.
+    :param replaces: suffixes of existing files that may be replaced; empty: ``suffixes``, or
+        without these any but those of inputs.
     :param dash: it may be '-' for standard output.
     """
 
@@ -202,7 +202,7 @@ RERUN = OutputType(suffixes=('.rrd',))
 
 
 def once(_context: click.Context, _option: click.Parameter, values: tuple) -> tuple:
-    """Drop what an option was given before: it would be the same work again."""
+    """Drop repeated values of an option: they would be the same work again."""
     return tuple(dict.fromkeys(values))
 
 
@@ -333,7 +333,7 @@ engine_options = several(
     model_option(), device_option(), precision_option(), fused_option(), autotune_option(),
     iterations_option(), convergence_option(), processing_option(), min_confidence_option(),
     partial_option())
-"""Those that choose an engine (see `load_engine`), and the number of steps."""
+"""Options that choose an engine (see `load_engine`), and the number of steps."""
 
 
 def load_engine(**options: Any) -> Any:

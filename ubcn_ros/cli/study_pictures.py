@@ -73,7 +73,7 @@ baselines_options = several(
     click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
                  show_default=True,
                  help='Which trainings to show: on as many samples as IDM, or for as long.'))
-"""Those that say where the networks to compare with are."""
+"""Options of where the networks to compare with are."""
 
 
 def scene_options(limit: int) -> Callable[[Callable], Callable]:

@@ -72,7 +72,7 @@ workers_option = click.option(
     help='Processes that render samples; with on_device, those that render ahead of the training.')
 training_options = several(accelerator_option, training_precision_option, workers_option,
                            threads_option())
-"""Those that say where and how a training in one process computes."""
+"""Options of where and how a training in one process computes."""
 
 
 def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:

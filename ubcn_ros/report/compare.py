@@ -59,7 +59,7 @@ class CameraComparison:
     The frames of one camera.
 
     `only_a` and `only_b` are the numbers of frames that the other bag has not; `miou` and `iou`,
-    by class, are over the pixels of all frames, None without labels of two.
+    by class, are in % over the pixels of all frames, None and {} without labels of two bags.
     """
 
     camera: str

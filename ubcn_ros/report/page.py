@@ -126,9 +126,11 @@ class Report:
     :param views: what panes show.
     :param sides: keys of the views on the left and on the right of the slider at first.
     :param recorded: whether frames have pictures of their own beside those of their steps.
+    :param measures: what is measured of every frame: columns of the table of frames.
     :param frames: in the order of the drive; ``worst`` is what the table is sorted by at first.
     :param worst_text: what worst means here.
     :param columns: what the frames' topics and stamps are called.
+    :param tables: further tables, as of classes.
     :param charts: groups of charts, each with a title.
     :param not_measured: a line for everything that the page cannot say, and why.
     :param facts: how it came about: names and values.

@@ -29,7 +29,7 @@ class Album:
     The size of pictures follows from how many there will be; the quality from the room left.
 
     :param images: how many there will be, about.
-    :param masks: how many masks, likewise: ids of classes, or confidences.
+    :param masks: how many masks of class ids, likewise.
     :param budget: bytes of all, as text.
     """
 
@@ -39,7 +39,7 @@ class Album:
         self._quality = 75
 
     def image(self, image: np.ndarray) -> str:
-        """Encode an image, (H, W, 3) uint8 RGB, as WebP."""
+        """Encode an image, (H, W, 3) uint8 RGB or (H, W) uint8 grey, as WebP."""
         room = self._room(1)
         small = self._fit(image, cv2.INTER_AREA)
         data = _webp(small, self._quality)

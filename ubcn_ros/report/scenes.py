@@ -41,7 +41,7 @@ def add_pictures(report: Report, evaluation: Evaluation, steps: Steps, count: in
 
     :param evaluation: whose data must be where they were.
     :param count: of images; each is shown in every rain.
-    :raises DataSetError: the data are not there, or not what they were.
+    :raises ValueError: the data are not there, or not what they were.
     """
     scenes = _scenes(evaluation, steps)
     numbers = evenly(range(len(evaluation.said['data']['images'])), count, middle=True)

@@ -17,7 +17,7 @@ class Steps:
     """
     Run the loop on frames with T = 1, 2, ... and keep its figures.
 
-    :param engine: as Engine: called with (H, W, 3) uint8 RGB and iterations.
+    :param engine: an Engine: called with (H, W, 3) uint8 RGB, iterations and confidence.
     :param iterations: the largest T.
     """
 
