@@ -52,7 +52,7 @@ class Sent:
 
 class CameraClient:
     """
-    Such a process; a context manager that ends it.
+    A process that is one camera of a load; a context manager that ends it.
 
     :param load: the images, and the node's cameras.
     :param camera: one of the load's names.

@@ -138,7 +138,7 @@ class Session:
         self._client.check()
 
     def ask_transitions(self, number: int, label: str, times: int = 1) -> None:
-        """Ask for the same transition so many times without waiting, then hold the answers."""
+        """Ask for one transition so many times without waiting, then check the answers."""
         wanted = wanted_transition(self.state, number, label)
         if self.state == 'active' and wanted:
             self.settle()

@@ -126,7 +126,7 @@ def open_engine(preset: str, model: str | None, folder: Path,
 
 def eager_engine(model: Path, device: torch.device, precision: str, **preparation: bool
                  ) -> tuple[Engine, UBCN]:
-    """Load an eager engine that is prepared otherwise than usual; return its network, too."""
+    """Load an eager engine, prepared as `load_eager` is told; return its network, too."""
     from ubcn_ros.runtime import Engine
     from ubcn_ros.runtime.backends.backend import LoadOptions
     from ubcn_ros.runtime.backends.eager import load_eager
@@ -180,7 +180,7 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
                     precision: str, size: tuple[int, int], iterations: int,
                     processing_size: int, path_threshold: float | None) -> list[TimedCall]:
-    """Return the engine without its optimisations, and with one more of them each."""
+    """Return engines to be timed: without optimisations, then with one more of them each."""
     import torch
     best = open_engine(preset, model, folder, path_threshold, device=device, precision=precision)
     variants = [('fp32, layers as trained', 'fp32', 0),

@@ -22,12 +22,12 @@ class PoolWorker:
     """
     Base: a place for one worker. Subclasses start it, talk to it and end it.
 
-    `name` is what outcomes are told by, `ready` is whether it has said that it is there, `task`
-    is what it runs.
+    `name` is that of its outcomes, `ready` is whether it has reported itself, `task` is what it
+    runs.
     """
 
     remedy: str
-    """For workers that end before they can work."""
+    """What the error advises where workers end before they can work."""
 
     def __init__(self, number: int):
         self.number, self.name = number, str(number + 1)
@@ -52,7 +52,7 @@ class PoolWorker:
 
     def collect(self) -> TaskOutcome | None:
         """
-        Take what it said; replace it where it is gone, or its task failed for a reason of its own.
+        Take what it said; replace it where it has ended, or its task was lost.
 
         :return: the outcome of its task, if it had one.
         :raises BagError: it ends again and again before it can work.
@@ -75,7 +75,7 @@ class PoolWorker:
         return outcome if task is not None else None
 
     def end(self) -> None:
-        """End it; what it was at can be gone on with."""
+        """End it; its task can be resumed."""
         raise NotImplementedError
 
     def _begin(self) -> None:
@@ -105,7 +105,7 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers: what they were at can be gone on with."""
+        """End the workers; their tasks can be resumed."""
         for worker in self.workers:
             worker.end()
 

@@ -91,7 +91,7 @@ class RayWorkers(Pool):
         return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        """End the workers: what they were at can be gone on with."""
+        """End the workers; their tasks can be resumed."""
         self.probe.unlink(missing_ok=True)
         super().__exit__()
         self.ray.shutdown()

@@ -48,7 +48,7 @@ class Assignment:
 @dataclass
 class Bag:
     """
-    A bag on its way: `jobs` once it is planned, `results` of its pieces, `result` once joined.
+    A bag of a fleet: `jobs` once it is planned, `results` of its pieces, `result` once joined.
 
     `error` says why it has none.
     """
@@ -78,12 +78,13 @@ class Bag:
 
 class Fleet:
     """
-    Bags on their way to their outputs.
+    Bags that workers process together.
 
     A worker that ends loses nothing: another goes on with its piece. A bag that cannot be
     processed does not stop the others.
 
     :param pairs: bags and outputs.
+    :param options: for all bags.
     :param pieces: to cut each bag into; None chooses.
     :param resume: go on with what an interrupted run left.
     :param tell: called with a line for what a user should know.

@@ -36,7 +36,7 @@ class Workers(Pool):
         super().__init__([_Process(number, initializer) for number in range(count)])
 
     def __exit__(self, *_: object) -> None:
-        """End the workers: what they were at can be gone on with."""
+        """End the workers; their tasks can be resumed."""
         for worker in self.workers:  # all at once
             worker.terminate()
         end = time.monotonic() + GRACE_S

@@ -26,8 +26,8 @@ class Position(NamedTuple):
     """
     A place between two records of a range.
 
-    Behind it is what was recorded before `time_ns`, and of that very time the first `taken`
-    records; `images` is how many images of each camera, by topic, are behind it.
+    Passed is what was recorded before `time_ns`, and of that very time the first `taken` records;
+    `images` is how many images of each camera, by topic, are passed.
     """
 
     time_ns: int
@@ -50,8 +50,8 @@ class Item:
     """
     A record and what comes of it.
 
-    `position` is behind the record, `copied` whether its topic is copied. `image` is set where
-    the record is an image to process, `info` is the CameraInfo that goes with it; `late` are
+    `position` is the place after the record, `copied` whether its topic is copied. `image` is set
+    where the record is an image to process, `info` is the CameraInfo that goes with it; `late` are
     earlier images that this record is the CameraInfo of. The others are the pipeline's: `decoded`
     and `outputs` (records in the end) are futures, `error` says why the image cannot be decoded,
     `pixels` and `frame` are what went into the engine and came out.

@@ -20,7 +20,7 @@ class Options:
     iterations: int = 3
     # Topics of cameras; () for all cameras of the bag.
     cameras: tuple[str, ...] = ()
-    # Patterns of the topics that the bag counts as having; () for all.
+    # Patterns of topics to take, () for all, and to leave out: as if the bag had no others.
     topics: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     # Of the bag, seconds after its beginning; None: to its end.
@@ -48,8 +48,8 @@ class Job:
 
     `source` and `out` are paths of bags. Taken is what was recorded from `start_ns` on and before
     `end_ns`; `begin_ns` is where the first range of the bag begins. `topics` are those that the
-    bag counts as having; `cameras`, `skipped` and `prefixes`, of the names of each camera's
-    outputs, are those of the whole bag.
+    options take; `cameras`, `skipped` and `prefixes`, of the names of each camera's outputs, are
+    those of the whole bag.
     """
 
     source: Path
@@ -65,7 +65,7 @@ class Job:
 
     @property
     def first(self) -> bool:
-        """Whether it writes what is written once a bag."""
+        """Whether it writes what is written once per bag: attachments, metadata, label info."""
         return self.start_ns == self.begin_ns
 
     @property

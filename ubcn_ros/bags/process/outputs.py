@@ -123,7 +123,7 @@ class CameraOutputs:
 
     @property
     def topics(self) -> dict[str, str | None]:
-        """Topics by NAMES, None where not written."""
+        """Topics by the keys of NAMES, None where not written."""
         return {key: self._channels[name].topic if name in self._channels else None
                 for key, name in NAMES.items()}
 
