@@ -107,6 +107,8 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
     (['--stand-in', 2, '--fuzz', 10], 'are for streams'),
     (['--mask-only', '--chaos', 10], 'are for streams'),
     (['--cameras', '1,2', '--fuzz', 10], 'are for streams'),
+    (['--fuzz', 10, '--size', '64x64', '--iterations', 2, '--picture', 'a.png', '--transport',
+      'both', '--device', 'cpu'], 'Error: --size, --iterations, --transport, --picture are for'),
     (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
     (['--cameras', ''], '--cameras needs a number')])
 def test_what_does_not_go_together_is_refused(arguments, told):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
+_OF_EVERY_RUN = {'messages', 'steps', 'model', 'device', 'json_path'}
 
 Columns = dict[str, dict[str, Any] | None]
 """Figures by title; None of a transport over which not one image came through."""
@@ -91,13 +93,12 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     """
     if sum(map(bool, (messages, steps, peak))) > 1:
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
-    if picture and (messages or steps or peak):
-        raise click.UsageError('--picture draws a stream: leave --fuzz, --chaos and --peak away')
+    if picture and peak:
+        raise click.UsageError('--picture draws a stream: leave --peak away')
     if not cameras:
         raise click.UsageError('--cameras needs a number')
-    if (messages or steps) and (stand_in is not None or mask_only or cameras != (1,)):
-        raise click.UsageError('--stand-in, --mask-only and --cameras are for streams: leave '
-                               '--fuzz and --chaos away')
+    if messages or steps:
+        _check_given()
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
@@ -122,6 +123,17 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()
                               if column})
         click.echo(f'wrote {picture}')
+
+
+def _check_given() -> None:
+    """Refuse options that --fuzz and --chaos, whose runs are always alike, would ignore."""
+    context = click.get_current_context()
+    given = [option.opts[0] for option in context.command.params
+             if option.name not in _OF_EVERY_RUN and context.get_parameter_source(option.name)
+             is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f'{", ".join(given)} are for streams: leave them out with --fuzz '
+                               'and --chaos')
 
 
 def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None,

@@ -67,4 +67,4 @@ def check_output(out: Path, written: Counter[str]) -> None:
                  for topic in written.keys() | there.keys() if written[topic] != there[topic]]
     if problems:
         raise BagError(f'{out} is not what was written: {"; ".join(sorted(problems))}; check its '
-                       'disk, remove it, and process the bag again')
+                       'disk, remove it, and write it again')
