@@ -58,6 +58,7 @@ def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines
     result = run('--baselines', some_baselines, '--image', 'A_1', '--width', 4)
     assert result.exit_code == 0, result.output
     assert 'left out: PReNet, JORDER-E, RCDNet' in result.output
+    assert 'leave residue in heavy rain' in result.output
     record = json.loads((tmp_path / 'out' / 'methods.json').read_text())
     assert record['missing'] == ['PReNet', 'JORDER-E', 'RCDNet']
     files = {'UBCN': tiny_model,

@@ -37,6 +37,7 @@ def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp
             assert step[key] == pytest.approx(expected[key]), key
     assert record['pictures'] == ['steps.png', 'steps.pdf'] and [*record['models']] == ['UBCN']
     assert 'A_1, step 3' in reported(tmp_path)[0]
+    assert 'Each step derains the shown images further' in result.output
 
 
 def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, tiny_model):

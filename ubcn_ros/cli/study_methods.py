@@ -47,7 +47,7 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     gets methods.png and methods.pdf for print, and methods.json with everything that is shown.
     """
     from ubcn_ros.evaluation.measure import LoadedModel
-    from ubcn_ros.study.methods import compare_methods
+    from ubcn_ros.study.methods import compare_methods, methods_statements
     from ubcn_ros.study.shown_image import FigureView
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
@@ -59,4 +59,4 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     results.update(missing=missing, **found)
     write_figure(out, 'methods', grid,
                  {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
-                 {'UBCN': ours, **theirs}, results)
+                 {'UBCN': ours, **theirs}, results, methods_statements)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.print_grid import Grid
     from ubcn_ros.study.results_file import StudyResults
+    from ubcn_ros.study.statements import Statement
 
 STUDY = Path('runs/study-baselines')
 
@@ -124,15 +125,20 @@ def begin_results() -> StudyResults:
 
 
 def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
-                 models: Mapping[str, LoadedModel], results: StudyResults) -> None:
+                 models: Mapping[str, LoadedModel], results: StudyResults,
+                 statements: Callable[[Mapping[str, Any]], list[Statement]] = lambda _: []
+                 ) -> None:
     """
-    Write OUT/NAME.png, .pdf and .json, which are made anew each time, and say so.
+    Write OUT/NAME.png, .pdf and .json, which are made anew each time, and print what they state.
 
     :param models: by title; that of 'UBCN' says the device, the precision and the size.
     :param results: of ``begin_results``, with what was found.
+    :param statements: makes those of the study of the content of its JSON file.
     """
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.print_grid import PAGE_HEIGHT
+    from ubcn_ros.study.results_file import read_results
+    from ubcn_ros.study.statements import statements_text
     from ubcn_ros.training.record import versions
     figure = grid.figure()
     paths, height = save_figure(figure, out, name), figure.get_figheight()
@@ -145,6 +151,8 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
         models={title: {'name': model.info.name, 'file': model.info.path.name,
                         'sha256': model.info.sha256} for title, model in models.items()})
     results.save(record)
+    if stated := statements(read_results(record)):
+        click.echo(f'{statements_text(stated)}\n')
     for path in (*paths, record):
         click.echo(f'wrote {path}')
     if height > PAGE_HEIGHT:

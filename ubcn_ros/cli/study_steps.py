@@ -46,7 +46,7 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     """
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.shown_image import FigureView
-    from ubcn_ros.study.steps import show_steps
+    from ubcn_ros.study.steps import show_steps, steps_statements
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
@@ -54,4 +54,4 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
         grid, found = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
     results.update(found)
     write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},
-                 results)
+                 results, steps_statements)
