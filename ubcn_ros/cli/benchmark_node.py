@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_options
 from ubcn_ros.cli.options import (
     Number,
     Numbers,
@@ -127,11 +126,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
 
 def _check_given() -> None:
     """Refuse options that --fuzz and --chaos, whose runs are always alike, would ignore."""
-    context = click.get_current_context()
-    given = [option.opts[0] for option in context.command.params
-             if option.name not in _OF_EVERY_RUN and context.get_parameter_source(option.name)
-             is ParameterSource.COMMANDLINE]
-    if given:
+    if given := [option for name, option in typed_options().items()
+                 if name not in _OF_EVERY_RUN]:
         raise click.UsageError(f'{", ".join(given)} are for streams: leave them out with --fuzz '
                                'and --chaos')
 

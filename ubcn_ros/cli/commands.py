@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.stopping import Stopped
@@ -156,3 +157,11 @@ class LazyGroup(click.Group):
         """Import and run the command."""
         with one_line():
             return super().invoke(ctx)
+
+
+def typed_options() -> dict[str, str]:
+    """Return the options typed for the running command, by the names of its parameters."""
+    context = click.get_current_context()
+    return {option.name: option.opts[0] for option in context.command.params
+            if isinstance(option, click.Option)
+            and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE}

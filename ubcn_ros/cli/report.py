@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_options
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
@@ -81,9 +80,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             if other or input_bag or truth or full_size or topics:
                 raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
                                        '--topic and --full-size are of bags')
-            source_of = click.get_current_context().get_parameter_source
-            if given := [f'--{name.replace("_", "-")}' for name in _OF_THE_STEPS
-                         if source_of(name) is ParameterSource.COMMANDLINE]:
+            if given := [option for name, option in typed_options().items()
+                         if name in _OF_THE_STEPS]:
                 raise click.UsageError(f'{source} is an evaluation, whose steps are run again as '
                                        f'they were measured: leave out {", ".join(given)}')
             made = _evaluation(source, steps, step_frames, bar_updater(bar))
