@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubcn_ros.bags.live.pace import LATE_NS, Pace, Played, Schedule, read_ahead
+from ubcn_ros.bags.live.pace import LATE_NS, Played, Schedule, publish_when_due, read_ahead
 
 MS = 1_000_000
 
@@ -37,10 +37,10 @@ def run(times_ms, rate=1.0, work_ms=(), oversleep_ns=0, laps=1, lap_ms=10**6, cl
 
     begin = time.ns
     first = times_ms[0] * MS
-    pace = Pace(Schedule(first, lap_ms * MS, rate, begin), played, publish,
-                (lambda ns: clock.append((ns - first) / MS)) if clock_hz else None,
-                clock_hz or 1.0, time.now, time.sleep)
-    pace.run((lap, SimpleNamespace(time_ns=t * MS)) for lap in range(laps) for t in times_ms)
+    records = ((lap, SimpleNamespace(time_ns=t * MS)) for lap in range(laps) for t in times_ms)
+    publish_when_due(records, Schedule(first, lap_ms * MS, rate, begin), played, publish,
+                     (lambda ns: clock.append((ns - first) / MS)) if clock_hz else None,
+                     clock_hz or 1.0, time.now, time.sleep)
     return played, out, clock
 
 

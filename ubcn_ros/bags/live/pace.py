@@ -62,46 +62,39 @@ class Played:
     latest_ns: int = 0
 
 
-@dataclass
-class Pace:
+def publish_when_due(records: Iterable[tuple[int, Any]], schedule: Schedule, played: Played,
+                     publish: Callable[[Any], None],
+                     publish_clock: Callable[[int], None] | None, clock_hz: float,
+                     clock: Callable[[], int] = time.monotonic_ns,
+                     sleep: Callable[[float], None] = time.sleep) -> None:
     """
     Publish records when they are due, and the time of the recording as often as asked.
 
+    :param records: with the lap that each is of, in the order of time.
     :param schedule: says when.
     :param played: updated after each message.
     :param publish: is given each record.
-    :param publish_clock: is given the time in the recording, ns.
+    :param publish_clock: is given the time in the recording, ns; None: it is not published.
     :param clock_hz: how often, times a second.
-    :param now: the clock that is played by, ns.
+    :param clock: the one that is played by, ns.
     :param sleep: waits so many seconds.
     """
-
-    schedule: Schedule
-    played: Played
-    publish: Callable[[Any], None]
-    publish_clock: Callable[[int], None] | None = None
-    clock_hz: float = 40.0
-    now: Callable[[], int] = time.monotonic_ns
-    sleep: Callable[[float], None] = time.sleep
-
-    def run(self, records: Iterable[tuple[int, Any]]) -> None:
-        """Publish all, given with the lap that each is of, in the order of time."""
-        tick = self.schedule.begin_ns
-        for lap, record in records:
-            due = self.schedule.due_ns(lap, record.time_ns)
-            while True:
-                now = self.now()
-                if self.publish_clock and now >= tick:
-                    self.publish_clock(self.schedule.recorded_ns(lap, record.time_ns, now))
-                    tick = max(tick, now) + round(1e9 / self.clock_hz)
-                if now >= due:
-                    break
-                until = min(due, tick) if self.publish_clock else due
-                self.sleep(min(until - now, _LONGEST_SLEEP_NS) / 1e9)
-            self.publish(record)
-            self.played.messages += 1
-            self.played.late += now - due > LATE_NS
-            self.played.latest_ns = max(self.played.latest_ns, now - due)
+    tick = schedule.begin_ns
+    for lap, record in records:
+        due = schedule.due_ns(lap, record.time_ns)
+        while True:
+            now = clock()
+            if publish_clock and now >= tick:
+                publish_clock(schedule.recorded_ns(lap, record.time_ns, now))
+                tick = max(tick, now) + round(1e9 / clock_hz)
+            if now >= due:
+                break
+            until = min(due, tick) if publish_clock else due
+            sleep(min(until - now, _LONGEST_SLEEP_NS) / 1e9)
+        publish(record)
+        played.messages += 1
+        played.late += now - due > LATE_NS
+        played.latest_ns = max(played.latest_ns, now - due)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rosbags.interfaces import QosDurability
 
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.live.node_process import starting_ros
-from ubcn_ros.bags.live.pace import Pace, Played, Schedule, read_ahead
+from ubcn_ros.bags.live.pace import Played, Schedule, publish_when_due, read_ahead
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest, to_profile
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
@@ -95,8 +95,8 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
                     raise BagError(f'{path} has no message of the chosen topics in this part')
                 schedule = Schedule(first, max(end - first, _SHORTEST_LAP_NS), options.rate,
                                     time.monotonic_ns())
-                pace = Pace(schedule, played, publishers.publish, clock, options.clock_hz or 1.0)
-                pace.run(chain([head], records))
+                publish_when_due(chain([head], records), schedule, played, publishers.publish,
+                                 clock, options.clock_hz or 1.0)
             publishers.flush()
 
 
