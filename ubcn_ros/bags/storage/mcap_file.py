@@ -38,7 +38,7 @@ from ubcn_ros.bags.storage.mcap_layout import (
 )
 from ubcn_ros.bags.storage.mcap_records import IN_CHUNK, Message, channel_of, parse, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import counts, is_index, read_end
-from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, merge
+from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _EXTRAS = (Opcode.ATTACHMENT, Opcode.METADATA)
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
@@ -55,7 +55,7 @@ class _Block(NamedTuple):
     channels: Collection[int]  # none: not known
 
 
-class McapFile:
+class McapFile(Storage):
     """
     The channels of an mcap file, and its records, read block by block; a context manager.
 
@@ -134,9 +134,6 @@ class McapFile:
                 self._note_damage(offset, reason(error))
                 continue
             yield record.name, record.metadata
-
-    def check(self) -> None:
-        """Do nothing: reading meets all damage that there is."""
 
     def _load(self, block: _Block, channels: set[int], start: int, end: int) -> Iterator[Record]:
         """Yield the records of a block, as far as it is whole, by time."""

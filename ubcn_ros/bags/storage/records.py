@@ -74,13 +74,11 @@ class Storage(Protocol):
     notes: Sequence[str]
     # whether its writer closed it
     complete: bool
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be read so far, and why, a line each; asked while a thread reads, too."""
+    # what could not be read so far, and why, a line each; asked while a thread reads, too
+    problems: Sequence[str]
 
     def check(self) -> None:
-        """Look for damage that reading does not meet."""
+        """Look for damage that reading does not meet; there is none by default."""
 
     @property
     def span(self) -> tuple[int, int] | None:
