@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -46,14 +47,14 @@ class Tail(NamedTuple):
     channels: list[Channel]
 
 
-def find_tail(path: Path, keep: int | None = None) -> Tail | None:
+def find_tail(path: Path, keep: int = sys.maxsize) -> Tail | None:
     """
     Find where a file that `McapOutput` made can go on.
 
     Of a chunk that is not whole nothing is kept. What stands behind the last message that is
     kept is dropped, attachments and metadata records, too.
 
-    :param keep: how many messages to keep at most; None for all that are whole.
+    :param keep: how many messages to keep at most.
     :return: None where not even the header is whole.
     :raises BagError: another program made it.
     """
@@ -75,7 +76,7 @@ def find_tail(path: Path, keep: int | None = None) -> Tail | None:
                     break
                 chunk, place = known.take(_body(file, begin, end)), begin
                 missing = {message.channel for message in chunk}
-                if not chunk or (keep is not None and messages + len(chunk) > keep):
+                if not chunk or messages + len(chunk) > keep:
                     break
             elif opcode == Opcode.MESSAGE_INDEX:
                 missing.discard(int.from_bytes(_body(file, begin, end)[:2], 'little'))
@@ -87,7 +88,7 @@ def find_tail(path: Path, keep: int | None = None) -> Tail | None:
     if not offset:
         return None
     channels = known.channels()
-    pending = [message.record(channels) for message in chunk[:keep and keep - messages]]
+    pending = [message.record(channels) for message in chunk[:keep - messages]]
     return Tail(place if pending else offset, messages, first, pending,
                 [(schema.name, schema.encoding, schema.data)
                  for _, schema in sorted(known.schemas.items())],

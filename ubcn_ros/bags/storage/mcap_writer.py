@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -57,12 +58,11 @@ class McapBagWriter:
         self._whole: list[str] = []  # files before the one that is written
         self._messages = 0  # in them
         self._file: McapOutput | None = None
-        self._reopens = False
-        self._keep: int | None = None
+        self._keep: int | None = None  # of a bag that goes on, messages
         self._flushed = time.monotonic()
 
     @classmethod
-    def reopen(cls, folder: Path | str, keep: int | None = None, **options) -> McapBagWriter:
+    def reopen(cls, folder: Path | str, keep: int = sys.maxsize, **options) -> McapBagWriter:
         """
         Go on with a bag that this class made, wherever it was interrupted.
 
@@ -74,16 +74,16 @@ class McapBagWriter:
         :param options: as for a new bag.
         """
         writer = cls(folder, **options)
-        writer._keep, writer._reopens = keep, True
+        writer._keep = keep
         return writer
 
     def __enter__(self) -> McapBagWriter:
         try:
             with self._writing():
-                if self._reopens:
-                    self._go_on()
-                else:
+                if self._keep is None:
                     self._make()
+                else:
+                    self._go_on(self._keep)
         except BaseException:  # a signal, too
             self._abandon()
             raise
@@ -170,7 +170,7 @@ class McapBagWriter:
         self._made = True
         self._start_file(0)
 
-    def _go_on(self) -> None:
+    def _go_on(self, keep: int) -> None:
         """Keep whole files up to the one that is cut off, or in which enough messages are."""
         there = [(int(match[1]), path) for path in self.folder.glob('*.mcap')
                  if (match := re.fullmatch(re.escape(self._name) + r'_(\d+)\.mcap', path.name))]
@@ -180,11 +180,11 @@ class McapBagWriter:
         (self.folder / NAME).unlink(missing_ok=True)
         files = [path for _, path in sorted(there)]
         for number, path in enumerate(files):
-            left = None if self._keep is None else self._keep - self._messages
+            left = keep - self._messages
             if path != files[-1]:
                 with McapFile(path, str(path)) as file:
                     count = sum(file.counts.values())
-                if left is None or count < left:
+                if count < left:
                     self._whole.append(path.name)
                     self._messages += count
                     continue
