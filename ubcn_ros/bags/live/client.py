@@ -53,9 +53,10 @@ class Client:
     :param camera: of the node's cameras; '' for the only one. Its topics are those of a single
         camera, below its name.
     :param outputs: topics of the images to take.
+    :ivar node: its rclpy node, which runs in a thread of its own.
     """
 
-    def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter | None,
+    def __init__(self, process: NodeProcess, compressed: bool, recorder: BagWriter | None,
                  debug: bool = False, camera: str = '',
                  outputs: Sequence[str] = (DERAINED, LABELS)):
         import rclpy
@@ -70,30 +71,30 @@ class Client:
         self.recording = False
         self.reports = 0
         self.published = 0
-        self._process, self._recorder = node, recorder
+        self._process, self._recorder = process, recorder
         self._status: dict[str, dict[str, str]] = {}
         self._to_write: queue.SimpleQueue = queue.SimpleQueue()
         self._write_error: BagError | None = None
         self._context = rclpy.Context()
         with starting_ros():
             rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-            self._node = rclpy.create_node('ubcn_client', context=self._context)
+            self.node = rclpy.create_node('ubcn_client', context=self._context)
         self._camera, below = camera or 'camera', f'/{camera}' if camera else ''
         topic = source_topic(camera) + (topics.COMPRESSED if compressed else '')
-        self._publisher = self._node.create_publisher(
+        self._publisher = self.node.create_publisher(
             CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
         self._taken = frozenset(outputs)
         for name in outputs:
-            self._node.create_subscription(
+            self.node.create_subscription(
                 Image, below + name, lambda data, name=name: self._on_output(name, data),
                 QoSProfile(depth=50), raw=True)
-        self._node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics,
-                                       10)
+        self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics,
+                                      10)
         if debug:
-            self._node.create_subscription(DiagnosticArray, f'{below}/{topics.DEBUG_FRAME}',
-                                           self._on_frame, QoSProfile(depth=50))
+            self.node.create_subscription(DiagnosticArray, f'{below}/{topics.DEBUG_FRAME}',
+                                          self._on_frame, QoSProfile(depth=50))
         self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._spin, daemon=True),
                          threading.Thread(target=self._write, daemon=True)]
@@ -110,15 +111,10 @@ class Client:
         self._to_write.put(None)
         self._threads[1].join()
         self._executor.shutdown()
-        self._node.destroy_node()
+        self.node.destroy_node()
         self._context.try_shutdown()
         if kind is None and self._write_error is not None:
             raise self._write_error
-
-    @property
-    def node(self) -> Any:
-        """Its rclpy node, which runs in a thread of its own."""
-        return self._node
 
     def publish(self, data: bytes) -> float:
         """Publish a serialized image; return time.monotonic() just before."""
