@@ -108,7 +108,7 @@ def test_worst_first_by_either_end_and_what_is_missing_last(measure, ranked):
     report = full_report(frames=5)
     report.worst = measure
     for frame, value in zip(report.frames, (math.inf, 20.0, 30.0, None, math.nan), strict=True):
-        frame.values = {measure.key: value}
+        frame.values = {} if value is None else {measure.key: value}
     assert report.ranked() == ranked
     assert '∞' in Page(html(report)).words
 

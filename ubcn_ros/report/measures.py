@@ -178,11 +178,10 @@ class Classes:
         return 100 * _ratio(both, self._sums['with ' + name] + self._sums[name] - both)
 
 
-def available(values: Collection[Mapping[str, float | None]]) -> list[Measure]:
+def available(values: Collection[Mapping[str, float]]) -> list[Measure]:
     """Return the measures that any frame has, in their order; 'unlabeled' where it is not 0."""
     return [m for m in MEASURES if any(
-        v.get(m.key) is not None and (v[m.key] or not m.key.startswith('unlabeled'))
-        for v in values)]
+        m.key in v and (v[m.key] or not m.key.startswith('unlabeled')) for v in values)]
 
 
 def _percent(counts: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -75,7 +74,7 @@ class ReportFrame:
     :param size: (width, height), pixels, of what was processed.
     :param seconds: since the first frame; None where frames have no time.
     :param command: that shows it again; '' for none.
-    :param values: by key of measure; None, or no entry, where it could not be measured.
+    :param values: by key of measure; no entry where it could not be measured.
     :param pictures: data URIs by key of view.
     :param steps: of T = 1, 2, ...: pictures that take the place of those of the frame.
     :param files: paths, relative to the page, of pictures at full size, by key of view.
@@ -87,7 +86,7 @@ class ReportFrame:
     size: tuple[int, int]
     seconds: float | None = None
     command: str = ''
-    values: dict[str, float | None] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     steps: list[dict[str, str]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -230,21 +229,18 @@ def _traces(report: Report) -> list[dict[str, Any]]:
     drawn = []
     for measure in report.measures:
         both = [measure, *filter(None, [known.get(measure.key + '_b')])]
-        values = _finite(f.values.get(m.key) for m in both for f in report.frames)
+        values = [f.values[m.key] for m in both for f in report.frames
+                  if math.isfinite(f.values.get(m.key, math.nan))]
         if len(values) < 2 or known.get(measure.key.removesuffix('_b'), measure) != measure:
             continue
         low, high = min(values), max(values)
         low, high = (low, high) if high > low else (low - 1, high + 1)
         lines = [(' '.join([topic] * (len(topics) > 1) + [letter] * (len(both) > 1)),
                   trace([(f.seconds, f.values[m.key]) for f in report.frames
-                         if f.topic == topic and _finite([f.values.get(m.key)])],
+                         if f.topic == topic and m.key in f.values],
                         max(times), low, high))
                  for topic in topics for m, letter in zip(both, 'AB', strict=False)]
         drawn.append({'measure': measure, 'low': low, 'high': high, 'lines': lines,
                       'columns': [report.measures.index(m) + 1 for m in both],
                       'seconds': max(times)})
     return drawn
-
-
-def _finite(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None and math.isfinite(value)]

@@ -79,20 +79,16 @@ def _means(frames: Sequence[ReportFrame], keys: Sequence[str]) -> tuple[list[str
     :return: texts by key, '–' for what no frame has, none where no frame has what others have;
         and how many frames that are, where some are left out.
     """
-    known = {key: [f.values[key] for f in frames if f.values.get(key) is not None]
-             for key in keys}
+    known = {key: [f.values[key] for f in frames if key in f.values] for key in keys}
     finite = [key for key, values in known.items() if any(map(math.isfinite, values))]
-    rows = [f.values for f in frames if all(_finite(f.values.get(key)) for key in finite)]
+    rows = [f.values for f in frames
+            if all(math.isfinite(f.values.get(key, math.nan)) for key in finite)]
     if not rows or not any(known.values()):
         return [], ''
     texts = [number(sum(v[key] for v in rows) / len(rows) if key in finite else
                     max(known[key], default=None), True) for key in keys]
     most = max(map(len, known.values()))
     return texts, f'; over {len(rows)} of {most} frames' if len(rows) < most else ''
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _engine_tile(both: str, tracks: Tracks) -> Tile:
