@@ -35,12 +35,12 @@ class Album:
 
     def __init__(self, images: int, masks: int, budget: int = BUDGET) -> None:
         self._left, self._weight = float(budget), images + _MASK * masks
-        self._pixels = min(_MOST_PIXELS, self._room(1) * 8 / _BITS)
+        self._pixels = min(_MOST_PIXELS, self._room() * 8 / _BITS)
         self._quality = 75
 
     def image(self, image: np.ndarray) -> str:
         """Encode an image, (H, W, 3) uint8 RGB or (H, W) uint8 grey, as WebP."""
-        room = self._room(1)
+        room = self._room()
         small = self._fit(image, cv2.INTER_AREA)
         data = _webp(small, self._quality)
         while len(data) > room:
@@ -60,9 +60,9 @@ class Album:
         """Encode (H, W) uint8 values without loss, as WebP; scaled down to the nearest."""
         return self._taken(_webp(self._fit(values, cv2.INTER_NEAREST), _LOSSLESS), _MASK)
 
-    def _room(self, weight: float) -> float:
-        """Bytes, before they become text, that a picture may take of what is left."""
-        return 0.74 * self._left * weight / max(self._weight, weight)
+    def _room(self) -> float:
+        """Bytes, before they become text, that an image may take of what is left."""
+        return 0.74 * self._left / max(self._weight, 1)
 
     def _taken(self, data: bytes, weight: float) -> str:
         text = data_uri(data, 'webp')
