@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,15 +99,16 @@ class Fleet:
         self.gained_frames, self.gained_images = 0, 0.0
         """Of the tasks that ended: frames written, and images done of those that bags announce."""
         self._resume, self._tell = resume, tell
-        self._plans = deque(Assignment(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
-                            for bag in self.bags)
-        self._pieces: deque[Assignment] = deque()
-        self._joins: deque[Assignment] = deque()
+        # by kind of task: room first, then what there is to do
+        self._waiting: dict[type, deque[Assignment]] = {
+            JoinPieces: deque(), PlanBag: deque(), RunPiece: deque()}
+        for bag in self.bags:
+            self._add(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
 
     @property
     def waiting(self) -> int:
         """The number of pieces that no worker has yet."""
-        return len(self._pieces)
+        return len(self._waiting[RunPiece])
 
     def run(self, pool: Pool, show: Callable[[Fleet], None] = lambda fleet: None) -> None:
         """
@@ -117,16 +118,18 @@ class Fleet:
         :param show: called about once a second.
         :raises BagError: there are no workers to be had.
         """
-        queues = self._joins, self._plans, self._pieces  # room first, then what there is to do
-        while any(queues) or self.running:
+        while any(self._waiting.values()) or self.running:
             for worker in pool.idle():
-                assignment = _take_due(queues)
+                assignment = _take_due(self._waiting.values())
                 if assignment is not None:
                     self._start(pool, worker, assignment)
             show(self)
             for outcome in pool.wait(_WAIT_S):
                 self._take(self.running.pop(outcome.worker), outcome)
         show(self)
+
+    def _add(self, bag: Bag, task: PlanBag | RunPiece | JoinPieces) -> None:
+        self._waiting[type(task)].append(Assignment(bag, task))
 
     def _start(self, pool: Pool, worker: str, assignment: Assignment) -> None:
         if isinstance(assignment.task, RunPiece):
@@ -151,13 +154,14 @@ class Fleet:
         if isinstance(assignment.task, PlanBag):
             bag.jobs = value
             self._tell_of(bag, [skipped.text for skipped in bag.jobs[0].skipped])
-            self._pieces.extend(Assignment(bag, RunPiece(job, self._resume)) for job in bag.jobs)
+            for job in bag.jobs:
+                self._add(bag, RunPiece(job, self._resume))
         elif isinstance(assignment.task, RunPiece):
             told = {note for result in bag.results for note in result.notes}
             self._tell_of(bag, [note for note in value.notes if note not in told])
             bag.results.append(value)
             if len(bag.results) == len(bag.jobs):
-                self._joins.append(Assignment(bag, JoinPieces(tuple(bag.jobs), bag.out)))
+                self._add(bag, JoinPieces(tuple(bag.jobs), bag.out))
         else:
             bag.result = value
             self._tell(f'{counted(value.tally.frames, "image")} of {bag.source} written to '
@@ -179,14 +183,10 @@ class Fleet:
     def _again(self, assignment: Assignment, error: str, further: bool) -> None:
         """Begin a task again that was lost, unless it was too often at the same place."""
         assignment.losses = 1 if further else assignment.losses + 1
-        queue = self._plans
+        bag, where = assignment.bag, assignment.bag.out
         if isinstance(assignment.task, RunPiece):
-            queue = self._pieces
             assignment.task = replace(assignment.task, resume=True)
-        elif isinstance(assignment.task, JoinPieces):
-            queue = self._joins
-        bag, task = assignment.bag, assignment.task
-        where = task.job.out if isinstance(task, RunPiece) else bag.out
+            where = assignment.task.job.out
         if assignment.losses > RETRIES:
             self._fail(bag, f'{where}: given up after {assignment.losses} attempts that came no '
                             f'further, the last: {error}; --resume tries again')
@@ -194,14 +194,14 @@ class Fleet:
         bag.retries += 1
         self._tell(f'{where}: {error}; another worker goes on with it, attempt '
                    f'{assignment.losses + 1} of {RETRIES + 1}')
-        queue.appendleft(assignment)
+        self._waiting[type(assignment.task)].appendleft(assignment)
 
     def _fail(self, bag: Bag, error: str) -> None:
         bag.error = bag.error or error
         self._tell(f'{bag.out} failed: {error}')
 
 
-def _take_due(queues: Sequence[deque[Assignment]]) -> Assignment | None:
+def _take_due(queues: Iterable[deque[Assignment]]) -> Assignment | None:
     """Take the first task that may begin now out of its queue."""
     now = time.monotonic()
     for queue in queues:
