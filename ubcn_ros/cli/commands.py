@@ -127,7 +127,7 @@ class LazyGroup(click.Group):
     """
     A group that imports a command when it is asked for, so that `--help` answers at once.
 
-    :param lazy: name -> (module, attribute, line for the help), beside the group's own commands.
+    :param lazy: name -> (module, attribute, line for the help).
     """
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]], **kwargs: Any) -> None:
@@ -136,22 +136,19 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all commands, importing none."""
-        return sorted([*super().list_commands(ctx), *self.lazy])
+        return sorted(self.lazy)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command of this name."""
         if name not in self.lazy:
-            return super().get_command(ctx, name)
+            return None
         module, attribute, _ = self.lazy[name]
         return getattr(importlib.import_module(module), attribute)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with one line each, importing none."""
-        rows = [(name, self.lazy[name][2] if name in self.lazy
-                 else self.commands[name].get_short_help_str(80))
-                for name in self.list_commands(ctx)]
         with formatter.section('Commands'):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, self.lazy[name][2]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Import and run the command."""
