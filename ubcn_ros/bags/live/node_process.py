@@ -24,7 +24,6 @@ from ubcn_ros.runtime.installed import shared_folders
 _DOMAINS = 101  # above, ports meet the system's own
 # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
 _PORTS = (0, 10, 12, 14)
-_held: list[socket.socket] = []  # of the domain of this process
 
 
 class ReplayError(RuntimeError):
@@ -62,15 +61,14 @@ def _own_domain() -> int:
     """Take a domain that no other process uses, once for this one."""
     start = os.getpid()
     for domain in (1 + (start + n) % _DOMAINS for n in range(_DOMAINS)):
-        if (held := _hold(domain)) is not None:
-            _held.append(held)
+        if _hold(domain):
             return domain
     raise ReplayError(f'the DDS domains 1 to {_DOMAINS} are all in use on this machine: end some '
                       'of its ROS processes')
 
 
-def _hold(domain: int) -> socket.socket | None:
-    """Hold a domain against other processes of ours; None where it is held or in use."""
+def _hold(domain: int) -> bool:
+    """Hold a domain against other processes of ours; False where it is held or in use."""
     held = socket.socket(socket.AF_UNIX)
     try:
         held.bind(f'\0ubcn_ros_domain_{domain}')  # of no file: ends with the process
@@ -79,8 +77,9 @@ def _hold(domain: int) -> socket.socket | None:
                 port.bind(('', 7400 + 250 * domain + number))
     except OSError:
         held.close()
-        return None
-    return held
+        return False
+    held.detach()  # it stays open until this process ends
+    return True
 
 
 def enter_private_domain(shared_memory: bool = True) -> None:
