@@ -72,7 +72,6 @@ class Outputs:
             of a subscriber does not fit.
         :param rain: whether the model tells how hard it rains.
         """
-        self._published_in = 0.0  # seconds, of the frame in hand
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None  # the newest
@@ -145,23 +144,24 @@ class Outputs:
         :param overlay_alpha: share of the class colours in the overlay, 0 to 1.
         :return: the seconds of it that filling messages took.
         """
-        started, self._published_in = time.monotonic(), 0.0
+        started, publishing = time.monotonic(), 0.0
         if frame.labels is not None and self.wanted(LABELS):
-            self._publish_image(LABELS, header, frame.labels, 'mono8')
+            publishing += self._publish_image(LABELS, header, frame.labels, 'mono8')
         if frame.derained is not None and self.wanted(DERAINED):
-            self._publish_image(DERAINED, header, frame.derained, encoding)
+            publishing += self._publish_image(DERAINED, header, frame.derained, encoding)
         info = self.camera_info(header)
         if info is not None and self.wanted(DERAINED_INFO):
             info.header = header
             self._publishers[DERAINED_INFO].publish(info)
         if frame.confidence is not None and self.wanted(CONFIDENCE):
-            self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
+            publishing += self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
         if frame.labels is not None and self.wanted(COLOR):
-            self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
+            colors = self._label_set.colorize(frame.labels)
+            publishing += self._publish_image(COLOR, header, colors, 'rgb8')
         if frame.derained is not None and frame.labels is not None and self.wanted(OVERLAY):
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
-            self._publish_image(OVERLAY, header, blended, 'rgb8')
-        return time.monotonic() - started - self._published_in
+            publishing += self._publish_image(OVERLAY, header, blended, 'rgb8')
+        return time.monotonic() - started - publishing
 
     def publish_numbers(self, header: Any, numbers: FrameNumbers, topic: str) -> None:
         """
@@ -198,7 +198,8 @@ class Outputs:
         self._publishers[DEBUG_FRAME].publish(DiagnosticArray(
             header=header, status=[status_message(camera_name(self._prefix), report, topic)]))
 
-    def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> None:
+    def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> float:
+        """Publish an image; return the seconds of it after the message was filled."""
         publisher, native = self._publishers[topic], native_images(Image)
         if native is None:
             message = fill_image(Image(), header, image, encoding)
@@ -209,7 +210,7 @@ class Outputs:
             publish = partial(native.publish, publisher, message, pixels)
         started = time.monotonic()
         publish()
-        self._published_in += time.monotonic() - started
+        return time.monotonic() - started
 
     def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:
         name = self._node.resolve_topic_name(self._prefix + topic)
