@@ -24,6 +24,7 @@ from ubcn_ros.cli.options import (
     duration_option,
     engine_options,
     exclude_option,
+    load_engine,
     start_option,
     topics_option,
     video_option,
@@ -165,7 +166,6 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
     :return: whether something could not be processed.
     """
     from ubcn_ros.bags.process import plan
-    from ubcn_ros.bags.process.run import load_engine
     from ubcn_ros.bags.process.video import video_paths
     jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
     for job in jobs:
@@ -175,8 +175,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
     if threads is not None:
         import torch
         torch.set_num_threads(threads)
-    engine = load_engine(options.engine)
-    warn(engine.info.untrained_text())
+    engine = load_engine(**dict(options.engine))
     failed = [_run(job, resume, engine, frames, paths)
               for job, paths in zip(jobs, videos, strict=True)]
     return any(failed)
