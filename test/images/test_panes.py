@@ -16,7 +16,7 @@ def filmed(path, *frames):
     with PaneVideo(path, CAMVID) as video:
         for number, (grey, label, size) in enumerate(frames):
             image = np.full((*size, 3), grey, np.uint8)
-            video.write(image, 255 - image, np.full(size, label, np.uint8), 3 + number / 4)
+            video.write_panes(image, 255 - image, np.full(size, label, np.uint8), 3 + number / 4)
     written = list(read_video(path))
     assert len(written) == len(frames)
     return written

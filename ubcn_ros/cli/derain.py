@@ -92,7 +92,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
             write_image(overlays / job.name,
                         overlay(frame.derained, frame.labels, engine.label_set))
         if panes is not None:
-            panes.write(image, frame.derained, frame.labels, job.shown_s)
+            panes.write_panes(image, frame.derained, frame.labels, job.shown_s)
         facts[job.name.as_posix()] = _facts(frame)  # once all is written
 
     try:

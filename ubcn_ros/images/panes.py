@@ -19,9 +19,9 @@ _WIDEST = 1280  # pixels of a pane: three of them are as wide as decoders in har
 _SMALLEST_TAGGED = 160  # pixels of width that a caption leaves something of
 
 
-class PaneVideo:
+class PaneVideo(VideoWriter):
     """
-    Write input | derained | labels as an MP4, a context manager.
+    Write input | derained | labels as an MP4.
 
     The first frame decides the size: its own, or less where it is wider than 1280 pixels. Later
     frames of another size are scaled into it, with black beside them. Times are those of
@@ -35,24 +35,12 @@ class PaneVideo:
 
     def __init__(self, path: Path | str, label_set: Any, longest_gap_s: float = LONGEST_GAP_S,
                  pixel_aspect: Fraction = Fraction(1)):
-        self._writer = VideoWriter(path, longest_gap_s, pixel_aspect)
+        super().__init__(path, longest_gap_s, pixel_aspect)
         self._label_set = label_set
         self._size: tuple[int, int] | None = None
 
-    def __enter__(self) -> PaneVideo:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._writer.__exit__(*error)
-
-    @property
-    def note(self) -> str | None:
-        """Say how many frames are not shown at their times, if there are some."""
-        return self._writer.note
-
-    def write(self, image: np.ndarray, derained: np.ndarray, labels: np.ndarray, time_s: float
-              ) -> None:
+    def write_panes(self, image: np.ndarray, derained: np.ndarray, labels: np.ndarray,
+                    time_s: float) -> None:
         """
         Write one frame.
 
@@ -72,7 +60,7 @@ class PaneVideo:
         if self._size[1] >= _SMALLEST_TAGGED:
             for pane, caption in zip(panes, CAPTIONS, strict=True):
                 tag(pane, caption)
-        self._writer.write(np.concatenate(panes, 1), time_s)
+        self.write(np.concatenate(panes, 1), time_s)
 
 
 def _fit(image: np.ndarray, size: tuple[int, int], smaller: int) -> np.ndarray:

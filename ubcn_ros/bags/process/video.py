@@ -45,7 +45,7 @@ def _dashed(name: str) -> str:
     return name.strip('/').replace('/', '-')
 
 
-class CameraVideos:
+class CameraVideos(ExitStack):
     """
     Writes a video of each camera, frames at their stamps; the sink of `run_job`.
 
@@ -57,16 +57,9 @@ class CameraVideos:
     """
 
     def __init__(self, paths: Mapping[str, Path], label_set: Any):
-        self._videos = {topic: PaneVideo(path, label_set) for topic, path in paths.items()}
-        self._open = ExitStack()
-
-    def __enter__(self) -> CameraVideos:
-        for video in self._videos.values():
-            self._open.enter_context(video)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._open.__exit__(*error)
+        super().__init__()
+        self._videos = {topic: self.enter_context(PaneVideo(path, label_set))
+                        for topic, path in paths.items()}
 
     @property
     def notes(self) -> list[str]:
@@ -76,5 +69,5 @@ class CameraVideos:
     def __call__(self, item: Item) -> None:
         """Write the frame of an item."""
         frame = item.frame
-        self._videos[item.image.camera.topic].write(
+        self._videos[item.image.camera.topic].write_panes(
             item.pixels, frame.derained, frame.labels, header_stamp_ns(item.record.data) / 1e9)
