@@ -78,7 +78,7 @@ BY_NAME = {
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create source': ('missing', 'in.png', 'folder', 'text.png'),
     'calibration': ('missing', 'folder', 'in.png', 'empty.yaml', 'text.yaml', 'list.yaml'),
-    'bag process sources': BAGS, 'bag_path': BAGS, 'bag play bag': BAGS,
+    'bag process sources': BAGS, 'demo bag': BAGS, 'bag play bag': BAGS,
     'bag info bags': BAGS,
     **dict.fromkeys(('report source', 'bag compare bag', 'other', 'input_bag', 'truth'), BAGS),
     **dict.fromkeys(('topics', 'exclude', 'wait_for'), ('/no/such', '')),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,9 +36,7 @@ from ubcn_ros.cli.output import warn
                    '/clock, for nodes with use_sim_time  [without HZ: 40 times a second].')
 @click.option('--wait-for', multiple=True, metavar='TOPIC',
               help='Wait until this topic has a subscriber before starting; may be repeated.')
-def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float | None,
-             topics: tuple[str, ...], exclude: tuple[str, ...], clock_hz: float | None,
-             wait_for: tuple[str, ...]) -> None:
+def bag_play(bag: Path, **chosen: Any) -> None:
     """
     Play a bag to live topics, at the pace of its recording.
 
@@ -55,8 +54,7 @@ def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float |
     use_shared_memory()
     try:
         with stop_on_signals():
-            play(bag, PlayOptions(rate, loop, start, duration, topics, exclude, clock_hz,
-                                  wait_for), played, click.echo, warn)
+            play(bag, PlayOptions(**chosen), played, click.echo, warn)
     except Stopped as stop:
         click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
         sys.exit(stop.exit_code)

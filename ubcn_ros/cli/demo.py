@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +24,7 @@ from ubcn_ros.cli.output import exit_stopped
 
 
 @click.command(cls=Command)
-@click.option('--bag', 'bag_path', type=click.Path(path_type=Path),
+@click.option('--bag', type=click.Path(path_type=Path),
               help='Replay this bag  [default: a rendered rainy drive].')
 @click.option('--topic', help="The bag's image topic  [default: the only one].")
 @click.option('--out', default=Path('out/demo'), show_default=True, type=OUTPUT_FOLDER,
@@ -42,9 +43,7 @@ from ubcn_ros.cli.output import exit_stopped
 @click.option('--rain', 'rain_mm_h', default=100.0, show_default=True,
               type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
 @device_option()
-def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
-         convergence: float, processing_size: int, min_confidence: float, rate_hz: float | None,
-         frames: int | None, rain_mm_h: float, device: str) -> None:
+def demo(out: Path, **chosen: Any) -> None:
     """
     Replay a rainy drive through the node and show what comes out.
 
@@ -53,12 +52,8 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     """
     from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run
     from ubcn_ros.stopping import Stopped
-    options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
-                          rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,
-                          convergence=convergence, processing_size=processing_size,
-                          min_confidence=min_confidence)
     try:
-        run(options)
+        run(DemoOptions(out=out, **chosen))
     except DemoError as error:
         raise click.ClickException(str(error)) from error
     except Stopped as stop:
