@@ -29,7 +29,7 @@ from ubcn_ros.cli.options import (
     size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
-from ubcn_ros.text_table import table
+from ubcn_ros.text_table import counted, table
 
 if TYPE_CHECKING:
     from ubcn_ros.benchmark.node_load import Load
@@ -142,7 +142,7 @@ def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None
                 'compressed': partial(_fuzz, messages // 2, True, load)}
     measure = _peak if peak else _stream
     if len(cameras) > 1:
-        return {f'{count} camera{"s" * (count > 1)}': partial(
+        return {counted(count, 'camera'): partial(
             measure, replace(load, cameras=count)) for count in dict.fromkeys(cameras)}
     if peak:
         return {'peak': partial(_peak, load)}

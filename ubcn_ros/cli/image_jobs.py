@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
+from ubcn_ros.text_table import counted
 
 _OTHER_FORMATS = ('.jpe', '.jfif', '.gif', '.apng', '.avif', '.heic', '.heif', '.jxl', '.jp2',
                   '.ppm', '.pgm', '.pnm', '.tga', '.exr', '.hdr', '.dng', '.svg', '.pdf')
@@ -280,7 +281,7 @@ def _skipped(listing: Any) -> str:
     """Count what of a folder is not an image, for the end of a line."""
     counts = [(listing.others, 'other file'), (listing.hidden, 'hidden name'),
               (len(listing.folders), 'sub-folder')]
-    told = [f'{count} {name}{"" if count == 1 else "s"}' for count, name in counts if count]
+    told = [counted(*count) for count in counts if count[0]]
     hint = ' (--recursive takes them in)' if listing.folders else ''
     return f'; skipped: {", ".join(told)}{hint}' if told else ''
 

@@ -18,6 +18,7 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.node.parameter_spec import Changes, Spec, is_list
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.runtime.processing import LARGEST, NATIVE, TRAINED
+from ubcn_ros.text_table import counted
 
 SPECS = (
     Spec('model', DEFAULT_MODEL,
@@ -158,9 +159,8 @@ class Settings:
             return (given,) * count
         if len(given) != count:
             raise ValueError(
-                f'{name} lists {len(given)} ({", ".join(map(str, given))}) for {count} '
-                f'{"camera" if count == 1 else "cameras"}: give one value for all, or one for '
-                'each camera')
+                f'{name} lists {len(given)} ({", ".join(map(str, given))}) for '
+                f'{counted(count, "camera")}: give one value for all, or one for each camera')
         return given
 
     def check_lists(self) -> None:

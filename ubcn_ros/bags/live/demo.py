@@ -323,8 +323,7 @@ def _sheet(options: DemoOptions, source: _Source, label_set: Any, summary: dict[
                                 overlay(derained[stamp], labels[stamp], label_set))))
     shown = 'rainy drive' if options.bag is None else options.bag.name
     title = f"{summary['model']}, {shown}"
-    several = 's' * (summary['iterations'] != 1)
-    subtitle = (f"{summary['iterations']} iteration{several}; {summary['processed']} of "
+    subtitle = (f"{counted(summary['iterations'], 'iteration')}; {summary['processed']} of "
                 f"{summary['sent']} frames processed; from publishing to receipt "
                 f"{summary['latency_ms']['p50']:.0f} ms (p50) on {summary['device']}, "
                 f"{summary['precision']}")
