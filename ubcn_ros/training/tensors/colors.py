@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.data.strong_augmentation import Recolouring
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
 
     :param images: (N, 3, h, w) float32 on 0..255.
     """
-    gain, gamma = (to_device(values, images.device).view(len(images), -1, 1, 1) for values in (
-        [j.gain for j in jitters], [j.gamma for j in jitters]))
+    gain, gamma = (per_image([getattr(j, name) for j in jitters], images.device)
+                   for name in ('gain', 'gamma'))
     return ((images / 255) ** gamma * gain * 255).clamp(0, 255)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.training.ahead import rendered_ahead
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import mirrored, reflected, sampled, transformed
 
 _PICTURES = 32
@@ -96,9 +96,8 @@ class LensPictures:
     def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int
                  ) -> None:
         self.size = size
-        self._pictures = torch.stack([
-            torch.from_numpy(picture).to(device) for picture in rendered_ahead(
-                partial(_picture, size, seed), range(_PICTURES), workers)])
+        self._pictures = stacked(rendered_ahead(
+            partial(_picture, size, seed), range(_PICTURES), workers), device)
 
     def draw(self, rng: np.random.Generator, side: float) -> Placement:
         """
@@ -121,7 +120,7 @@ class LensPictures:
         points = transformed([p.matrix for p in placements], crop, device)
         size = to_device(self.size[::-1], device)
         drops = sampled(self._pictures, [p.picture for p in placements], reflected(points, size))
-        zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
+        zoom = per_image([p.matrix[0, 0] for p in placements], device)
         alpha, shift, shade = drops.split((1, 2, 1), 1)
         turned = mirrored(points, size).movedim(-1, 1)
         return behind_drops(images, alpha, torch.where(turned, -shift, shift) / zoom, shade)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.painted_rain import painted_layers, random_severity
 from ubcn_ros.training.ahead import rendered_ahead
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 
 _PICTURES = 64
@@ -69,7 +69,7 @@ class PaintedStreaks:
         drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(_PICTURES),
                                     workers))
         self._severities = [severity for severity, _ in drawn]
-        self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
+        self._pictures = stacked((picture for _, picture in drawn), device)[:, None]
 
     def draw(self, rng: np.random.Generator) -> Painting:
         """Draw a picture, a place in it, and light."""
@@ -93,15 +93,13 @@ class PaintedStreaks:
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in paintings], crop, device)
         streaks = sampled(self._pictures, [p.picture for p in paintings], points)
-
-        def each(values: Sequence, *shape: int) -> torch.Tensor:
-            return to_device(values, device).view(len(paintings), *shape)
-        haze = F.interpolate(each([p.haze for p in paintings], 1, 3, 4), crop, mode='bicubic',
-                             align_corners=False).clamp(0, 0.9)
+        coarse = to_device([p.haze for p in paintings], device)[:, None]
+        haze = F.interpolate(coarse, crop, mode='bicubic', align_corners=False).clamp(0, 0.9)
+        grey, tint, screen = (per_image([getattr(p, name) for p in paintings], device)
+                              for name in ('grey', 'tint', 'screen'))
         scene = images / 255
-        scene = scene + haze * (each([p.grey for p in paintings], 1, 1, 1) - scene)
-        light = streaks * each([p.tint for p in paintings], 3, 1, 1)
-        screen = each([float(p.screen) for p in paintings], 1, 1, 1)
+        scene = scene + haze * (grey - scene)
+        light = streaks * tint
         added = scene + light
         screened = 1 - (1 - scene) * (1 - light.clamp(max=1))
         return (255 * (screen * screened + (1 - screen) * added)).clamp(0, 255)

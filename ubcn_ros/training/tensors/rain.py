@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.depth_prior import CAMERA_HEIGHT_M, CAP_M, CORRIDOR_M
 from ubcn_ros.data.rain_parameters import RainParameters
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, to_device
 
 _SURROUNDINGS = (6, 8)  # places of a sample at which a drop's surroundings are told apart
 
@@ -29,15 +29,13 @@ def rendered_rain(images: torch.Tensor, distance: torch.Tensor, thickness: torch
     :param airlight: (N, 3) RGB on 0..1.
     :return: (N, 3, h, w) float32, not clipped.
     """
-    def each(values: Sequence) -> torch.Tensor:
-        return to_device(values, images.device).view(len(images), -1, 1, 1)
-    beta = each([p.extinction for p in parameters])
-    light = 255 * each(airlight)
-    haze = (light * each([p.airlight_gain for p in parameters])).clamp(max=255)
+    beta, gain, ambient, brightness = (
+        per_image([getattr(p, name) for p in parameters], images.device)
+        for name in ('extinction', 'airlight_gain', 'ambient', 'brightness_gain'))
+    light = 255 * per_image(airlight, images.device)
+    haze = (light * gain).clamp(max=255)
     scene = torch.lerp(images, haze, -torch.expm1(-beta * distance))
-    ambient = each([p.ambient for p in parameters])
-    drops = torch.lerp(_surroundings(scene), light, ambient)
-    drops = drops * each([p.brightness_gain for p in parameters])
+    drops = torch.lerp(_surroundings(scene), light, ambient) * brightness
     return torch.lerp(scene, drops, -torch.expm1(-thickness))
 
 

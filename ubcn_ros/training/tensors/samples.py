@@ -26,7 +26,7 @@ from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
 from ubcn_ros.training.tensors.streaks import LayerView, StreakLayers, frame_sizes
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
 
 _VARIANTS = 16  # layers of streaks of each size, rate and kind
@@ -291,7 +291,7 @@ class TensorSamples:
         kind, level = self.config.degradation, self.config.degradation_level
         if kind == 'haze':
             airlight = np.array([self._sky(draw.view.image, draw.jitter) for draw in draws])
-            light = to_device(255 * airlight, self.device)[..., None, None]
+            light = per_image(255 * airlight, self.device)
             return torch.lerp(images, light, -torch.expm1(-level * views.depth()))
         seeds = [draw.seed for draw in draws]
         if kind == 'pepper':

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.training.ahead import rendered_ahead
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 
 _PICTURES = 32  # of each size
@@ -134,10 +134,9 @@ class SoftStreaks:
     def __init__(self, sides: Sequence[int], size: tuple[int, int], seed: int,
                  device: torch.device, workers: int) -> None:
         self.sides, self.size = tuple(sides), size
-        self._pictures = torch.stack([
-            torch.from_numpy(picture).to(device) for picture in rendered_ahead(
-                partial(_picture, self.sides, size, seed), range(len(self.sides) * _PICTURES),
-                workers)])[:, None]
+        self._pictures = stacked(rendered_ahead(
+            partial(_picture, self.sides, size, seed), range(len(self.sides) * _PICTURES),
+            workers), device)[:, None]
 
     def draw(self, rng: np.random.Generator, side: float, angle: float) -> StreakView:
         """
@@ -169,7 +168,7 @@ class SoftStreaks:
             places = [n for n, own in enumerate(layers) if len(own) > layer]
             views = [layers[n][layer] for n in places]
             points = transformed([view.matrix for view in views], crop, device)
-            gain = to_device([view.gain for view in views], device).view(-1, 1, 1, 1)
+            gain = per_image([view.gain for view in views], device)
             total[to_device(places, device, torch.int64)] += gain * sampled(
                 self._pictures, [view.picture for view in views],
                 (points - 0.5).remainder(last) + 0.5)

@@ -24,7 +24,7 @@ from ubcn_ros.data.rain_streaks import (
 )
 from ubcn_ros.network.blocks import resample
 from ubcn_ros.training.ahead import rendered_ahead
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 
 RATES_MM_H = (8.0, 20.0, 45.0, 90.0, 150.0, 240.0)
@@ -108,9 +108,8 @@ class StreakLayers:
                  seed: int, device: torch.device, workers: int = 0) -> None:
         self.frames, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
         numbers = range(len(kinds) * len(RATES_MM_H) * variants)
-        self._layers = [
-            torch.stack([torch.from_numpy(layer).to(device) for layer in rendered_ahead(
-                partial(_layer, size, self.kinds, variants, seed), numbers, workers)])[:, None]
+        self._layers = [stacked(rendered_ahead(
+            partial(_layer, size, self.kinds, variants, seed), numbers, workers), device)[:, None]
             for size in sizes]
         self.sizes = self.frames
 
@@ -177,7 +176,7 @@ class StreakLayers:
             matrices = [_to_layer(views[n], frames[n], height, width) for n in places]
             points = reflected(transformed(matrices, crop, device),
                                to_device([width, height], device))
-            gain = to_device([views[n].gain for n in places], device).view(-1, 1, 1, 1)
+            gain = per_image([views[n].gain for n in places], device)
             result[to_device(places, device, torch.int64)] = gain * sampled(
                 self._layers[size], [views[n].layer for n in places], points)
         return result

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.tensors.scenes import LEVELS, SceneTensors
-from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.transfer import per_image, to_device
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def averaged(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor,
     :return: (N, C, h, w) float32.
     """
     # of four values between pixels, each itself a mean over a pixel's width
-    reach = to_device([(width - 1) / 2 for width in widths], points.device).view(-1, 1, 1, 1)
+    reach = per_image([(width - 1) / 2 for width in widths], points.device)
     corners = [points + reach * to_device(corner, points.device)
                for corner in itertools.product((-1, 1), repeat=2)]
     return sampled(stack, numbers, torch.cat(corners, 1)).unflatten(2, (4, -1)).mean(2)
