@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.image_checks import check_image
+from ubcn_ros.data.log_uniform import log_uniform
 
 HAZE_PROBABILITY = 0.4
 """Of a soft haze behind the streaks."""
@@ -68,8 +69,8 @@ def painted_layers(height: int, width: int, rng: np.random.Generator, severity: 
 def _layer(height: int, width: int, rng: np.random.Generator, angle: float, severity: float
            ) -> np.ndarray:
     """Streaks of one length and width, (H, W) float32 >= 0."""
-    length = float(np.exp(rng.uniform(np.log(8), np.log(60))))
-    thickness = float(np.exp(rng.uniform(np.log(0.8), np.log(2.6))))
+    length = log_uniform(rng, 8, 60)
+    thickness = log_uniform(rng, 0.8, 2.6)
     # Share of the image under streaks decides how many specks there are.
     share = (0.02 + 0.5 * severity ** 1.5) * float(rng.uniform(0.4, 1.2))
     count = rng.poisson(share * height * width / (length * thickness))

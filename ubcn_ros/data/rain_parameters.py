@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ubcn_ros.data.log_uniform import log_uniform
+
 MAX_RATE_MM_H = 300.0
 # thinnest streak that is drawn, pixels of a frame of this width; what is thinner belongs to the
 # veil, whatever the width of the frame: a camera's pixels do not change how much it rains
@@ -159,4 +161,4 @@ def sample_rate(rng: np.random.Generator) -> float:
         return 0.0
     if kind < _DRY + (1 - _DRY) / 2:
         return float(rng.uniform(0, MAX_RATE_MM_H))
-    return float(np.exp(rng.uniform(np.log(5), np.log(MAX_RATE_MM_H))))
+    return log_uniform(rng, 5, MAX_RATE_MM_H)

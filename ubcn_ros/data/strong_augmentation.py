@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ubcn_ros.data.log_uniform import log_uniform
+
 
 @dataclass(frozen=True)
 class Recolouring:
@@ -31,8 +33,7 @@ class Recolouring:
         """Draw one."""
         channels = rng.permutation(3) if rng.random() < 0.5 else range(3)
         return cls(tuple(int(c) for c in channels), bool(rng.random() < 0.15),
-                   float(rng.uniform(0.0, 2.0)),
-                   float(np.exp(rng.uniform(np.log(0.7), np.log(1.7)))),
+                   float(rng.uniform(0.0, 2.0)), log_uniform(rng, 0.7, 1.7),
                    float(rng.uniform(0.6, 1.4)))
 
 
@@ -63,7 +64,7 @@ def change_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     :return: both, of the same sizes.
     """
     height, width = labels.shape
-    turns, zoom = int(rng.integers(4)), float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
+    turns, zoom = int(rng.integers(4)), log_uniform(rng, 0.4, 3.0)
     spot = rng.random(2)
     image = _window(np.rot90(image, turns), zoom, (height, width), spot, cv2.INTER_LINEAR)
     labels = _window(np.rot90(labels, turns), zoom, (height, width), spot,

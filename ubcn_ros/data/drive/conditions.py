@@ -13,6 +13,7 @@ import numpy as np
 from ubcn_ros.data.drive.noise import noise_tile
 from ubcn_ros.data.drive.render import Label, PinholeCamera
 from ubcn_ros.data.drive.style import Style
+from ubcn_ros.data.log_uniform import log_uniform
 
 _WET = (Label.ROAD, Label.SIDEWALK)
 _BEAM_M = 18.0  # distance after which a third of the headlights' light is left
@@ -51,11 +52,9 @@ class Conditions:
 
         :param style: of the drive.
         """
-        def between(least: float, most: float) -> float:
-            return float(np.exp(rng.uniform(np.log(least), np.log(most))))
         ahead = rng.random() < 0.5
         return cls(
-            between(0.5, 3.5), between(0.5, 2.2), float(rng.uniform(0.25, 0.65)),
+            log_uniform(rng, 0.5, 3.5), log_uniform(rng, 0.5, 2.2), float(rng.uniform(0.25, 0.65)),
             radians(float(rng.normal(0, 8) if ahead else rng.uniform(-65, 65))),
             radians(float(rng.normal(0, 2.5))), float(rng.uniform(-0.95, 0.95)) * style.edge,
             wet=float(rng.random() * (rng.random() < 0.4)),

@@ -10,6 +10,7 @@ from math import cos, pi, radians, sin
 import numpy as np
 
 from ubcn_ros.data.drive.surfaces import Light
+from ubcn_ros.data.log_uniform import log_uniform
 
 ZONES = ('shops', 'terrace', 'villas', 'offices', 'park', 'estate')
 
@@ -115,7 +116,7 @@ def draw_style(seed: int) -> Style:
     return Style(
         light=light, zenith=tuple(zenith), horizon=tuple(np.minimum(horizon, 254)),
         cloud=tuple(cloud), cover=cover,
-        haze_m=float(np.exp(uniform(np.log(180), np.log(1500)))), tint=tint,
+        haze_m=log_uniform(rng, 180, 1500), tint=tint,
         gamma=uniform(0.7, 1.1), vignette=uniform(0.0, 0.3), noise=uniform(1.0, 4.5),
         blur=uniform(0.0, 0.9), left_hand=bool(rng.random() < 0.8), lanes=lanes,
         lane=uniform(2.8, 3.9), parking=float(rng.choice((0.0, 2.1))) if lanes == 1 else 0.0,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import mirrored, reflected, sampled, transformed
@@ -37,8 +38,8 @@ def drops_on_lens(height: int, width: int, rng: np.random.Generator, side: float
     alpha = np.zeros((height, width), np.float32)
     shift = np.zeros((height, width, 2), np.float32)
     shade = np.ones((height, width), np.float32)
-    typical = side * float(np.exp(rng.uniform(np.log(0.008), np.log(0.05))))
-    share = float(np.exp(rng.uniform(np.log(0.01), np.log(0.25))))
+    typical = side * log_uniform(rng, 0.008, 0.05)
+    share = log_uniform(rng, 0.01, 0.25)
     count = 1 + int(rng.poisson(min(200, share * height * width / (4 * typical ** 2))))
     blur = rng.uniform(0.05, 0.5)  # one focus for all
     for _ in range(count):

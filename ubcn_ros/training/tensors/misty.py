@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.training.tensors.lens_drops import LensPictures, Placement, blurred
 from ubcn_ros.training.tensors.sensor import SensorLook, add_sensor_noise, compressed
 from ubcn_ros.training.tensors.soft_streaks import SoftStreaks, StreakView
@@ -82,7 +83,7 @@ class Mist:
             at_100_m=float(3.0 * thick ** 2), power=float(rng.choice([0.5, 1.0, 1.0, 2.0])),
             film=float(0.35 * thick * rng.random() * (rng.random() < 0.5)),
             bank=float(1.2 * thick * rng.random() * (rng.random() < 0.5)),
-            bank_m=float(np.exp(rng.uniform(np.log(6), np.log(60)))), uneven=uneven(0.6),
+            bank_m=log_uniform(rng, 6, 60), uneven=uneven(0.6),
             scatter=float(rng.random() * (rng.random() < 0.5)), shower=uneven(0.8),
             streak_light=np.clip(airlight * rng.uniform(0.9, 1.3), 0, 1),
             streaks_first=bool(rng.random() < 0.3))

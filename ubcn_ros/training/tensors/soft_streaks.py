@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
@@ -49,12 +50,11 @@ class StreakLook:
 
         The wider streaks are, the fainter and the longer: they are nearer, or many in one.
         """
-        def between(least: float, most: float) -> float:
-            return float(np.exp(rng.uniform(np.log(least), np.log(most))))
-        width = between(0.0008, 0.02)
+        width = log_uniform(rng, 0.0008, 0.02)
         faint = min(1.0, (0.003 / width) ** 0.6)
-        return cls(between(max(0.012, 4 * width), min(0.7, 250 * width)), width,
-                   float(rng.random()), between(0.02, 0.4), float(rng.uniform(0.3, 1.0)) * faint)
+        return cls(log_uniform(rng, max(0.012, 4 * width), min(0.7, 250 * width)), width,
+                   float(rng.random()), log_uniform(rng, 0.02, 0.4),
+                   float(rng.uniform(0.3, 1.0)) * faint)
 
 
 def soft_streaks(height: int, width: int, look: StreakLook, rng: np.random.Generator,
