@@ -51,19 +51,23 @@ def open_dataset(path: Path | str) -> DataSet:
         if not (key == 'val' and description.val_fraction):
             raise DataSetError(f'{description.source}: {key}: means nothing for the format '
                                f'{layout.name}: leave it out')
-    dataset = layout.open(description)
-    if not dataset.splits:
+    label_set, readers = layout.open(description)
+    if not readers:
         raise DataSetError(f'{description.source}: none of {", ".join(SPLITS)} is in '
                            f'{description.root}: expected {layout.layout}')
-    if dataset.label_set is not None:
-        description.check_class_mapping(dataset.label_set.classes)
+    if label_set is not None:
+        description.check_class_mapping(label_set.classes)
     elif meant := description.given & {'colors', 'paths', 'class_mapping'}:
         raise DataSetError(f'{description.source}: {min(meant)}: the format {layout.name} has no '
                            'classes: leave it out')
-    readers = {split: partial(_not_empty, dataset, split, layout) for split in dataset.splits}
-    return _split(description, replace(dataset, readers=readers,
-                                       class_mapping=description.class_mapping,
-                                       focal_length=description.focal_length))
+    own = layout.classes is not None and description.names is None
+    dataset = DataSet(
+        description.name, layout.base(description.root), layout.name, label_set,
+        description.license or (layout.license if own else ''), readers,
+        description.class_mapping, description.focal_length,
+        paths_given=own or description.paths is not None)
+    return _split(description, replace(dataset, readers={
+        split: partial(_not_empty, dataset, split, layout) for split in readers}))
 
 
 def _describe(path: Path) -> Description:

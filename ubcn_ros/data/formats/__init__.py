@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ubcn_ros.data.description import Description
-from ubcn_ros.data.scenes import DataSet
+from ubcn_ros.data.scenes import Listing
+from ubcn_ros.labels import LabelSet
+
+Opened = tuple[LabelSet | None, Mapping[str, Callable[[], Listing]]]
+"""Classes of a data set, None without labels, and by split a function that lists it."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,16 @@ class Format:
     :param keys: of a YAML, beside those that every format has.
     :param recognises: something true where a folder has this layout, from names alone.
     :param open: raises DataSetError where there is nothing to list.
+    :param classes: that it has where a YAML gives no names, with their paths; None for none.
+    :param license: of data with these classes.
+    :param base: of the folder that is given, the one that holds the files.
     """
 
     name: str
     layout: str
     keys: frozenset[str]
     recognises: Callable[[Path], object]
-    open: Callable[[Description], DataSet]
+    open: Callable[[Description], Opened]
+    classes: LabelSet | None = None
+    license: str = ''
+    base: Callable[[Path], Path] = lambda root: root

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import images_below, with_masks
-from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.data.scenes import Listing
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
 CAMVID = LabelSet(
@@ -34,11 +34,10 @@ def _recognises(root: Path) -> bool:
         (root / split / 'labels').glob('*.png'), None) for split in SPLITS)
 
 
-def _open(description: Description) -> DataSet:
-    return DataSet(description.name, description.root, FORMAT.name, description.label_set(CAMVID),
-                   description.license or LICENSE,
-                   {split: partial(_list, description.root / split) for split in SPLITS
-                    if (description.root / split / 'images').is_dir()})
+def _open(description: Description) -> Opened:
+    return description.label_set(CAMVID), {
+        split: partial(_list, description.root / split) for split in SPLITS
+        if (description.root / split / 'images').is_dir()}
 
 
 def _list(base: Path) -> Listing:
@@ -47,4 +46,5 @@ def _list(base: Path) -> Listing:
 
 
 FORMAT = Format('camvid', 'CamVid: {train,val,test}/images/NAME.jpg (or .png) with '
-                '{train,val,test}/labels/NAME.png', frozenset(), _recognises, _open)
+                '{train,val,test}/labels/NAME.png', frozenset(), _recognises, _open, CAMVID,
+                LICENSE)

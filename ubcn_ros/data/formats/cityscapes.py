@@ -14,9 +14,9 @@ import numpy as np
 
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.files import DataSetError, read_png
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import existing, images_below
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
 CITYSCAPES = LabelSet(
@@ -88,14 +88,13 @@ def _recognises(root: Path) -> bool:
     return (root / 'leftImg8bit').is_dir()
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     root = description.root
-    label_set = description.label_set(CITYSCAPES)
-    return DataSet(description.name, root, FORMAT.name, label_set, description.license or LICENSE,
-                   {split: partial(_list, root, split) for split in SPLITS
-                    if (root / 'leftImg8bit' / split).is_dir()
-                    # the labels of test are not published
-                    and (split != 'test' or (root / 'gtFine' / split).is_dir())})
+    return description.label_set(CITYSCAPES), {
+        split: partial(_list, root, split) for split in SPLITS
+        if (root / 'leftImg8bit' / split).is_dir()
+        # the labels of test are not published
+        and (split != 'test' or (root / 'gtFine' / split).is_dir())}
 
 
 def _list(root: Path, split: str) -> Listing:
@@ -120,4 +119,4 @@ def _list(root: Path, split: str) -> Listing:
 
 FORMAT = Format('cityscapes', 'Cityscapes: leftImg8bit/{train,val}/CITY/NAME_leftImg8bit.png with '
                 'gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png', frozenset(), _recognises,
-                _open)
+                _open, CITYSCAPES, LICENSE)

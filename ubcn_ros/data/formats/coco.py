@@ -16,10 +16,10 @@ import numpy as np
 
 from ubcn_ros.data.description import SPLIT_OF, SPLITS, Description
 from ubcn_ros.data.files import DataSetError
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.formats.coco_file import CocoFile, Part, read_coco
 from ubcn_ros.data.listing import existing
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.labels import UNLABELED, plain_name
 
 _NAMES = re.compile(rf'(?:instances_)?({"|".join(SPLIT_OF)})\d*\.json')
@@ -83,7 +83,7 @@ def _files(root: Path) -> dict[str, Path]:
     return {split: found[split][0] for split in SPLITS if split in found}
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     d = description
     files = _given(d) or _files(d.root)
     if not files:
@@ -98,9 +98,8 @@ def _open(description: Description) -> DataSet:
         if plain_name(name) not in known | {'background'}:
             raise d.wrong('names', name, f'is not a category of {next(iter(files.values()))}: '
                           f'choose from {", ".join(_classes(list(read.values())))}')
-    return DataSet(d.name, d.root, FORMAT.name, d.label_set_of(classes), d.license,
-                   {split: partial(_list, d.root, split, coco, classes)
-                    for split, coco in read.items()}, paths_given=d.paths is not None)
+    return d.label_set_of(classes), {split: partial(_list, d.root, split, coco, classes)
+                                     for split, coco in read.items()}
 
 
 def _given(d: Description) -> dict[str, Path]:

@@ -14,10 +14,10 @@ import numpy as np
 
 from ubcn_ros.data.description import SPLIT_OF, SPLITS, Description
 from ubcn_ros.data.files import DataSetError, read_color_labels
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.formats.voc2012 import listed_images
 from ubcn_ros.data.listing import text_lines, with_masks
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.data.yaml_values import Color
 from ubcn_ros.labels import UNLABELED, plain_name
 
@@ -42,7 +42,7 @@ def _recognises(root: Path) -> bool:
     return (root / 'labelmap.txt').is_file() and (root / 'SegmentationClass').is_dir()
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     d = description
     labels = _label_map(d.root / 'labelmap.txt')
     classes = d.classes or tuple(labels)
@@ -61,10 +61,8 @@ def _open(description: Description) -> DataSet:
     meaning[colors.index(_BLACK)] = ids.get('background', UNLABELED)
     meaning |= {colors.index(color): class_ids[plain_name(name)]
                 for name, color in labels.items()}
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
-                   {split: partial(_list, d.root, files, meaning, colors)
-                    for split, files in _lists(d.root).items()},
-                   paths_given=d.paths is not None)
+    return label_set, {split: partial(_list, d.root, files, meaning, colors)
+                       for split, files in _lists(d.root).items()}
 
 
 def _lists(root: Path) -> dict[str, list[Path]]:

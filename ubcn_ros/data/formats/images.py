@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import images_below, masks_taken_for_images
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.images.files import is_image_name
 
 
@@ -26,10 +26,9 @@ def _holds_images(folder: Path) -> bool:
                                    for path in folder.iterdir())
 
 
-def _open(description: Description) -> DataSet:
-    return DataSet(description.name, description.root, FORMAT.name, None, description.license,
-                   {split: partial(_list, folder)
-                    for split, folder in _found(description.root).items()})
+def _open(description: Description) -> Opened:
+    return None, {split: partial(_list, folder)
+                  for split, folder in _found(description.root).items()}
 
 
 def _list(folder: Path) -> Listing:

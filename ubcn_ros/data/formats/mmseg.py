@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ubcn_ros.data.description import Description
 from ubcn_ros.data.files import DataSetError
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import images_below, with_masks, without_suffix
-from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.data.scenes import Listing
 
 # of its custom data sets, and of ADE20K
 _FOLDERS = (('img_dir', 'ann_dir'), ('images', 'annotations'))
@@ -33,7 +33,7 @@ def _recognises(root: Path) -> bool:
     return any(_found(root))
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     d = description
     if d.names is None:
         raise DataSetError(f'{d.source}: the names of the classes are not among its files: give '
@@ -45,8 +45,7 @@ def _open(description: Description) -> DataSet:
             raise DataSetError(f'{d.source}: {images} is another folder for the split {split!r}: '
                                'rename one, or write a YAML with path, train, val and masks_dir')
         readers[split] = partial(_list, images, masks, d, ids)
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license, readers,
-                   paths_given=d.paths is not None)
+    return label_set, readers
 
 
 def _list(images: Path, masks: Path, d: Description, ids: Mapping[int, int]) -> Listing:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ubcn_ros.data.description import Description
 from ubcn_ros.data.files import DataSetError, read_png
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import (
     add_image,
     existing,
@@ -26,7 +26,7 @@ from ubcn_ros.data.listing import (
     with_masks,
     without_suffix,
 )
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.images.files import is_image_name
 
 _OF_MASKS = ('masks_dir', 'mask_suffix', 'label_mapping', 'ignore', 'colors', 'paths',
@@ -50,7 +50,7 @@ def _recognises(root: Path) -> bool:
     return (root / 'images').is_dir() and (root / 'masks').is_dir()
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     d = description
     if not d.places:
         raise DataSetError(f'{d.source}: which images and classes there are is not said: give '
@@ -64,9 +64,8 @@ def _open(description: Description) -> DataSet:
     elif meant := [key for key in _OF_MASKS if key in d.given]:
         raise DataSetError(f'{d.source}: names is missing, which {meant[0]} needs: list the '
                            'classes, or leave both out for images without masks')
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
-                   {split: partial(_list, d, places, ids) for split, places in d.places.items()},
-                   paths_given=d.paths is not None)
+    return label_set, {split: partial(_list, d, places, ids)
+                       for split, places in d.places.items()}
 
 
 def _check_place(d: Description, split: str, place: Path) -> None:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import images_below
-from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.scenes import Listing, Scene
 
 
 def _found(root: Path) -> dict[str, Path]:
@@ -19,10 +19,8 @@ def _found(root: Path) -> dict[str, Path]:
             if (base / 'input').is_dir() and (base / 'target').is_dir()}
 
 
-def _open(description: Description) -> DataSet:
-    return DataSet(description.name, description.root, FORMAT.name, None, description.license,
-                   {split: partial(_list, base)
-                    for split, base in _found(description.root).items()})
+def _open(description: Description) -> Opened:
+    return None, {split: partial(_list, base) for split, base in _found(description.root).items()}
 
 
 def _list(base: Path) -> Listing:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ubcn_ros.data.description import SPLIT_OF, Description
 from ubcn_ros.data.files import DataSetError
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import MASK_SUFFIX, images_below, text_lines, with_masks
-from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.data.scenes import Listing
 from ubcn_ros.data.yaml_values import FORMS
 
 _CLASSES = '_classes.csv'
@@ -30,7 +30,7 @@ def _recognises(root: Path) -> bool:
     return any(_found(root))
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     folders: dict[str, Path] = {}
     for split, folder in _found(description.root):
         if split in folders:
@@ -47,9 +47,8 @@ def _open(description: Description) -> DataSet:
             raise DataSetError(f'{first / _CLASSES} and {folder / _CLASSES} name other classes: '
                                'export both at once, or make them the same')
     d = description.with_names(names)
-    return DataSet(d.name, d.root, FORMAT.name, d.label_set(), d.license,
-                   {split: partial(_list, folder, d.ids()) for split, folder in folders.items()},
-                   paths_given=d.paths is not None)
+    return d.label_set(), {split: partial(_list, folder, d.ids())
+                           for split, folder in folders.items()}
 
 
 def _classes(file: Path) -> dict[int, str]:

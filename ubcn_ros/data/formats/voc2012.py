@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
-from ubcn_ros.data.formats import Format
+from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import existing, not_readable, text_lines, with_masks
-from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.data.scenes import Listing
 from ubcn_ros.images.files import SUFFIXES
 from ubcn_ros.labels import LabelSet, paths_of
 
@@ -42,15 +42,12 @@ def _recognises(root: Path) -> bool:
     return (base / 'SegmentationClass').is_dir() and (base / 'ImageSets/Segmentation').is_dir()
 
 
-def _open(description: Description) -> DataSet:
+def _open(description: Description) -> Opened:
     base = voc_base(description.root)
     ids = description.with_names(dict(enumerate(VOC2012.classes))).ids()
     lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
-    return DataSet(description.name, base, FORMAT.name, description.label_set(VOC2012),
-                   description.license or ('' if description.names else LICENSE),
-                   {split: partial(_list, base, lists[split], ids) for split in SPLITS
-                    if lists[split].is_file()},
-                   paths_given=description.paths is not None or description.names is None)
+    return description.label_set(VOC2012), {
+        split: partial(_list, base, file, ids) for split, file in lists.items() if file.is_file()}
 
 
 def _list(base: Path, file: Path, ids: Mapping[int, int]) -> Listing:
@@ -83,4 +80,5 @@ def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]
 
 FORMAT = Format('voc2012', 'PASCAL VOC2012: JPEGImages/NAME.jpg with SegmentationClass/NAME.png '
                 'and the names in ImageSets/Segmentation/{train,val}.txt',
-                frozenset({'names', 'label_mapping', 'ignore'}), _recognises, _open)
+                frozenset({'names', 'label_mapping', 'ignore'}), _recognises, _open, VOC2012,
+                LICENSE, voc_base)
