@@ -9,6 +9,7 @@ Camera axes: x right, y down, z along the optical axis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import ceil, floor
@@ -238,56 +239,30 @@ class Canvas:
         return jobs
 
     def _paint(self, corner, right, down, item, outline) -> None:
-        camera = self.camera
-        f, cx, cy = camera.focal, camera.width / 2, camera.height / 2
-        points = [tuple(c + s * r + t * d for c, r, d in zip(corner, right, down, strict=True))
-                  for s, t in outline]
-        if min(p[2] for p in points) < NEAR_M:
-            points = _clip(points, lambda p: p[2] - NEAR_M)
-            if len(points) < 3:
-                return
-        screen = [(f * p[0] / p[2] + cx, f * p[1] / p[2] + cy) for p in points]
-        if any(abs(x) > 4000 or abs(y) > 4000 for x, y in screen):
-            for inside in (lambda p: p[0] + 4000, lambda p: 4000 - p[0],
-                           lambda p: p[1] + 4000, lambda p: 4000 - p[1]):
-                screen = _clip(screen, inside)
-                if len(screen) < 3:
-                    return
-        xs, ys = [p[0] for p in screen], [p[1] for p in screen]
-        x0, x1 = max(floor(min(xs)) - 1, 0), min(ceil(max(xs)) + 1, camera.width)
-        y0, y1 = max(floor(min(ys)) - 1, 0), min(ceil(max(ys)) + 1, camera.height)
-        if x1 <= x0 or y1 <= y0:
+        screen = self._on_screen(corner, right, down, outline)
+        if len(screen) < 3:
             return
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        scale = 1 << _SHIFT
-        polygon = np.array([[round((x - 0.5 - x0) * scale), round((y - 0.5 - y0) * scale)]
-                            for x, y in screen], np.int32)
-        cv2.fillConvexPoly(mask, polygon, 255, cv2.LINE_AA, _SHIFT)
-
+        xs, ys = zip(*screen, strict=True)
+        x0, x1 = max(floor(min(xs)) - 1, 0), min(ceil(max(xs)) + 1, self.camera.width)
+        y0, y1 = max(floor(min(ys)) - 1, 0), min(ceil(max(ys)) + 1, self.camera.height)
         # 1/depth is affine in the pixel: n·P = k on the plane and P = depth·ray.
         n = (right[1] * down[2] - right[2] * down[1], right[2] * down[0] - right[0] * down[2],
              right[0] * down[1] - right[1] * down[0])
         k = n[0] * corner[0] + n[1] * corner[1] + n[2] * corner[2]
-        if abs(k) < 1e-9:
+        if x1 <= x0 or y1 <= y0 or abs(k) < 1e-9:
             return
         area = (slice(y0, y1), slice(x0, x1))
-        stored = self.inverse[area]
-        label = item.label
+        mask = _filled(screen, x0, y0, (y1 - y0, x1 - x0))
+        stored, label = self.inverse[area], item.label
         if label is not None:
             plane = self.columns[x0:x1] * np.float32(n[0] / k) + (
                 self.rows[y0:y1] * np.float32(n[1] / k) + np.float32(n[2] / k))
             cv2.bitwise_and(mask, cv2.compare(plane, stored, cv2.CMP_GT), dst=mask)
 
         texture = item.texture
-        span_x = max(max(abs(screen[i][0] - screen[i - 1][0]) for i in range(len(screen))), 1)
+        span_x = max(max(abs(x - xs[i - 1]) for i, x in enumerate(xs)), 1)
         picture = texture.level(max(span_x, 0.7 * (max(xs) - min(xs))), max(ys) - min(ys))
-        h, w = picture.shape[:2]
-        to_screen = np.array([[f, 0, cx - x0 - 0.5], [0, f, cy - y0 - 0.5], [0, 0, 1]])
-        plane_map = np.array([[right[i] / w, down[i] / h,
-                               corner[i] + 0.5 * (right[i] / w + down[i] / h)]
-                              for i in range(3)])
-        warped = cv2.warpPerspective(picture, to_screen @ plane_map, (x1 - x0, y1 - y0),
-                                     flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        warped = self._warped(picture, corner, right, down, area)
         cover = mask
         if not texture.opaque:
             cover = cv2.multiply(mask, cv2.extractChannel(warped, 3), scale=1 / 255)
@@ -302,3 +277,42 @@ class Canvas:
             solid = (mask if getattr(item, 'filled', False) else cover) > 127
             np.copyto(self.labels[area], np.uint8(label), where=solid)
             np.copyto(stored, plane, where=solid)
+
+    def _on_screen(self, corner, right, down, outline) -> list[tuple[float, float]]:
+        """Project an outline, cut where it is too near or far outside of the picture."""
+        camera = self.camera
+        points = [tuple(c + s * r + t * d for c, r, d in zip(corner, right, down, strict=True))
+                  for s, t in outline]
+        if min(p[2] for p in points) < NEAR_M:
+            points = _clip(points, lambda p: p[2] - NEAR_M)
+        screen = [(camera.focal * p[0] / p[2] + camera.width / 2,
+                   camera.focal * p[1] / p[2] + camera.height / 2) for p in points]
+        if any(abs(x) > 4000 or abs(y) > 4000 for x, y in screen):
+            for inside in (lambda p: p[0] + 4000, lambda p: 4000 - p[0],
+                           lambda p: p[1] + 4000, lambda p: 4000 - p[1]):
+                screen = _clip(screen, inside)
+        return screen
+
+    def _warped(self, picture: np.ndarray, corner, right, down, area: tuple[slice, slice]
+                ) -> np.ndarray:
+        """Take a picture of a parallelogram to an area of the screen."""
+        camera, (rows, columns) = self.camera, area
+        h, w = picture.shape[:2]
+        to_screen = np.array([
+            [camera.focal, 0, camera.width / 2 - columns.start - 0.5],
+            [0, camera.focal, camera.height / 2 - rows.start - 0.5], [0, 0, 1]])
+        plane = np.array([[right[i] / w, down[i] / h,
+                           corner[i] + 0.5 * (right[i] / w + down[i] / h)] for i in range(3)])
+        return cv2.warpPerspective(
+            picture, to_screen @ plane, (columns.stop - columns.start, rows.stop - rows.start),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _filled(polygon: Sequence[tuple[float, float]], left: int, top: int, size: tuple[int, int]
+            ) -> np.ndarray:
+    """Fill a polygon of the screen in a mask of its part from (left, top) on, uint8 0..255."""
+    mask, scale = np.zeros(size, np.uint8), 1 << _SHIFT
+    points = np.array([[round((x - 0.5 - left) * scale), round((y - 0.5 - top) * scale)]
+                       for x, y in polygon], np.int32)
+    cv2.fillConvexPoly(mask, points, 255, cv2.LINE_AA, _SHIFT)
+    return mask
