@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import cos, sin
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -151,7 +153,7 @@ class Vehicle:
 
     def _end(self, rng, front: bool) -> np.ndarray:
         s, k = self.shape, _SCALE
-        height = s.nose if front and s.top[-1][0] < s.length - 0.4 else s.belt
+        height = self._nose if front else s.belt
         h, w = int(height * k), int(s.width * k)
         end = np.zeros((h, w, 4), np.float32)
         sill = h - int(0.2 * k)
@@ -200,65 +202,90 @@ class Vehicle:
 
     def place(self, x: float, z: float, heading: float) -> tuple[list[Quad], Quad]:
         """Return the vehicle's faces and its shadow, centred at (x, z); heading 0 is along +z."""
+        pose = _Pose(x, z, cos(heading), sin(heading), self.light)
+        quads = [*self._flanks(pose), *self._above(pose), *self._ends(pose)]
+        for quad in quads:
+            quad.max_m = 45.0 if quad.texture is self.panel else 140.0
+        wide, long = self.shape.width / 2 * 1.35, self.shape.length / 2 * 1.32
+        shadow = Quad(self.shadow, pose.point(-wide, 0, long), pose.vector(0, 0, -2 * long),
+                      pose.vector(2 * wide, 0, 0), None, two_sided=True, max_m=60.0)
+        return quads, shadow
+
+    @property
+    def _nose(self) -> float:
+        """Height of the front: that of the bonnet, or of the belt line where there is none."""
         s = self.shape
-        c, n = cos(heading), sin(heading)
-        flank, tail = s.width / 2, -s.length / 2
+        return s.nose if s.top[-1][0] < s.length - 0.4 else s.belt
 
-        def point(across, up, along):
-            return (x + along * n + across * c, -up, z + along * c - across * n)
-
-        def vector(across, up, along):
-            return (along * n + across * c, -up, along * c - across * n)
-
-        def gain(across, up, along):
-            return self.light.gain(vector(across, up, along)) / self.light.base
-
-        quads = []
-        high = max(h for _, h in s.top)
+    def _flanks(self, pose: _Pose) -> Iterator[Quad]:
+        s = self.shape
+        flank, tail, high = s.width / 2, -s.length / 2, max(h for _, h in s.top)
         inset = flank * (1 - s.taper)
         for side in (1, -1):
             upper, lower = self.side[side]
-            g = gain(side, 0, 0) + 0.08
+            g = pose.gain(side, 0, 0) + 0.08
             start = tail if side > 0 else -tail
-            quads.append(Quad(lower, point(side * flank, s.belt, start),
-                              vector(0, 0, side * s.length), vector(0, -s.belt, 0), CAR, g))
-            quads.append(Quad(upper, point(side * (flank - inset), high, start),
-                              vector(0, 0, side * s.length),
-                              vector(side * inset, s.belt - high, 0), CAR, g))
-        roof_front = s.top[-2]
-        base = s.top[-1]
-        narrow = s.taper
+            yield Quad(lower, pose.point(side * flank, s.belt, start),
+                       pose.vector(0, 0, side * s.length), pose.vector(0, -s.belt, 0), CAR, g)
+            yield Quad(upper, pose.point(side * (flank - inset), high, start),
+                       pose.vector(0, 0, side * s.length),
+                       pose.vector(side * inset, s.belt - high, 0), CAR, g)
+
+    def _above(self, pose: _Pose) -> Iterator[Quad]:
+        """Yield windscreen, rear window, roof, bonnet and boot."""
+        s = self.shape
+        flank, tail, narrow = s.width / 2, -s.length / 2, s.taper
+        rear_base, rear_top, roof_front, base = s.top
         trim = (((1 - narrow) / 2, 0.0), ((1 + narrow) / 2, 0.0), (1.0, 1.0), (0.0, 1.0))
-        forward, backward, top = gain(0, 0, 1), gain(0, 0, -1), gain(0, 1, 0)
-        quads.append(Quad(self.glass, point(flank, roof_front[1], tail + roof_front[0]),
-                          vector(-s.width, 0, 0),
-                          vector(0, base[1] - roof_front[1], base[0] - roof_front[0]), CAR,
-                          (forward + top) / 2, trim))
-        rear_top, rear_base = s.top[1], s.top[0]
-        quads.append(Quad(self.glass if s.windows > 1 else self.panel,
-                          point(-flank, rear_top[1], tail + rear_top[0]), vector(s.width, 0, 0),
-                          vector(0, rear_base[1] - rear_top[1], rear_base[0] - rear_top[0]),
-                          CAR, (backward + top) / 2, trim))
-        quads.append(Quad(self.panel, point(flank * narrow, rear_top[1], tail + rear_top[0]),
-                          vector(-s.width * narrow, 0, 0),
-                          vector(0, roof_front[1] - rear_top[1], roof_front[0] - rear_top[0]),
-                          CAR, top))
-        nose = s.nose if base[0] < s.length - 0.4 else s.belt
+        forward, backward, top = pose.gain(0, 0, 1), pose.gain(0, 0, -1), pose.gain(0, 1, 0)
+        yield Quad(self.glass, pose.point(flank, roof_front[1], tail + roof_front[0]),
+                   pose.vector(-s.width, 0, 0),
+                   pose.vector(0, base[1] - roof_front[1], base[0] - roof_front[0]), CAR,
+                   (forward + top) / 2, trim)
+        yield Quad(self.glass if s.windows > 1 else self.panel,
+                   pose.point(-flank, rear_top[1], tail + rear_top[0]),
+                   pose.vector(s.width, 0, 0),
+                   pose.vector(0, rear_base[1] - rear_top[1], rear_base[0] - rear_top[0]),
+                   CAR, (backward + top) / 2, trim)
+        yield Quad(self.panel, pose.point(flank * narrow, rear_top[1], tail + rear_top[0]),
+                   pose.vector(-s.width * narrow, 0, 0),
+                   pose.vector(0, roof_front[1] - rear_top[1], roof_front[0] - rear_top[0]),
+                   CAR, top)
         if base[0] < s.length - 0.1:
-            quads.append(Quad(self.panel, point(flank, base[1], tail + base[0]),
-                              vector(-s.width, 0, 0),
-                              vector(0, nose - base[1], s.length - base[0] - 0.05), CAR, top))
+            yield Quad(self.panel, pose.point(flank, base[1], tail + base[0]),
+                       pose.vector(-s.width, 0, 0),
+                       pose.vector(0, self._nose - base[1], s.length - base[0] - 0.05), CAR, top)
         if rear_base[0] > 0.2:
-            quads.append(Quad(self.panel, point(-flank, rear_base[1], tail + rear_base[0]),
-                              vector(s.width, 0, 0),
-                              vector(0, s.belt - rear_base[1], -rear_base[0]), CAR, top))
-        quads.append(Quad(self.front, point(flank, nose, -tail - 0.02), vector(-s.width, 0, 0),
-                          vector(0, -nose, 0), CAR, forward))
-        quads.append(Quad(self.rear, point(-flank, s.belt, tail + 0.02), vector(s.width, 0, 0),
-                          vector(0, -s.belt, 0), CAR, backward))
-        for quad in quads:
-            quad.max_m = 45.0 if quad.texture is self.panel else 140.0
-        wide, long = flank * 1.35, s.length / 2 * 1.32
-        shadow = Quad(self.shadow, point(-wide, 0, long), vector(0, 0, -2 * long),
-                      vector(2 * wide, 0, 0), None, two_sided=True, max_m=60.0)
-        return quads, shadow
+            yield Quad(self.panel, pose.point(-flank, rear_base[1], tail + rear_base[0]),
+                       pose.vector(s.width, 0, 0),
+                       pose.vector(0, s.belt - rear_base[1], -rear_base[0]), CAR, top)
+
+    def _ends(self, pose: _Pose) -> Iterator[Quad]:
+        s = self.shape
+        flank, tail, nose = s.width / 2, -s.length / 2, self._nose
+        yield Quad(self.front, pose.point(flank, nose, -tail - 0.02),
+                   pose.vector(-s.width, 0, 0), pose.vector(0, -nose, 0), CAR,
+                   pose.gain(0, 0, 1))
+        yield Quad(self.rear, pose.point(-flank, s.belt, tail + 0.02),
+                   pose.vector(s.width, 0, 0), pose.vector(0, -s.belt, 0), CAR,
+                   pose.gain(0, 0, -1))
+
+
+class _Pose(NamedTuple):
+    """Where a vehicle is and heads; all else is across to the right, up and along it."""
+
+    x: float
+    z: float
+    cos: float
+    sin: float
+    light: Light
+
+    def point(self, across: float, up: float, along: float) -> tuple[float, float, float]:
+        return (self.x + along * self.sin + across * self.cos, -up,
+                self.z + along * self.cos - across * self.sin)
+
+    def vector(self, across: float, up: float, along: float) -> tuple[float, float, float]:
+        return (along * self.sin + across * self.cos, -up, along * self.cos - across * self.sin)
+
+    def gain(self, across: float, up: float, along: float) -> float:
+        return self.light.gain(self.vector(across, up, along)) / self.light.base
