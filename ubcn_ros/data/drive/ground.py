@@ -109,49 +109,55 @@ class Ground:
         depth = 1 / np.maximum(inverse_all[top:], 1 / 400.0)
         z = rays[2, top:] * depth + np.float32(camera.position[2])
         x = rays[0, top:] * depth + np.float32(camera.position[0])
-        start, step = float(z.min()) - 1, 0.25
-        table = self._center(np.arange(start, float(z.max()) + 2, step)).astype(np.float32)
-        place = (z - np.float32(start)) * np.float32(1 / step)
-        index = place.astype(np.int32)
-        between = place - index.astype(np.float32)
-        low = table[index]
-        u = x - low - (table[index + 1] - low) * between
-        detail = noise_tile(0.5, 3)
+        u = self._from_center(x, z)
         rows_depth = depth.mean(1)
         begin = depth.shape[0]
-        for level, (across, along, reach) in enumerate(_LEVELS):
+        for level, (_, _, reach) in enumerate(_LEVELS):
             end, begin = begin, int(np.argmax(rows_depth < reach)) if (
                 rows_depth < reach).any() else begin
             if level == len(_LEVELS) - 1:
                 begin = 0
             if end <= begin:
                 continue
-            part = slice(begin, end)
-            zs, us = z[part], u[part]
-            first = int(np.floor(float(zs.min()) / CHUNK_M))
-            last = int(np.floor(min(float(zs.max()), camera.position[2] + 300) / CHUNK_M))
-            last = max(last, first)
-            color, label = self._window(level, first, last)
-            cell_z = (zs - np.float32(first * CHUNK_M)) * np.float32(1 / (CELL_M * along)) - 0.5
-            cell_u = (us + np.float32(HALF_WIDTH_M)) * np.float32(1 / (CELL_M * across)) - 0.5
-            rows = slice(top + begin, top + end)
-            seen = cv2.remap(color, cell_u, cell_z, cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_REPLICATE)
-            if level < 2:
-                fine = cv2.remap(detail, cell_u * np.float32(1.7 * across),
-                                 cell_z * np.float32(1.7 * along), cv2.INTER_LINEAR,
-                                 borderMode=cv2.BORDER_WRAP)
-                fade = (1 - rows_depth[part] / 38).clip(0, 1)[:, None] * 0.055
-                gain = (1 + fine * fade).astype(np.float32)
-                seen = cv2.multiply(seen, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
-            image[rows] = seen
-            labels[rows] = cv2.remap(label, cell_u, cell_z, cv2.INTER_NEAREST,
-                                     borderMode=cv2.BORDER_REPLICATE)
+            part, rows = slice(begin, end), slice(top + begin, top + end)
+            image[rows], labels[rows] = self._seen(
+                level, u[part], z[part], rows_depth[part], camera.position[2] + 300)
             inverse[rows] = 1 / depth[part]
         labels[top:][sky] = 0
         inverse[top:][sky] = 1 / FAR_M
         crossed_sky = sky[1:1 + len(above)]
         image[crossed][crossed_sky] = above[crossed_sky]
+
+    def _from_center(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return how far right of the road's centre line points of the world are, float32."""
+        start, step = float(z.min()) - 1, 0.25
+        table = self._center(np.arange(start, float(z.max()) + 2, step)).astype(np.float32)
+        place = (z - np.float32(start)) * np.float32(1 / step)
+        index = place.astype(np.int32)
+        between = place - index.astype(np.float32)
+        low = table[index]
+        return x - low - (table[index + 1] - low) * between
+
+    def _seen(self, level: int, u: np.ndarray, z: np.ndarray, rows_depth: np.ndarray, far: float
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """Look up colours and labels at (u, z), in metres, of rows of about one depth each."""
+        across, along, _ = _LEVELS[level]
+        first = int(np.floor(float(z.min()) / CHUNK_M))
+        last = int(np.floor(min(float(z.max()), far) / CHUNK_M))
+        color, label = self._window(level, first, max(last, first))
+        cell_z = (z - np.float32(first * CHUNK_M)) * np.float32(1 / (CELL_M * along)) - 0.5
+        cell_u = (u + np.float32(HALF_WIDTH_M)) * np.float32(1 / (CELL_M * across)) - 0.5
+        seen = cv2.remap(color, cell_u, cell_z, cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REPLICATE)
+        if level < 2:
+            fine = cv2.remap(noise_tile(0.5, 3), cell_u * np.float32(1.7 * across),
+                             cell_z * np.float32(1.7 * along), cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_WRAP)
+            fade = (1 - rows_depth / 38).clip(0, 1)[:, None] * 0.055
+            gain = (1 + fine * fade).astype(np.float32)
+            seen = cv2.multiply(seen, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
+        return seen, cv2.remap(label, cell_u, cell_z, cv2.INTER_NEAREST,
+                               borderMode=cv2.BORDER_REPLICATE)
 
 
 def draw_sky(rays: np.ndarray, rows: int, zenith, horizon, cloud, cover: float, offset,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, pi, radians, sin
+from typing import Any
 
 import numpy as np
 
@@ -80,9 +81,8 @@ class Style:
         return float(sum(a * 2 * pi / w * cos(2 * pi * z / w + p) for a, w, p in self.bends))
 
 
-def draw_style(seed: int) -> Style:
-    """Draw a drive's style from its seed."""
-    rng = np.random.default_rng([seed, 1])
+def _draw_weather(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the light, the colours of the sky, and the tint of the image."""
     uniform = rng.uniform
     weather = ('bright', 'overcast', 'dusk')[rng.choice(3, p=(0.45, 0.37, 0.18))]
     azimuth, elevation = uniform(-pi, pi), radians(uniform(14, 50))
@@ -107,6 +107,14 @@ def draw_style(seed: int) -> Style:
         horizon = np.array((1.1 + .15 * warm, 1.08, 1.02 - .12 * warm)) * grey
         cloud, cover = np.array((0.72, 0.76, 0.82)) * grey, uniform(0.3, 0.9)
         tint = (1 - uniform(-.04, .1), 1.0, 1 + uniform(-.04, .12))
+    return {'light': light, 'zenith': tuple(zenith), 'horizon': tuple(np.minimum(horizon, 254)),
+            'cloud': tuple(cloud), 'cover': cover, 'tint': tint}
+
+
+def draw_style(seed: int) -> Style:
+    """Draw a drive's style from its seed."""
+    rng = np.random.default_rng([seed, 1])
+    uniform, weather = rng.uniform, _draw_weather(rng)
     lanes = 1 if rng.random() < 0.72 else 2
     asphalt = uniform(72, 128)
     spread = rng.dirichlet((0.8, 0.8, 0.7, 0.5, 0.55, 0.5))
@@ -114,10 +122,8 @@ def draw_style(seed: int) -> Style:
     if rng.random() < 0.2:
         cycle = ((132, 62, 52), (62, 96, 70))[rng.integers(2)]
     return Style(
-        light=light, zenith=tuple(zenith), horizon=tuple(np.minimum(horizon, 254)),
-        cloud=tuple(cloud), cover=cover,
-        haze_m=log_uniform(rng, 180, 1500), tint=tint,
-        gamma=uniform(0.7, 1.1), vignette=uniform(0.0, 0.3), noise=uniform(1.0, 4.5),
+        **weather, haze_m=log_uniform(rng, 180, 1500), gamma=uniform(0.7, 1.1),
+        vignette=uniform(0.0, 0.3), noise=uniform(1.0, 4.5),
         blur=uniform(0.0, 0.9), left_hand=bool(rng.random() < 0.8), lanes=lanes,
         lane=uniform(2.8, 3.9), parking=float(rng.choice((0.0, 2.1))) if lanes == 1 else 0.0,
         pavement=uniform(1.5, 4.2), verge=uniform(0.8, 2.6) if rng.random() < 0.22 else 0.0,
