@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from ubcn_ros.network import RainEstimate
+from ubcn_ros.network import RainEstimate, Step
 from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions, build_backend
 from ubcn_ros.runtime.budget import StepBudget
@@ -276,24 +276,8 @@ class Engine:
         budget = self._budget(len(images), height, width, working, labels)
         rainy = backend.upload(images, working)
         watch.mark('upload')
-        if deadline is not None:
-            self._synchronize()
-        begun = self._clock()
-        number, step = 1, backend.first(rainy, watch.mark, labels or iterations > 1)
         loop = Loop(rainy, iterations, threshold)
-        loop.count(step)
-        if deadline is not None:
-            self._synchronize()
-            budget.record_first(self._clock() - begun)
-        while not loop.done and (deadline is None or budget.fits(self._clock(), deadline)):
-            started = self._clock()
-            loop.keep(step)
-            number += 1
-            step = backend.next(step, watch.mark, labels or number < iterations)
-            loop.count(step)
-            if deadline is not None:
-                self._synchronize()
-                budget.record_step(self._clock() - started)
+        step = self._run(loop, rainy, iterations, labels, budget, deadline)
         finishing = self._clock()
         unsure = labels and least > 0  # some labels may be
         results = backend.download(step, confidence or unsure, derained, labels)
@@ -310,6 +294,29 @@ class Engine:
                 for (image, ids, sure), taken, share, rain
                 in zip(results, loop.taken, unlabeled, _rain_of_images(rain_logs, len(images)),
                        strict=True)]
+
+    def _run(self, loop: Loop, rainy: torch.Tensor, iterations: int, labels: bool,
+             budget: StepBudget, deadline: float | None) -> Step:
+        """Run the steps that fit; return the last, with logits where the labels are of use."""
+        backend, mark = self._backend, self._watch.mark
+        if deadline is not None:
+            self._synchronize()
+        begun = self._clock()
+        number, step = 1, backend.first(rainy, mark, labels or iterations > 1)
+        loop.count(step)
+        if deadline is not None:
+            self._synchronize()
+            budget.record_first(self._clock() - begun)
+        while not loop.done and (deadline is None or budget.fits(self._clock(), deadline)):
+            started = self._clock()
+            loop.keep(step)
+            number += 1
+            step = backend.next(step, mark, labels or number < iterations)
+            loop.count(step)
+            if deadline is not None:
+                self._synchronize()
+                budget.record_step(self._clock() - started)
+        return step
 
     def _working_size(self, height: int, width: int, processing_size: int | None
                       ) -> tuple[int, int] | None:
