@@ -58,6 +58,8 @@ class TimedCall:
     call: Callable[[np.ndarray], dict[str, float]]
     device: torch.device
     times: list[dict[str, float]] = field(default_factory=list)
+    # that is called; None for a baseline
+    engine: Engine | None = None
 
     def measure(self, image: np.ndarray) -> None:
         """Time one image, milliseconds."""
@@ -148,7 +150,7 @@ def timed_engine(engine: Engine, size: tuple[int, int], iterations: int, process
         row['backend'] = engine.backend  # known only now: graphs that fail are left
         return {stage: ms for stage, ms in frame.timings.items() if stage != 'total'}
 
-    return TimedCall(row, call, engine.device)
+    return TimedCall(row, call, engine.device, engine=engine)
 
 
 def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[int, int]
@@ -245,12 +247,12 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[
     :param progress: called after every image.
     :return: a dictionary per row, as `report` shows it; the baseline's is the last.
     """
-    timed, engines = _timed(rows, size, folder)
+    timed = _timed(rows, size, folder)
     if rows.baseline:
         timed.append(timed_baseline(rows.baseline, timed[0].device, rows.baseline_precision, size))
     images = rainy_images(size[1], size[0], 3)  # takes seconds, and a model may be wrong
     run_interleaved(timed, images, rows.frames, progress)
-    results = [_result(one, engines.get(id(one)), images[0]) for one in timed]
+    results = [_result(one, None if rows.waterfall else one.engine, images[0]) for one in timed]
     if rows.baseline:
         for result, one in zip(results[:-1], timed, strict=False):
             result['speed_up'] = speed_up(one, timed[-1])
@@ -262,25 +264,21 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[
     return results
 
 
-def _timed(rows: Rows, size: tuple[int, int], folder: Path
-           ) -> tuple[list[TimedCall], dict[int, Engine]]:
-    """Return what is to be timed, and by its id the engine of which a roofline is wanted."""
+def _timed(rows: Rows, size: tuple[int, int], folder: Path) -> list[TimedCall]:
     if rows.waterfall:
         return [timed for preset, t, side in itertools.product(
                     rows.presets, rows.iterations, rows.processing_sizes)
                 for timed in timed_waterfall(preset, rows.model, folder, rows.device,
                                              rows.precisions[0], size, t, side,
-                                             rows.path_threshold)], {}
-    found, engines = [], {}
+                                             rows.path_threshold)]
+    found = []
     for preset, precision, backend in itertools.product(rows.presets, rows.precisions,
                                                         rows.backends):
         engine = open_engine(preset, rows.model, folder, rows.path_threshold,
                              device=rows.device, precision=precision, backend=backend)
-        for t in rows.iterations:
-            for side in rows.processing_sizes:
-                found.append(timed_engine(engine, size, t, side))
-                engines[id(found[-1])] = engine
-    return found, engines
+        found += [timed_engine(engine, size, t, side)
+                  for t, side in itertools.product(rows.iterations, rows.processing_sizes)]
+    return found
 
 
 def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[str, Any]:
