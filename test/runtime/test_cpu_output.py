@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
+from ubcn_ros.runtime.cpu_output import labels_on_cpu, to_bytes
 from ubcn_ros.runtime.transfer import labels_of
 
 
@@ -17,7 +17,7 @@ def test_labels_are_the_argmax_of_the_enlarged_logits(size, dtype):
     torch.manual_seed(1)
     logits = torch.randn(1, 11, 16, 25).to(dtype, memory_format=torch.channels_last)
     expected = F.interpolate(logits.float(), size, mode='bilinear', align_corners=False)[0]
-    labels = label_map(logits[0], size)
+    labels = labels_on_cpu(logits[0], size, False)[0].numpy()
     assert labels.dtype == np.uint8 and labels.shape == size
     # where two classes are equal but for rounding, either may win
     top = expected.topk(2, 0).values
@@ -31,8 +31,9 @@ def test_labels_are_the_argmax_of_the_enlarged_logits(size, dtype):
 @pytest.mark.parametrize('classes', [1, 2, 11])
 def test_the_confidence_is_that_of_all_logits_at_once(size, temperature, classes):
     logits = 4 * torch.randn(classes, 16, 25, generator=torch.Generator().manual_seed(3))
-    labels, sure = label_and_confidence_maps(logits, size, temperature)
-    assert sure.dtype == np.uint8 and np.array_equal(labels, label_map(logits, size))
+    labels, sure = (each.numpy() for each in labels_on_cpu(logits, size, True, temperature))
+    assert sure.dtype == np.uint8
+    assert np.array_equal(labels, labels_on_cpu(logits, size, False)[0])
     expected = labels_of(logits, size, True, temperature)[1].numpy()
     difference = np.abs(sure.astype(int) - expected)
     # to the rounding of one in a thousand
@@ -42,14 +43,14 @@ def test_the_confidence_is_that_of_all_logits_at_once(size, temperature, classes
 @pytest.mark.parametrize('scale', [1e4, 1e30])
 def test_the_confidence_of_large_logits_is_finite(scale):
     logits = scale * torch.tensor([1.0, -1.0, 0.0])[:, None, None].expand(3, 4, 4)
-    labels, sure = label_and_confidence_maps(logits, (8, 8), 0.01)
+    labels, sure = labels_on_cpu(logits, (8, 8), True, 0.01)
     assert (labels == 0).all() and (sure == 255).all()
 
 
 def test_the_first_of_equal_classes_wins():
-    assert (label_map(torch.ones(3, 4, 4), (8, 8)) == 0).all()
-    assert (label_map(torch.tensor([0.0, 1.0, 1.0])[:, None, None].expand(3, 4, 4), (8, 8))
-            == 1).all()
+    for values, first in (((1.0, 1.0, 1.0), 0), ((0.0, 1.0, 1.0), 1)):
+        logits = torch.tensor(values)[:, None, None].expand(3, 4, 4)
+        assert (labels_on_cpu(logits, (8, 8), False)[0] == first).all()
 
 
 def test_bytes_are_clamped_and_rounded():

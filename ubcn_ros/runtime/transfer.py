@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.confidence import confidence_of
-from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
+from ubcn_ros.runtime.cpu_output import labels_on_cpu, to_bytes
 
 Result = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 """Derained (H, W, 3), labels (H, W) and confidence (H, W), uint8, None where not asked for."""
@@ -63,12 +63,8 @@ def image_bytes(image: torch.Tensor) -> torch.Tensor:
 def find_labels(logits: torch.Tensor, size: Sequence[int], confidence: bool,
                 temperature: float) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Find labels as ``labels_of`` does; on a CPU by its own fast kernels."""
-    if logits.device.type != 'cpu':
-        return labels_of(logits, size, confidence, temperature)
-    if not confidence:
-        return torch.from_numpy(label_map(logits, tuple(size))), None
-    labels, sure = label_and_confidence_maps(logits, tuple(size), temperature)
-    return torch.from_numpy(labels), torch.from_numpy(sure)
+    find = labels_on_cpu if logits.device.type == 'cpu' else labels_of
+    return find(logits, size, confidence, temperature)
 
 
 def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool,
