@@ -100,11 +100,12 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
         config = with_steps(Run(config, images, out).config, steps)
     with single_run(out):
-        study = BaselineStudy(config, images,
-                              launch(False, accelerator, 1, 1, precision), model, out, names,
-                              budgets, rates, iterations, stride, limit, workers,
-                              typed_command(sys.argv[1:]), checked_fingerprints(images, data),
-                              click.echo)
+        study = BaselineStudy(
+            config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
+            model=model, out=out, baselines=names, budgets=budgets, rates=rates,
+            iterations=iterations, stride=stride, limit=limit, workers=workers,
+            command=typed_command(sys.argv[1:]), fingerprints=checked_fingerprints(images, data),
+            say=click.echo)
         study.train()
         study.time(presets, size, time_precision, frames)
     click.echo(f'\n{baselines_text(study.results)}\n\nwrote {study.path}')

@@ -84,10 +84,11 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
         config = replace(config, model=replace(config.model, overrides=overrides))
     images = open_data(data)
     with single_run(out):
-        study = DegradationStudy(config, images,
-                                 launch(False, accelerator, 1, 1, precision), out, kinds, seeds,
-                                 stride, limit, workers, typed_command(sys.argv[1:]),
-                                 checked_fingerprints(images, data), click.echo)
+        study = DegradationStudy(
+            config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
+            out=out, kinds=kinds, seeds=seeds, stride=stride, limit=limit, workers=workers,
+            command=typed_command(sys.argv[1:]), fingerprints=checked_fingerprints(images, data),
+            say=click.echo)
         study.train()
     tables = tables_of(study.found['miou'])
     statements = statements_text(degradation_statements(study.name, tables))

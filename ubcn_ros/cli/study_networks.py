@@ -76,9 +76,11 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     with single_run(out):
         with progress_bar() as bar:
             fingerprints = check_data(images, bar_updater(bar)).fingerprints
-        study = NetworkStudy(models, images, out, rates, iterations, stride, limit,
-                             device, precision, rain, workers,
-                             typed_command(sys.argv[1:]), fingerprints, click.echo)
+        study = NetworkStudy(
+            models=models, data=images, out=out, rates=rates, iterations=iterations,
+            stride=stride, limit=limit, device=device, precision=precision, rain=rain,
+            workers=workers, command=typed_command(sys.argv[1:]), fingerprints=fingerprints,
+            say=click.echo)
         with progress_bar() as bar:
             study.measure(bar.update)
         study.time(size, time_precision, frames)

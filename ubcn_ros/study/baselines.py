@@ -25,13 +25,12 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.baselines_table import baselines_text
@@ -39,6 +38,7 @@ from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import by_step, data_settings, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
+from ubcn_ros.study.study import Study
 from ubcn_ros.study.times import time_all
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.config import TrainConfig, decisive, with_length
@@ -53,8 +53,8 @@ _DERAIN, _ATTEND = 'derain', 'attend'
 _TIMED_SECONDS = 4.0
 
 
-@dataclass
-class BaselineStudy:
+@dataclass(kw_only=True)
+class BaselineStudy(Study):
     """
     The study in one output folder.
 
@@ -64,37 +64,25 @@ class BaselineStudy:
     :param fabric: launched; its precision is a setting.
     :param model: name or path of the model whose segmentation network labels what all of them
         derain; it is measured as it is, too, where it is a whole one.
-    :param out: output folder.
     :param baselines: some of the variants of the recipe; others may be given later.
     :param budgets: some of 'samples' and 'time'.
     :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
-    :param stride, limit: which scenes of the split are measured.
-    :param workers: processes that render.
-    :param command: that makes the study, for its file.
-    :param fingerprints: as of ``data_settings``.
-    :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose attend leaves nothing to
         IDM; an unknown variant; no split val, or without labels; a model whose segmentation was
         never trained, or does not fit the recipe's networks; the folder holds a study with other
         settings, or the segmentation network of another model.
     """
 
+    file = 'baselines.json'
+
     config: TrainConfig
-    data: Data
     fabric: Fabric
     model: str
-    out: Path
     baselines: Sequence[str]
     budgets: Sequence[str]
     rates: Sequence[float]
     iterations: int
-    stride: int
-    limit: int | None
-    workers: int
-    command: str
-    fingerprints: Mapping[str, str]
-    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -136,11 +124,6 @@ class BaselineStudy:
             baselines_text)
         self._check_segmentation()
 
-    @property
-    def path(self) -> Path:
-        """Path of the file that holds all figures."""
-        return self.out / 'baselines.json'
-
     @cached_property
     def info(self) -> ModelInfo:
         """Of the model with the segmentation network."""
@@ -178,16 +161,9 @@ class BaselineStudy:
         :param presets: of UBCN, with the whole loop.
         :param size, precision, frames: as of ``time_all``.
         """
-        def done(name: str) -> None:
-            self.say(f'timed {name}')
-            self.save()
         time_all(self.results['times'], self.baselines, dict.fromkeys(presets),
                  iterations=self.iterations, size=size, precision=precision, frames=frames,
-                 done=done)
-
-    def save(self) -> None:
-        """Write all figures."""
-        self.results.save(self.path)
+                 done=self.timed)
 
     @property
     def _start_path(self) -> Path:
@@ -290,9 +266,8 @@ class BaselineStudy:
         return LoadedModel.load(path, str(self.fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        indices = range(0, len(self.scenes), self.stride)[:self.limit]
-        return measure_scenes(loaded, self.scenes, indices, self.rates, iterations,
-                              rain=self.config.data.validation_rain,
+        return measure_scenes(loaded, self.scenes, self.measured(self.scenes), self.rates,
+                              iterations, rain=self.config.data.validation_rain,
                               workers=self.workers)['rates']
 
 

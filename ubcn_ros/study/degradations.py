@@ -20,7 +20,7 @@ figures are not in the file: ``tables_of`` reads it, ``degradation_claims.claims
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
@@ -32,13 +32,13 @@ import torch
 
 from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import data_settings, tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import check_same, open_results
+from ubcn_ros.study.study import Study
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
@@ -50,43 +50,30 @@ from ubcn_ros.training.run import Run
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-RESULTS = 'degradations.json'
 _STAGE = 'adapt'
 
 
-@dataclass
-class DegradationStudy:
+@dataclass(kw_only=True)
+class DegradationStudy(Study):
     """
     The study in one output folder, which may hold several data sets.
 
     :param config: recipe of the segmentation network, with the stage adapt alone.
     :param data: training, and tests on the split val.
     :param fabric: launched; its precision is a setting.
-    :param out: output folder.
     :param kinds: some of ``paper.FIGURE_1_LEVELS``.
     :param seeds: of weights and samples.
-    :param stride, limit: which scenes of the split are tests.
-    :param workers: processes that render.
-    :param command: that makes the study, for its file.
-    :param fingerprints: as of ``data_settings``.
-    :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose networks see other
         degradations; no split val, or without labels; the folder holds a study with other
         settings, or of other scenes or labels of the data sets.
     """
 
+    file = 'degradations.json'
+
     config: TrainConfig
-    data: Data
     fabric: Fabric
-    out: Path
     kinds: Sequence[str]
     seeds: Sequence[int]
-    stride: int
-    limit: int | None
-    workers: int
-    command: str
-    fingerprints: Mapping[str, str]
-    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -108,11 +95,6 @@ class DegradationStudy:
             self.name, {'command': self.command, **found, 'miou': {}})
         check_same(self.path, {key: self.found.get(key) for key in found}, found,
                    f'has figures of other scenes or labels of {self.name}')
-
-    @property
-    def path(self) -> Path:
-        """Path of the file that holds all figures."""
-        return self.out / RESULTS
 
     @property
     def name(self) -> str:
@@ -163,7 +145,7 @@ class DegradationStudy:
                     self.say(f'{kind} {level:g}, seed {seed}: {error}')
                     continue
                 rows[str(seed)] = self._tested(path, kind)
-                self.results.save(self.path)
+                self.save()
         if not tables_of(self.found['miou']):
             raise ValueError(f'no training on {self.name} came to its end, all diverged as said '
                              f'above: give the recipe {self.config.name!r} a lower lr, and '
@@ -179,7 +161,7 @@ class DegradationStudy:
         stages = left_to_train(run)
         if stages or not run.files.result.is_file():
             self.say(f'training {config.name} on {self.name}, seed {seed}')
-            self.results.save(self.path)  # with other settings it does not go on
+            self.save()  # with other settings it does not go on
             run.train(self.fabric, stages, self.workers)
         return run.files.result
 

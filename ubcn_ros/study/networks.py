@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
 from ubcn_ros.report.charts import figure
 from ubcn_ros.runtime.weights import load_model
@@ -37,6 +36,7 @@ from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.statements import Statement, listing, statements_text
+from ubcn_ros.study.study import Study
 from ubcn_ros.study.times import time_all, time_cells, time_header
 from ubcn_ros.text_table import table
 from ubcn_ros.training.record import scenes_record
@@ -49,43 +49,31 @@ _BYTES = {'MB': 1e6, 'MiB': 2 ** 20}
 _CLOSE = 0.02  # share of the paper's figure
 
 
-@dataclass
-class NetworkStudy:
+@dataclass(kw_only=True)
+class NetworkStudy(Study):
     """
     The study in one output folder.
 
     :param models: names or paths of whole models of the same classes; further ones may be given
         later.
     :param data: of the split val, or the one that there is.
-    :param out: output folder.
     :param rates: mm/hr.
     :param rain: that falls, one of RAINS.
-    :param workers: processes that render it.
     :param iterations: T.
-    :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
-    :param command: that makes the study, for its file.
-    :param fingerprints: as of ``data_settings``.
-    :param say: told what is being done.
     :raises ValueError: no labels; a model with parts that were never trained, or of other classes;
         two models of one name; the folder holds a study with other settings, or another model of
         the same name.
     """
 
+    file = 'networks.json'
+
     models: Sequence[str]
-    data: Data
-    out: Path
     rates: Sequence[float]
     iterations: int
-    stride: int
-    limit: int | None
     device: str
     precision: str
     rain: str
-    workers: int
-    command: str
-    fingerprints: Mapping[str, str]
-    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -111,11 +99,6 @@ class NetworkStudy:
                                  'file')
             self.files[info.name] = info.path
 
-    @property
-    def path(self) -> Path:
-        """Path of the file that holds all figures."""
-        return self.out / 'networks.json'
-
     def measure(self, progress: Callable[[], object]) -> None:
         """
         Measure every model that is not measured yet.
@@ -134,23 +117,16 @@ class NetworkStudy:
 
         :param size, precision, frames: as of ``time_all``.
         """
-        def done(name: str) -> None:
-            self.say(f'timed {name}')
-            self.save()
         time_all(self.results['times'], (), self.files, iterations=self.iterations, size=size,
-                 precision=precision, frames=frames, done=done)
-
-    def save(self) -> None:
-        """Write all figures."""
-        self.results.save(self.path)
+                 precision=precision, frames=frames, done=self.timed)
 
     def _measured(self, path: Path, progress: Callable[[], object]) -> dict[str, Any]:
         network, info = load_model(path)
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
-        indices = range(0, len(self.scenes), self.stride)[:self.limit]
-        rates = measure_scenes(loaded, self.scenes, indices, self.rates, self.iterations,
-                               progress=progress, rain=self.rain, workers=self.workers)['rates']
+        rates = measure_scenes(loaded, self.scenes, self.measured(self.scenes), self.rates,
+                               self.iterations, progress=progress, rain=self.rain,
+                               workers=self.workers)['rates']
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
                 'parameters': sizes, 'steps': by_step(rates),

@@ -1,0 +1,60 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What studies of whole data sets share: what they are given, and their one file of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.study.results_file import StudyResults
+
+
+@dataclass(kw_only=True)
+class Study:
+    """
+    A study in one output folder.
+
+    :param out: output folder.
+    :param stride, limit: which scenes of the split are measured.
+    :param workers: processes that render.
+    :param command: that makes the study, for its file.
+    :param fingerprints: as of ``data_settings``.
+    :param say: told what is being done.
+    :ivar file: name of the file of figures.
+    :ivar results: what is in it.
+    """
+
+    data: Data
+    out: Path
+    stride: int
+    limit: int | None
+    workers: int
+    command: str
+    fingerprints: Mapping[str, str]
+    say: Callable[[str], object]
+
+    file: ClassVar[str]
+    results: StudyResults = field(init=False)
+
+    @property
+    def path(self) -> Path:
+        """Path of the file that holds all figures."""
+        return self.out / self.file
+
+    def save(self) -> None:
+        """Write all figures."""
+        self.results.save(self.path)
+
+    def measured(self, scenes: SceneList) -> range:
+        """Return the places of the scenes that are measured."""
+        return range(0, len(scenes), self.stride)[:self.limit]
+
+    def timed(self, name: str) -> None:
+        """Say that something is timed, and write it."""
+        self.say(f'timed {name}')
+        self.save()
