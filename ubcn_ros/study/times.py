@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import statistics
 import tempfile
@@ -25,6 +23,7 @@ from ubcn_ros.benchmark.engine import (
     timed_baseline,
     timed_engine,
 )
+from ubcn_ros.malloc import give_back_freed_memory
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.text_table import counted
 
@@ -67,7 +66,8 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                    for loop, path in loops.items()}}
             for key in [key for key in calls if known.get(key, {}).get('frames', 0) < frames]:
                 images = images or rainy_images(size[1], size[0], 1)
-                _release_memory()  # else this one would take what the one before held
+                gc.collect()  # else this one would take what the one before held
+                give_back_freed_memory()
                 held = peak_mib(lambda: None, device)
                 one = calls[key]()
                 run_interleaved([one], images, frames, lambda: None)
@@ -75,13 +75,6 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                 known[key] = {'ms': statistics.median(each['total'] for each in one.times),
                               'peak_mib': peak, 'frames': frames}
                 done(f'{key} on {name}')
-
-
-def _release_memory() -> None:
-    """Give free memory back to the system, where the C library can."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precision: str,

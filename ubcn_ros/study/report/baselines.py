@@ -37,8 +37,7 @@ Rates = Mapping[str, Mapping[str, float | None]]
 
 def baselines_section(found: Found, key: str) -> Section:
     """Show sizes, times and quality; raises KeyError of a file of another layout."""
-    results, kind = found.results, found.kind
-    section = Section(key, kind.title, kind.paper, kind.lead, facts=found.facts())
+    results, section = found.results, found.section(key)
     times = timed_rows(results['times'])
     section.blocks.append(_sizes_and_times(results, times))
     for budget, rows in results['trained'].items():

@@ -12,7 +12,6 @@ from ubcn_ros.study.measured import MEASURES, mean
 from ubcn_ros.study.methods import methods_statements
 from ubcn_ros.study.report.content import (
     SEEN_RAIN,
-    Block,
     Section,
     StudyFigure,
     Table,
@@ -41,12 +40,12 @@ def methods_section(found: Found, key: str) -> Section:
 
 def _section(found: Found, key: str) -> Section:
     """Begin a section with the pictures of a study."""
-    kind = found.kind
-    blocks: list[Block] = [StudyFigure(path, f'{kind.title}, by the command below.', for_print)
-                           for path, for_print in found.pictures()]
-    return Section(key, kind.title, kind.paper, kind.lead, blocks=blocks, facts=[
-        *found.facts(), *((f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
-                          for title, model in found.results.get('models', {}).items())])
+    section = found.section(key)
+    section.blocks += [StudyFigure(path, f'{section.title}, by the command below.', for_print)
+                       for path, for_print in found.pictures()]
+    section.facts += [(f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
+                      for title, model in found.results.get('models', {}).items()]
+    return section
 
 
 def _left_out(found: Found) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.report.charts import Chart, figure
-from ubcn_ros.study.measured import difference
+from ubcn_ros.study.measured import difference, mean
 from ubcn_ros.study.networks import PSPNET, networks_statements
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
@@ -31,8 +31,7 @@ Results = Mapping[str, Any]
 
 def networks_section(found: Found, key: str) -> Section:
     """Show whole models side by side; raises KeyError of a file of another layout."""
-    results, kind = found.results, found.kind
-    section = Section(key, kind.title, kind.paper, kind.lead, facts=found.facts())
+    results, section = found.results, found.section(key)
     times = timed_rows(results['times'])
     section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
         _gains(results, 'psnr', 'PSNR', 'dB'), _gains(results, 'miou', 'mIoU', 'points')))]
@@ -110,15 +109,13 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
         sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
         if sizes[1] >= sizes[0]:
             continue
-        changes = [difference(*(each['steps'][-1][rate]['miou']
-                                for each in (row, networks[heavy])))
-                   for rate in results['input']]
-        known = [change for change in changes if change is not None]
-        if known:
-            mean = sum(known) / len(known)
+        change = mean([difference(*(each['steps'][-1][rate]['miou']
+                                    for each in (row, networks[heavy])))
+                       for rate in results['input']])
+        if change is not None:
             yield (f'A lighter segmentation network is what the paper names as future work: that '
                    f'of {name} has {figure(100 * sizes[1] / sizes[0])} % of the parameters of '
-                   f"{heavy}'s, and its mIoU is {figure(mean, 1, True)} points on average over "
+                   f"{heavy}'s, and its mIoU is {figure(change, 1, True)} points on average over "
                    'the rates. ' + (
-                       'We think it is the better choice for a vehicle.' if mean > -1 else
+                       'We think it is the better choice for a vehicle.' if change > -1 else
                        'We think that its size is paid for with mIoU here.'))

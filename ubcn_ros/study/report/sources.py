@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.study.report.content import Section
 from ubcn_ros.study.results_file import read_results
 from ubcn_ros.training.estimate import duration
 
@@ -45,6 +46,10 @@ class Found:
     kind: Kind
     folder: Path
     results: dict[str, Any]
+
+    def section(self, key: str) -> Section:
+        """Begin its section, with how it was made."""
+        return Section(key, self.kind.title, self.kind.paper, self.kind.lead, facts=self.facts())
 
     def pictures(self) -> list[tuple[Path, Path | None]]:
         """Figures beside the JSON: a PNG of each, and a PDF where there is one."""
