@@ -110,10 +110,15 @@ class Data:
 
     def sets_of(self, split: str, scenes: SceneList) -> tuple[DataSet, ...]:
         """Return the sets that scenes of a split are from."""
+        return tuple(dataset for dataset, count in zip(
+            self.sets, self.counts(split, scenes), strict=True) if count)
+
+    def counts(self, split: str, scenes: SceneList) -> list[int]:
+        """Count how many of these scenes of a split each set has."""
         files = {(scene.image_path, scene.label_path) for scene in scenes.scenes}
-        return tuple(dataset for dataset in self.sets if split in dataset.splits and any(
-            (scene.image_path, scene.label_path) in files
-            for scene in dataset.listing(split).scenes))
+        return [sum((scene.image_path, scene.label_path) in files
+                    for scene in dataset.listing(split).scenes) if split in dataset.splits else 0
+                for dataset in self.sets]
 
     def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
         """Return the id of a class or group, or 255, that each class id of a set becomes."""

@@ -244,10 +244,7 @@ class Run:
     @cached_property
     def _train_counts(self) -> list[int]:
         """Images of every set that are trained on: a recipe may leave some out."""
-        used = {(scene.image_path, scene.label_path) for scene in self.training.scenes}
-        return [sum((scene.image_path, scene.label_path) in used
-                    for scene in found.listing('train').scenes) if 'train' in found.splits else 0
-                for found in self.data.sets]
+        return self.data.counts('train', self.training)
 
     def _records_of(self, stage: str) -> list[dict[str, Any]]:
         used = self._sets(stage)
