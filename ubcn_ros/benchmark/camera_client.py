@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -11,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import Client, Output
 from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.node_load import Load, Stamped
-from ubcn_ros.benchmark.process_figures import process_figures
 
 START_SECONDS = 180.0  # a start may compile
 _COUNTERS = ('received', 'processed', 'dropped', 'malformed', 'dropped (failed)',
@@ -112,13 +113,23 @@ class _Watched:
         self._pid = pid
 
     def check(self) -> None:
-        try:
-            with open(f'/proc/{self._pid}/stat') as file:
-                state = file.read().rpartition(')')[2].split()[0]
-        except OSError:
-            state = 'X'
-        if state in 'XZ':
+        if (_stat(self._pid) or ['X'])[0] in 'XZ':
             raise ReplayError('the node ended by itself')
+
+
+def _stat(pid: int) -> list[str]:
+    """Read the state of a process and what follows, of proc(5); empty where it is gone."""
+    try:
+        # the name before the last ')' may hold anything
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except OSError:
+        return []
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process, of user and system; NaN where it is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK') if fields else math.nan
 
 
 def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Sequence[int]
@@ -153,20 +164,20 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
     client.outputs.clear()
     client.frames.clear()
     sent: dict[bytes, float] = {}
-    started, used_before = time.monotonic(), process_figures(node)[1]
+    started, used_before = time.monotonic(), cpu_seconds(node)
     for number in _paced(frames, rate_hz):
         client.check()
         data = image.now()
         sent[header_bytes(data)] = client.publish(data)
         if number % 10 == 9:
             progress(10)
-    seconds, used = time.monotonic() - started, process_figures(node)[1] - used_before
+    seconds, used = time.monotonic() - started, cpu_seconds(node) - used_before
     progress(frames % 10)
     busy = seconds
     gained, outputs = counters(client, before), list(client.outputs)
     last = max((output.time for output in outputs), default=started)
     if last > started + seconds:  # the node was at it after the last image
-        busy, used = last - started, process_figures(node)[1] - used_before
+        busy, used = last - started, cpu_seconds(node) - used_before
     return Sent(sent, outputs, list(client.frames), gained, client.status('camera'),
                 client.status('engine'), started, seconds, busy, used, uncounted)
 

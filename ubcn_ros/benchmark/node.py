@@ -19,7 +19,7 @@ from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
-from ubcn_ros.benchmark.process_figures import process_figures
+from ubcn_ros.node.diagnostics import resident_mib
 
 _SOAKED = 1000  # frames after which memory should stay as it is
 _MOST_DROPPED = 0.01  # share at which a rate is sustained
@@ -85,27 +85,6 @@ class LoadedNode:
         return lock_figures(read_samples(self._samples), start, end, frames)
 
 
-class MemoryUsage:
-    """The resident memory of a process from now on, MiB."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._start = process_figures(pid)[0]
-        self._soaked: float | None = None
-
-    def mark(self) -> None:
-        """Count its growth from here."""
-        self._soaked = process_figures(self._pid)[0]
-
-    def figures(self) -> dict[str, float | None]:
-        """Return start, after_1000, end and growth."""
-        end = process_figures(self._pid)[0]
-        base = self._start if self._soaked is None else self._soaked
-        return {'start': round(self._start, 1),
-                'after_1000': None if self._soaked is None else round(self._soaked, 1),
-                'end': round(end, 1), 'growth': round(end - base, 1)}
-
-
 def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> dict[str, Any]:
     """
     Send images at a steady rate and report what became of them.
@@ -113,24 +92,25 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`; `stages_ms`, `lock`,
         `rate_in_hz`, `rate_out_hz`, `seconds`; `cpu_seconds` that the node used until the last
-        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib` as of
-        `MemoryUsage`; what the node's diagnostics say, `cores`, the load, and, of several cameras,
-        `by_camera`.
+        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib`, the resident
+        memory and its growth; what the node's diagnostics say, `cores`, the load, and, of several
+        cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     with LoadedNode(load) as loaded:
-        memory, shown = MemoryUsage(loaded.node.process.pid), 0
+        pid = loaded.node.process.pid
+        start, soaked, shown = resident_mib(pid), None, 0
 
         def show(count: int) -> None:
-            nonlocal shown
+            nonlocal shown, soaked
             if shown < _SOAKED * load.cameras <= shown + count:
-                memory.mark()
+                soaked = resident_mib(pid)
             shown += count
             progress(count)
 
         time.sleep(1.0)  # what an idle node's lock is like
         cameras = loaded.stream(load.frames, load.rate_hz, show)
-        resident, cores = memory.figures(), loaded.cores
+        end, cores = resident_mib(pid), loaded.cores
         loaded.stop()
         result = delivered(cameras, load.outputs[-1])
         longest = max(cameras, key=lambda camera: camera.busy_seconds)
@@ -155,7 +135,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             if result['processed'] else None,
             'cpu_seconds': round(cpu_seconds, 2),
             'cpu_percent': round(100 * cpu_seconds / busy, 1),
-            'rss_mib': resident,
+            'rss_mib': _memory(start, soaked, end),
             'seconds': round(seconds, 1),
             'iterations_used': _number(status, 'iterations used (mean)'),
             'precision': engine.get('precision'), 'backend': engine.get('backend'),
@@ -248,6 +228,11 @@ def _split_cores(cameras: int) -> tuple[list[int], list[int]] | tuple[()]:
         return ()
     own = min(cameras, len(cores) // 2)
     return cores[:-own], cores[-own:]
+
+
+def _memory(start: float, soaked: float | None, end: float) -> dict[str, float | None]:
+    return {'start': round(start, 1), 'after_1000': None if soaked is None else round(soaked, 1),
+            'end': round(end, 1), 'growth': round(end - (start if soaked is None else soaked), 1)}
 
 
 def _number(values: dict[str, str], name: str) -> float | None:
