@@ -25,9 +25,9 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, rate_key
 from ubcn_ros.study.measured import difference, mean
-from ubcn_ros.study.print_cells import LabelMap, Picture, Zoom
+from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.print_grid import Grid, Row
-from ubcn_ros.study.shown_image import FigureView, Shown, ShownScene, check_zoom, legend
+from ubcn_ros.study.shown_image import FigureView, Shown, ShownScene, legend
 from ubcn_ros.study.statements import Statement, residue_statement
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
@@ -52,8 +52,7 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
     columns = [INPUT, *baselines, OURS, TRUTH]
     rows, results, masks = [], [], []
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
-        scene = ShownScene(scenes, index, model, view)
-        check_zoom(zoom, scene.name, scene.frame.image, scene.stored_size)
+        scene = ShownScene(scenes, index, model, view, zoom)
         masks.append(scene.true_labels)
         result = {'name': scene.name, 'rain_seed': index, 'clean': _clean(scene), 'rates': {}}
         for rate in rates:
@@ -62,7 +61,7 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
             masks += [each.labels for each in shown.values()]
             result['rates'][rate_key(rate)] = {title: each.figures
                                                for title, each in shown.items()}
-            rows += _rows(shown, scene, rate_text(rate, view.rain), zoom)
+            rows += _rows(shown, scene, rate_text(rate, view.rain))
             progress()
         results.append(result)
     return Grid(rows, columns, legend=legend(scenes.label_set, masks), width=view.width), \
@@ -74,10 +73,9 @@ def _clean(scene: ShownScene) -> dict[str, float | None]:
     return {'miou': scene.shown(scene.clean, scene.model.segment(scene.clean)).figures['miou']}
 
 
-def _rows(shown: dict[str, Shown], scene: ShownScene, label: str, zoom: Zoom | None
-          ) -> list[Row]:
+def _rows(shown: dict[str, Shown], scene: ShownScene, label: str) -> list[Row]:
     """Lay out the images, and the masks below them."""
-    label_set = scene.scenes.label_set
+    label_set, zoom = scene.scenes.label_set, scene.zoom
     best = {key: _best(shown, key) for key in ('psnr', 'miou')}
     images, masks = [], []
     for title, each in shown.items():

@@ -77,15 +77,20 @@ class Shown:
 
 
 class ShownScene:
-    """A labelled scene on the model's device; its place in the list is the seed of its rain."""
+    """
+    A labelled scene on the model's device; its place in the list is the seed of its rain.
 
-    def __init__(self, scenes: SceneList, index: int, model: LoadedModel, view: FigureView
-                 ) -> None:
+    :param zoom: what is shown larger of it.
+    :raises ValueError: as of ``check_zoom``.
+    """
+
+    def __init__(self, scenes: SceneList, index: int, model: LoadedModel, view: FigureView,
+                 zoom: Zoom | None) -> None:
         self.scenes, self.index, self.model, self.view = scenes, index, model, view
-        self.name = scenes.scenes[index].name
+        self.name, self.zoom = scenes.scenes[index].name, zoom
         frame = scenes.scenes[index].read()
-        self.stored_size = frame.image.shape[:2]
         self.frame = frame if view.size is None else resized(frame, *view.size)
+        check_zoom(zoom, self.name, self.frame.image, frame.image.shape[:2])
         self.clean = model.upload(self.frame.image)
         self.truth = truth_of(self.frame.labels, model.device)
 

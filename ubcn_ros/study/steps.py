@@ -45,7 +45,6 @@ from ubcn_ros.study.shown_image import (
     FigureView,
     Shown,
     ShownScene,
-    check_zoom,
     legend,
     step_labels,
 )
@@ -79,19 +78,19 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
     check_classes('the model', model.network.label_set, scenes)
     shown, results, columns = [], [], _COLUMNS * len(indices)
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
-        scene = ShownScene(scenes, index, model, view)
-        check_zoom(zoom, scene.name, scene.frame.image, scene.stored_size)
+        scene = ShownScene(scenes, index, model, view, zoom)
         stages = _stages(scene, rate)
-        shown.append((scene, stages, zoom))
+        shown.append((scene, stages))
         figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
                     'wrong': _share(stage.wrong)} for stage in stages]
         results.append({'name': scene.name, 'rain_seed': index, 'input': figures[0],
                         'steps': [{'t': t, **each} for t, each in enumerate(figures[1:], 1)]})
         progress()
-    highest = _highest([stage.error for _, stages, _ in shown for stage in stages])
+    highest = _highest([stage.error for _, stages in shown for stage in stages])
     label_set = scenes.label_set
     rows = [[], [], *([] for _ in range(view.iterations))]
-    for scene, stages, zoom in shown:
+    for scene, stages in shown:
+        zoom = scene.zoom
         first, *steps = (_cells(stage, highest, label_set, zoom) for stage in stages)
         truth = [Picture(zoom=zoom, image=scene.frame.image),
                  LabelMap(zoom=zoom, labels=scene.true_labels, label_set=label_set),
@@ -99,10 +98,10 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
                  ColorKey((('wrong', WRONG), ('no label', WITHOUT_LABEL)))]
         for row, cells in zip(rows, (first, truth, *steps), strict=True):
             row += cells
-    masks = [each for scene, stages, _ in shown
+    masks = [each for scene, stages in shown
              for each in (scene.true_labels, *(stage.shown.labels for stage in stages))]
     labels = ['input', 'ground truth', *(f'step {t}' for t in range(1, view.iterations + 1))]
-    groups = [(scene.name, len(_COLUMNS)) for scene, _, _ in shown] if len(shown) > 1 else ()
+    groups = [(scene.name, len(_COLUMNS)) for scene, _ in shown] if len(shown) > 1 else ()
     return Grid([Row(cells, label) for cells, label in zip(rows, labels, strict=True)],
                 columns, groups, legend(label_set, masks), view.width), \
         {'error_scale': highest, 'images': results}
