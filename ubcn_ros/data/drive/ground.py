@@ -34,7 +34,7 @@ class GroundMap:
 
     def _area(self, u0, u1, z0, z1):
         def cell(value, limit):
-            return int(np.clip(round(value), 0, limit))
+            return min(max(round(value), 0), limit)
         return (slice(cell(z0 / CELL_M, self.rows), cell(z1 / CELL_M, self.rows)),
                 slice(cell((u0 + HALF_WIDTH_M) / CELL_M, self.columns),
                       cell((u1 + HALF_WIDTH_M) / CELL_M, self.columns)))

@@ -36,8 +36,7 @@ def noise_patch(rng: np.random.Generator, height: int, width: int, slope: float,
     h = min(max(int(height / stretch[0]), 2), _SIZE)
     w = min(max(int(width / stretch[1]), 2), _SIZE)
     rows = (rng.integers(_SIZE) + np.arange(h)) % _SIZE
-    columns = (rng.integers(_SIZE) + np.arange(w)) % _SIZE
-    patch = tile[rows[:, None], columns[None]]
+    patch = np.roll(tile.take(rows, 0), -int(rng.integers(_SIZE)), 1)[:, :w]
     if (h, w) != (height, width):
         patch = cv2.resize(patch, (width, height), interpolation=cv2.INTER_LINEAR)
     return patch

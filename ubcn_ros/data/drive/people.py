@@ -60,7 +60,7 @@ def _leaves(rng, picture, shape, palette, gain):
     lit = shape - np.roll(shape, (10, int(rng.choice([-8, 8]))), (0, 1))
     tone = 1 + 0.24 * fine + 0.28 * coarse + 0.6 * lit.clip(-0.6, 0.6)
     tone *= np.linspace(1.2, 0.7, h)[:, None]
-    picture[inside, :3] = (color * tone[..., None] * gain).clip(0, 255)[inside]
+    picture[inside, :3] = (color * tone[inside][:, None] * gain).clip(0, 255)
     picture[inside, 3] = 255
     return picture
 
@@ -72,11 +72,15 @@ def _bare(rng, h, w, ink):
     _branches(rng, sheet, (middle, 3.0 * h), -pi / 2, rng.uniform(80, 130), rng.uniform(12, 18),
               7, ink)
     twigs = noise_patch(rng, *sheet.shape[:2], 0.4) > 1.25
-    near = cv2.GaussianBlur(sheet[..., 3], (0, 0), 9) > 50
-    near[3 * h - 90:] = False
-    sheet[twigs & near] = ink
-    reach = int(np.abs(np.flatnonzero(sheet[..., 3].any(0)) - middle).max()) + 2
-    top = int(np.argmax(sheet[..., 3].any(1)))
+    x, y, wide, high = cv2.boundingRect(np.ascontiguousarray(sheet[..., 3]))
+    far = 28  # the blur reaches 27 pixels
+    x0, y0 = max(x - far, 0), max(y - far, 0)
+    part = sheet[y0:y + high + far, x0:x + wide + far]
+    near = cv2.GaussianBlur(np.ascontiguousarray(part[..., 3]), (0, 0), 9) > 50
+    near[max(3 * h - 90 - y0, 0):] = False
+    part[twigs[y0:y + high + far, x0:x + wide + far] & near] = ink
+    reach = int(np.abs(x0 + np.flatnonzero(part[..., 3].any(0)) - middle).max()) + 2
+    top = y0 + int(np.argmax(part[..., 3].any(1)))
     reach = min(max(reach, int(0.3 * (3 * h - top))), middle)
     return cv2.resize(np.ascontiguousarray(sheet[top:, middle - reach:middle + reach]), (w, h),
                       interpolation=cv2.INTER_AREA)
@@ -102,7 +106,7 @@ def _limb(picture, points, color, thick):
 def _shade(rng, picture, gain):
     tone = 1 + 0.12 * noise_patch(rng, *picture.shape[:2], 1.3)
     tone *= np.linspace(1.15, 0.8, picture.shape[1])[None, ::int(rng.choice([-1, 1]))]
-    picture[..., :3] = (picture[..., :3] * (tone * gain)[..., None]).clip(0, 255)
+    picture[..., :3] = (picture[..., :3] * cv2.merge([tone * gain] * 3)).clip(0, 255)
     return picture
 
 

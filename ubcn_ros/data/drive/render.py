@@ -74,13 +74,17 @@ class Texture:
 
 def _bleed(rgba: np.ndarray) -> np.ndarray:
     """Carry colour into transparent pixels, so that interpolation leaves no dark fringe."""
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    weighted = rgba[..., :3] * alpha
-    sums, weights = cv2.blur(weighted, (9, 9)), cv2.blur(alpha, (9, 9))[..., None]
+    alpha = rgba[..., 3].astype(np.float32) / 255
+    weighted = rgba[..., :3] * cv2.merge([alpha] * 3)
     mean = weighted.sum((0, 1)) / max(float(alpha.sum()), 1e-3)
-    spread = np.where(weights > 1e-3, sums / np.maximum(weights, 1e-3), mean)
-    color = np.where(alpha > 0, rgba[..., :3], spread)
-    return np.dstack([color.clip(0, 255).astype(np.uint8), rgba[..., 3]])
+    clear = rgba[..., 3] == 0
+    weights = cv2.blur(alpha, (9, 9))[clear]
+    near = weights > 1e-3
+    color = rgba.copy()
+    for channel, sums in enumerate(cv2.split(cv2.blur(weighted, (9, 9)))):
+        spread = np.where(near, sums[clear] / np.maximum(weights, 1e-3), mean[channel])
+        color[..., channel][clear] = spread.clip(0, 255).astype(np.uint8)
+    return color
 
 
 @dataclass(slots=True)

@@ -57,8 +57,6 @@ class Light:
 def wall(rng: np.random.Generator, height: int, width: int, kind: str,
          color: tuple[int, int, int]) -> np.ndarray:
     """Return (height, width, 3) float32 of a bare wall of this material."""
-    picture = np.empty((height, width, 3), np.float32)
-    picture[:] = color
     rough = 0.05 * noise_patch(rng, height, width, 0.9) + 0.05 * noise_patch(
         rng, height, width, 1.8)
     if kind in _COURSES:
@@ -70,9 +68,9 @@ def wall(rng: np.random.Generator, height: int, width: int, kind: str,
         if kind == 'stone':
             rough[np.arange(height) % course == 0] -= 0.1
     streaks = noise_patch(rng, height, width, 1.2, (6.0, 1.0))
-    picture *= (1 + rough + 0.035 * streaks)[..., None]
-    picture *= np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None, None]
-    return picture
+    shade = 1 + rough + 0.035 * streaks
+    fall = np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None]
+    return cv2.merge([(np.float32(part) * shade).astype(np.float32) * fall for part in color])
 
 
 def _window(rng: np.random.Generator, picture: np.ndarray, box: tuple[int, int, int, int],
@@ -200,9 +198,8 @@ def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
     if rng.random() < 0.7:  # a rain pipe
         x = int(rng.uniform(0.02, 0.06) * width)
         picture[:, x:x + 3] = np.array((60, 60, 62)) * rng.uniform(0.5, 2)
-    picture = picture * light.base
-    picture = np.where(glow > 0, np.maximum(picture, glow), picture)
-    return picture.clip(0, 255).astype(np.uint8), tuple(int(c) for c in color)
+    picture = np.maximum(picture * light.base, glow)
+    return np.minimum(picture, 255).astype(np.uint8), tuple(int(c) for c in color)
 
 
 def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
@@ -217,8 +214,7 @@ def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: s
         x, y = int(rng.uniform(0.1, 0.8) * width), int(rng.uniform(0.35, 0.8) * height)
         _window(rng, picture, (x, y, min(x + scale, width - 2), min(y + 17, height - 4)),
                 (225, 222, 214), (1, 2), glow, light)
-    picture = picture * light.base
-    picture = np.where(glow > 0, np.maximum(picture, glow), picture)
+    picture = np.maximum(picture * light.base, glow)
     return picture.clip(0, 255).astype(np.uint8)
 
 
