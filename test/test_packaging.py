@@ -184,6 +184,10 @@ def strings(path):
 def modules_by_name():
     """File, line and name of every module of the package that a string in it names."""
     for path in sorted((ROOT / 'ubcn_ros').rglob('*.py')):
+        # parsing takes its time, and most name the package where they import it alone
+        named = r'^(?!\s*(?:from|import) ).*\bubcn_ros\.'
+        if not re.search(named, path.read_text(), re.MULTILINE):
+            continue
         for line, text in strings(path):
             # a '/' follows in the name of a file format
             for name in re.findall(r'\bubcn_ros(?:\.\w+)+(?::\w+)?(?![\w/]|\.\w)', text):
