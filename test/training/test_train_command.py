@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from training_process import start_training
 
 from ubcn_ros.cli.train import train
 from ubcn_ros.data.formats.camvid import CAMVID
@@ -40,19 +42,11 @@ def arguments(recipe, root, out, *more, precision='32-true'):
             '--accelerator', 'cpu', '--precision', precision, '--threads', '1', *more]
 
 
-def start(arguments, log, folder=None):
-    path = os.pathsep.join((str(ROOT), str(ROOT / 'test')))  # the latter has the network
-    return subprocess.Popen(
-        [sys.executable, '-m', 'ubcn_ros.cli', 'train', *arguments], stdout=log, cwd=folder,
-        stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path})
-
-
-def wait_for(path, process, log):
+def wait_for(path, running, log):
     """Wait until a running training has written a file."""
     deadline = time.monotonic() + 120
     while not path.is_file():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        assert running() and time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
 
 
@@ -71,14 +65,13 @@ def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
     folders = [tmp_path / name for name in ('parts', 'whole')]
     for folder in folders:
         folder.mkdir()
-    with open(tmp_path / 'log.txt', 'w') as log:
-        checkpoint = folders[0] / 'out/stages/adapt/last.ckpt'
-        process = start(options, log, folders[0])
-        try:
-            wait_for(checkpoint, process, tmp_path / 'log.txt')
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    log, checkpoint = tmp_path / 'log.txt', folders[0] / 'out/stages/adapt/last.ckpt'
+    process = start_training(options, log, folders[0])
+    try:
+        wait_for(checkpoint, process.is_alive, log)
+    finally:
+        process.kill()
+        process.join()
     assert not (checkpoint.parent / 'last.safetensors').exists(), 'killed too late'
     for folder, more in zip(folders, (['--resume'], []), strict=True):
         monkeypatch.chdir(folder)
@@ -102,17 +95,21 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
             torch.nn.init.normal_(parameter, 0.5, 0.2)
     given = tmp_path / 'start.safetensors'
     save_model(given, network, {'trained': ['segmentation']})
-    options = ['--workers', '0', '--init', str(given)]
-    with open(tmp_path / 'log.txt', 'w') as log:
-        two = start(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2', *options,
-                              precision='64-true'), log)
-        try:
-            one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', *options,
-                                   precision='64-true'))
-            assert two.wait(150) == 0, (tmp_path / 'log.txt').read_text()
-        finally:
-            if two.poll() is None:
-                os.killpg(two.pid, signal.SIGKILL)
+    options, log = ['--workers', '0', '--init', str(given)], tmp_path / 'log.txt'
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = str(free.getsockname()[1])
+    two = [start_training(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2',
+                                    *options, precision='64-true'), log, LOCAL_RANK=rank,
+                          MASTER_PORT=port) for rank in '01']
+    try:
+        one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', *options,
+                               precision='64-true'))
+        for process in two:
+            process.join(150)
+            assert process.exitcode == 0, log.read_text()
+    finally:
+        for process in two:
+            process.kill()
     assert one.exit_code == 0, one.output
     first, second = (load_model(tmp_path / name / 'stages/joint/last.safetensors')[0].state_dict()
                      for name in ('one', 'two'))
@@ -128,11 +125,15 @@ def test_a_signal_to_one_of_two_processes_stops_both_with_a_checkpoint(recipe, c
                                                                        tmp_path):
     recipe('derain', {'optimizer_steps': 10_000, 'save_every': 20, 'validate_every': 10_000})
     checkpoint = tmp_path / 'out/stages/derain/last.ckpt'
+    command = arguments(recipe, camvid_root, tmp_path / 'out', '--devices', '2', '--workers', '0')
+    path = os.pathsep.join((str(ROOT), str(ROOT / 'test')))  # the latter has the network
     with open(tmp_path / 'log.txt', 'w') as log:
-        process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--devices', '2',
-                                  '--workers', '0'), log)
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'ubcn_ros.cli', 'train', *command], stdout=log,
+            stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path})
         try:
-            wait_for(checkpoint, process, tmp_path / 'log.txt')
+            wait_for(checkpoint, lambda: process.poll() is None, tmp_path / 'log.txt')
             process.terminate()
             assert process.wait(60) == 128 + signal.SIGTERM, (tmp_path / 'log.txt').read_text()
         finally:
