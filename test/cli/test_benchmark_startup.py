@@ -11,23 +11,33 @@ from ubcn_ros.benchmark import startup as benchmark
 from ubcn_ros.cli.benchmark_startup import startup
 
 
-@pytest.mark.parametrize('backend', ['eager', 'graphs'])
-def test_rows_of_fresh_processes_that_agree(tiny_model, tmp_path, backend):
+def test_rows_of_fresh_processes_that_agree(tiny_model, tmp_path):
     found = tmp_path / 'rows.json'
     result = CliRunner().invoke(startup, [
         '--model', str(tiny_model), '--device', 'cpu', '--precision', 'fp32', '--size', '64x48',
-        '--runs', '1', '--threads', '1', '--backend', backend, '--json', str(found)])
+        '--runs', '1', '--threads', '1', '--backend', 'graphs', '--json', str(found)])
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
     assert [row['start'] for row in rows] == ['cold', 'warm 1']
     for row in rows:
         assert row['first_result'] == pytest.approx(sum(row[k] for k in benchmark.PHASES))
         assert min(row[k] for k in benchmark.PHASES) > 0 == row['timed']
-        assert (row['backend'], row['device']) == (backend, 'cpu')
-        assert bool(row['log']) == (backend == 'graphs')
+        assert (row['backend'], row['device']) == ('graphs', 'cpu')
+        assert row['log']
     assert rows[0]['outputs'] == rows[1]['outputs']
     assert 'first result' in result.output and 'warm 1' in result.output
     assert 'all 2 starts give the same outputs, bit for bit' in result.output
+
+
+def test_a_backend_that_prepares_nothing_logs_nothing(tiny_model, one_thread):
+    found = benchmark.probe({
+        'model': str(tiny_model), 'device': 'cpu', 'precision': 'fp32', 'backend': 'eager',
+        'fused': True, 'autotune': True, 'processing_size': 0, 'threads': 1, 'height': 48,
+        'width': 64, 'iterations': 1})
+    assert (found['backend'], found['device']) == ('eager', 'cpu')
+    assert found['log'] == [] and found['timed'] == 0
+    assert [*found['marks']] == [*benchmark.PHASES]
+    assert sorted(found['marks'].values()) == [*found['marks'].values()]
 
 
 def test_a_start_that_differs_is_an_exit_code(monkeypatch):
