@@ -23,7 +23,9 @@ class Loop:
     def __init__(self, folder):
         said = json.loads((folder / 'export.json').read_text())
         self.sizes, self.stages = said['sizes'], said['stages']
-        self.sessions = {name: onnxruntime.InferenceSession(folder / stage['file'])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # several spin while they wait
+        self.sessions = {name: onnxruntime.InferenceSession(folder / stage['file'], options)
                          for name, stage in self.stages.items()}
 
     def stage(self, name, **values):
