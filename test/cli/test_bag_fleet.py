@@ -6,14 +6,15 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
+import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from command_line import ubcn
 from drives import drive, imu, jpeg, stored, write_bag
+from fleet_workers import Here
 
 from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
@@ -29,15 +30,17 @@ TIMEOUT_S = 120
 
 
 @pytest.fixture
-def words(quick):
-    return lambda *arguments: [*map(str, ('bag', 'process', *arguments, *quick))]
+def process(quick):
+    return lambda *arguments: ubcn('bag', 'process', *arguments, *quick)
 
 
 @pytest.fixture
-def process(words):
-    return lambda *arguments: ubcn(*words(*arguments))
+def worker_here(monkeypatch):
+    """Let this process be the worker: one of its own would import PyTorch once more."""
+    monkeypatch.setattr('ubcn_ros.cli.bag_fleet._pool', lambda *_: nullcontext(Here()))
 
 
+@pytest.mark.usefixtures('worker_here')
 def test_what_is_not_processed_is_told_of_each_bag(tmp_path, process):
     folder = tmp_path / 'in'
     for name in 'ab':
@@ -50,6 +53,7 @@ def test_what_is_not_processed_is_told_of_each_bag(tmp_path, process):
                 'not processed: the other transport of /front/image_raw') in done.output
 
 
+@pytest.mark.usefixtures('worker_here')
 def test_another_run_leaves_the_record_of_what_is_whole(tmp_path, process):
     """Also where a bag is new: nothing is begun where one is there already."""
     folder, out = tmp_path / 'in', tmp_path / 'out'
@@ -93,19 +97,21 @@ def test_two_workers_write_what_one_process_writes(tmp_path, process):
         assert ours['problems'] == theirs['problems'] and ours['cameras'] == theirs['cameras']
 
 
-def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, words, process):
+def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, process):
     source, out = write_bag(tmp_path / 'in.mcap', drive(200)), tmp_path / 'out'
-    command = [sys.executable, '-m', 'ubcn_ros.cli', *words(
-        source, out, '--workers', 1, '--pieces', 2, '--topic', '/front/image_raw')]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1'}) as running:
+
+    def stop_once_begun():
         end = time.monotonic() + TIMEOUT_S
-        while not list(pieces_folder(out).glob('*/process.json')) and time.monotonic() < end:
+        while not list(pieces_folder(out).glob('*/process.json')):
+            if time.monotonic() > end:
+                return
             time.sleep(0.05)
-        running.send_signal(signal.SIGTERM)
-        text = running.stderr.read()
-    assert running.returncode == 143 and text == (
-        'Stopped by SIGTERM: 0 of 1 bags written; --resume goes on\n')
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_once_begun, daemon=True).start()
+    done = process(source, out, '--workers', 1, '--pieces', 2, '--topic', '/front/image_raw')
+    assert done.exit_code == 143, done.output
+    assert done.output == 'Stopped by SIGTERM: 0 of 1 bags written; --resume goes on\n'
     assert not out.exists()
     done = process(source, out, '--topic', '/front/image_raw')
     assert done.exit_code == 1 and 'go on with it (--resume)' in done.output
