@@ -4,30 +4,28 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
+from command_line import ubcn
 
 from ubcn_ros.cli.benchmark_node import node
 from ubcn_ros.images.files import read_image
 
 ROOT = Path(__file__).parents[2]
+FAKE_ENGINE = ROOT / 'test' / 'node' / 'fake_engine.py'
 
 
-def run(*arguments, timeout=150):
-    """Run `ubcn benchmark node` in a process of its own; return its exit code and output."""
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(filter(
-        None, [str(ROOT), os.environ.get('PYTHONPATH')]))}
-    done = subprocess.run(
-        [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', *map(str, arguments)],
-        env=environment, capture_output=True, text=True,
-        timeout=timeout)
-    return done.returncode, done.stdout + done.stderr
+def run(*arguments):
+    """Run `ubcn benchmark node`, whose environment it sets; return its exit code and output."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    with patch.dict(os.environ, {'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths}):
+        done = ubcn('benchmark', 'node', *arguments)
+    return done.exit_code, done.output
 
 
 def check_stream(result, sent):
@@ -124,8 +122,7 @@ def test_what_does_not_go_together_is_refused(arguments, told):
 def test_on_a_gpu_no_frame_fails_and_memory_rests(tmp_path, load):
     pytest.importorskip('rclpy')
     path = tmp_path / 'figures.json'
-    code, output = run(*load.split(), '--iterations', 2, '--device', 'cuda', '--json', path,
-                       timeout=500)
+    code, output = run(*load.split(), '--iterations', 2, '--device', 'cuda', '--json', path)
     assert code == 0, output
     figures = json.loads(path.read_text())
     assert figures['device'].startswith('cuda') and figures['iterations_used'] == 2
@@ -137,8 +134,15 @@ def test_on_a_gpu_no_frame_fails_and_memory_rests(tmp_path, load):
 
 
 @pytest.mark.integration
-def test_every_malformed_message_over_dds_is_counted(tiny_model, tmp_path):
-    pytest.importorskip('rclpy')
+def test_every_malformed_message_over_dds_is_counted(ros, tiny_model, tmp_path, monkeypatch):
+    from ubcn_ros.benchmark.node import start_node
+
+    def start(load, folder, transport):
+        # pixels are pixels by then: one of the two nodes needs no network
+        fake = {'program': [str(FAKE_ENGINE)]} if transport == 'compressed' else {}
+        return start_node(load, folder, transport, **fake)
+
+    monkeypatch.setattr('ubcn_ros.benchmark.node_fuzz.start_node', start)
     path = tmp_path / 'figures.json'
     code, output = run('--model', tiny_model, '--device', 'cpu', '--fuzz', 120, '--json', path)
     assert code == 0, output

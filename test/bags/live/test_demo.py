@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from command_line import ubcn
 from random_images import noise
 
 from ubcn_ros.bags import (
@@ -141,21 +143,26 @@ def output_of(process):
         process.kill()
 
 
-def demo(*arguments):
-    process = start_demo(*arguments)
-    output = output_of(process)
-    return process.returncode, output
+@pytest.fixture
+def demo_here(ros):
+    """The command in this process, whose environment it sets."""
+    def run_here(*arguments):
+        with patch.dict(os.environ):
+            done = ubcn('demo', *arguments)
+        return done.exit_code, done.output
+    return run_here
 
 
 @pytest.mark.integration
 def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
-    code, text = demo('--out', tmp_path, '--model', tiny_model, '--frames', 4, '--device', 'cpu',
-                      '--iterations', 2)
-    assert code == 0, text
+    process = start_demo('--out', tmp_path, '--model', tiny_model, '--frames', 3, '--device',
+                         'cpu', '--iterations', 2)
+    text = output_of(process)
+    assert process.returncode == 0, text
     summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['sent'] == 4 and summary['malformed'] == 0 and summary['problems'] == []
-    assert summary['processed'] + summary['dropped'] == 4 and summary['processed'] > 0
+    assert summary['sent'] == 3 and summary['malformed'] == 0 and summary['problems'] == []
+    assert summary['processed'] + summary['dropped'] == 3 and summary['processed'] > 0
     assert summary['iterations'] == summary['iterations_used'] == 2
     assert 0 < summary['latency_ms']['p50'] <= summary['latency_ms']['p95']
     inputs = {image.stamp_ns: image for image in read_images(tmp_path / 'input')}
@@ -171,8 +178,7 @@ def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
 
 
 @pytest.mark.integration
-def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model):
-    pytest.importorskip('rclpy')
+def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, demo_here):
     images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
     with BagWriter(tmp_path / 'bag') as writer:
         for number, image in enumerate(images):
@@ -180,8 +186,8 @@ def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model):
             message.step -= number in (0, 5)
             writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
     before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
-    code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
-                      '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
+    code, text = demo_here('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
+                           '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
     assert code == 0, text
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert summary['malformed'] == 2
@@ -192,34 +198,28 @@ def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model):
 
 
 @pytest.mark.integration
-def test_failures_end_in_an_error_with_the_nodes_log(tmp_path, tiny_model):
-    pytest.importorskip('rclpy')
+def test_failures_end_in_an_error_with_the_nodes_log(ros, tmp_path, tiny_model):
     create([np.zeros((48, 64, 3), np.uint8)], tmp_path / 'bag')
-    # in a process of its own for the environment that it sets; the command refuses the device
-    code = ('from pathlib import Path\n'
-            'from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run\n'
-            'try:\n'
-            f'    run(DemoOptions(bag=Path({str(tmp_path / "bag")!r}), device="toaster",\n'
-            f'        out=Path({str(tmp_path / "out")!r}), model={str(tiny_model)!r}))\n'
-            'except DemoError as error:\n'
-            '    print(error)\n')
-    text = subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=150, check=True,
-                          capture_output=True, text=True).stdout
+    # not by the command, which refuses the device
+    options = DemoOptions(bag=tmp_path / 'bag', device='toaster', out=tmp_path / 'out',
+                          model=str(tiny_model))
+    with patch.dict(os.environ), pytest.raises(DemoError) as error:
+        run(options)
+    text = str(error.value)
     assert 'the node ended by itself with exit code 2' in text
     assert 'node.log:' in text and 'toaster' in text and 'Traceback' not in text
 
 
-def test_what_cannot_be_replayed_is_said_before_the_node_starts(tmp_path, tiny_model):
-    pytest.importorskip('rclpy')
-    code, text = demo('--bag', tmp_path / 'absent', '--out', tmp_path / 'out',
-                      '--model', tiny_model)
+def test_what_cannot_be_replayed_is_said_before_the_node_starts(tmp_path, tiny_model, demo_here):
+    code, text = demo_here('--bag', tmp_path / 'absent', '--out', tmp_path / 'out',
+                           '--model', tiny_model)
     assert code == 1 and 'no bag at' in text and 'Starting' not in text
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model):
-    pytest.importorskip('rclpy')
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model, demo_here):
     (tmp_path / 'file').write_text('')
-    code, text = demo('--out', tmp_path / 'file' / 'demo', '--model', tiny_model, '--frames', 1)
+    code, text = demo_here('--out', tmp_path / 'file' / 'demo', '--model', tiny_model,
+                           '--frames', 1)
     assert code == 2 and text.strip().splitlines()[-1].startswith(
         f"Error: Invalid value for '--out': '{tmp_path}/file/demo' cannot be written: ")
     with pytest.raises(DemoError, match='demo cannot be written: Not a directory .*give an --out'):
