@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,7 +190,8 @@ def test_their_own_parsers_take_the_files(package, script, environment):
 
 
 @pytest.mark.integration
-def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start):
+def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start, client):
+    from ros_client import image_message, picture, wait_until
     node = start(fake_engine=True, model='fast', warm_up_width=3840, warm_up_height=2160,
                  environment={**OURS[FAST], 'MALLOC_MMAP_THRESHOLD_': '131072'})
     node.wait_for_log('active: waiting for images')
@@ -200,4 +202,10 @@ def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start):
                 if re.search(r'/dev/shm/fast(rtps|dds)_[0-9a-f]{16}$', line)}
     sizes = [path.stat().st_size for path in segments]
     assert any(64 * 2**20 <= size < 72 * 2**20 for size in sizes), sizes  # and its own part
+    outputs, large = client.record('/derained/image_raw'), image_message(5, picture(480, 640))
+    client.wait_for_subscriber('/image')
+    wait_until(lambda: client.publisher('/image').publish(large) or time.sleep(0.2) or outputs,
+               'a large image')
+    assert (outputs[0].height, outputs[0].width) == (480, 640)
+    assert 'XMLPARSER' not in node.output
     assert node.stop() == 0

@@ -57,55 +57,56 @@ def test_each_camera_has_its_topics_headers_and_diagnostics(start, client):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize('sizes', [(64, 64), (64, 80)], ids=['one size', 'two sizes'])
-def test_under_overload_cameras_get_equal_shares(start, client, sizes):
+def test_under_overload_cameras_get_equal_shares(start, client):
     node = start(**TWO, model='slow:0.02')
     outputs = connect(client, ('front', 'left'))
-    images = [picture(48, width) for width in sizes]
-    end = time.monotonic() + 60.0
-    # the one sends four times as often as the other
-    while len(outputs['left']) < 25 and time.monotonic() < end:
-        for name, image in (('front', images[0]),) * 4 + (('left', images[1]),):
-            client.publisher(f'/{name}/image').publish(image_message(rgb=image))
-            time.sleep(0.005)
-    front, left = (len(outputs[name]) for name in ('front', 'left'))
-    assert min(front, left) >= 20 and front <= 1.5 * left + 3
+    for widths in ((64, 64), (64, 80)):  # of one batch, and one after the other
+        images = [picture(48, width) for width in widths]
+        end = time.monotonic() + 60.0
+        # the one sends four times as often as the other
+        while len(outputs['left']) < 25 and time.monotonic() < end:
+            for name, image in (('front', images[0]),) * 4 + (('left', images[1]),):
+                client.publisher(f'/{name}/image').publish(image_message(rgb=image))
+                time.sleep(0.005)
+        front, left = (len(outputs[name]) for name in ('front', 'left'))
+        assert min(front, left) >= 20 and front <= 1.5 * left + 3
+        time.sleep(0.5)
+        for received in outputs.values():
+            received.clear()
     assert node.stop() == 0
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize('fault', ['silent', 'broken'])
-def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, client, fault):
+def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, client):
     node = start(**TWO, model='slow:0.01')
     outputs = connect(client, ('front', 'left'))
     bad = image_message()
     bad.step = 1
-    sent, frames = {}, 30
-
-    def send(number, faulty):
-        if not faulty:
-            client.publisher('/left/image').publish(image_message())
-        elif fault == 'broken':
-            for _ in range(5):
-                client.publisher('/left/image').publish(bad)
-        sent[number] = time.monotonic()
-        client.publisher('/front/image').publish(image_message(number))
-        time.sleep(0.05)
-
-    for number in range(1, 2 * frames + 1):
-        send(number, faulty=number > frames)
+    frames = 30
+    left_sends = {'healthy': [image_message()], 'silent': [], 'broken': [bad] * 5}
+    sent = {}
+    for phase, messages in enumerate(left_sends.values()):
+        for number in range(phase * frames + 1, (phase + 1) * frames + 1):
+            for message in messages:
+                client.publisher('/left/image').publish(message)
+            sent[number] = time.monotonic()
+            client.publisher('/front/image').publish(image_message(number))
+            time.sleep(0.05)
+        if phase == 1:
+            assert client.reports()['left']['malformed'] == '0'
     wait_until(lambda: outputs['front'] and
-               outputs['front'][-1].header.stamp.sec == 2 * frames, 'the last frame')
-    ages = {output.header.stamp.sec: arrived - sent[output.header.stamp.sec]
-            for output, arrived in zip(outputs['front'], client.times['/front/derained/image_raw'],
-                                       strict=True)}
-    healthy, faulty = ([age for number, age in ages.items() if (number > frames) == late]
-                       for late in (False, True))
+               outputs['front'][-1].header.stamp.sec == 3 * frames, 'the last frame')
+    ages = [[] for _ in left_sends]
+    for output, arrived in zip(outputs['front'], client.times['/front/derained/image_raw'],
+                               strict=True):
+        number = output.header.stamp.sec
+        ages[(number - 1) // frames].append(arrived - sent[number])
+    healthy, *faulty = ages
     # a slow machine may replace a frame now and then; waiting for the other camera would show
-    assert len(faulty) >= 0.7 * frames and median(faulty) < 2 * median(healthy) + 0.05
+    for late in faulty:
+        assert len(late) >= 0.7 * frames and median(late) < 2 * median(healthy) + 0.05
     reports = client.reports()
-    assert (int(reports['left']['malformed']) > 0) == (fault == 'broken')
-    assert reports['front']['malformed'] == '0'
+    assert int(reports['left']['malformed']) > 0 and reports['front']['malformed'] == '0'
     assert node.stop() == 0
 
 
