@@ -3,7 +3,6 @@
 """The real node in its own process over real DDS, with a small model."""
 
 import array
-import pickle
 import time
 
 import messages
@@ -209,20 +208,3 @@ def test_diagnostics_name_the_model_and_the_times(camera):
 def test_it_ends_cleanly_when_told_to(camera, node):
     assert node.stop() == 0, node.output
     assert 'Traceback' not in node.output
-
-
-def test_a_bad_model_file_fails_configure_with_one_message(
-        start, client, tiny_model, partial_model, tmp_path):
-    truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
-    truncated.write_bytes(tiny_model.read_bytes()[:-1000])
-    pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
-    node = start(autostart=False, device='cpu', warm_up_width=64, warm_up_height=48)
-    for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled,
-                                  partial_model), 1):
-        assert client.set_parameter('model', str(path)).successful
-        assert not client.change_state('configure')
-        assert client.state() == 'unconfigured'
-        assert path.name in node.output and node.output.count('cannot configure: ') == count
-    assert client.set_parameter('model', str(tiny_model)).successful
-    assert client.change_state('configure')
-    assert node.stop() == 0 and 'Traceback' not in node.output

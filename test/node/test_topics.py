@@ -8,6 +8,9 @@ import messages
 import pytest
 
 pytest.importorskip('rclpy')
+from fake_engine import load  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from ros_client import (  # noqa: E402
     CameraInfo,
     CompressedImage,
@@ -17,6 +20,7 @@ from ros_client import (  # noqa: E402
 )
 
 from ubcn_ros.node.topics import Inputs, inputs  # noqa: E402
+from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
 RAW = '/camera/image_raw'
 
@@ -114,10 +118,15 @@ def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
     assert node.stop() == 0
 
 
-@pytest.mark.integration
-def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(start, client):
-    node = start(fake_engine=True, lossless=False, cameras=['front', 'left', 'right'],
-                 input_transport=['raw', 'compressed'])
-    assert node.wait() == 1
-    assert 'input_transport lists 2 (raw, compressed) for 3 cameras' in node.output
-    assert 'loading model' in node.output and 'Traceback' not in node.output
+def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(ros, capfd):
+    node = UBCNNode(load, parameter_overrides=[
+        Parameter('cameras', value=['front', 'left', 'right']),
+        Parameter('input_transport', value=['raw', 'compressed'])])
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
+    told = capfd.readouterr().err
+    assert 'input_transport lists 2 (raw, compressed) for 3 cameras' in told
+    assert 'loading model' in told and 'Traceback' not in told

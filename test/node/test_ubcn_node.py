@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node in this process: what it takes and reports, and what stays behind."""
 
+import pickle
 import threading
 from types import SimpleNamespace
 
@@ -51,6 +52,28 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
         node.destroy_node()
     # a model is more than that, and what leaks does so every time: other tests' threads once
     assert min(memory[18] - memory[9], memory[27] - memory[18]) < 9 * 0.2, memory
+
+
+def test_a_bad_model_file_fails_configure_with_one_message(
+        ros, tiny_model, partial_model, tmp_path, capfd):
+    truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
+    truncated.write_bytes(tiny_model.read_bytes()[:-1000])
+    pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
+    node = make_node(device='cpu', precision='fp32', warm_up_width=0)
+    try:
+        for path in (tmp_path / 'missing.safetensors', truncated, pickled, partial_model):
+            assert node.set_parameters([Parameter('model', value=str(path))])[0].successful
+            assert node.change_state('configure') == TransitionCallbackReturn.FAILURE
+            assert node.lifecycle_state == 'unconfigured'
+            told = capfd.readouterr().err
+            assert path.name in told and told.count('cannot configure: ') == 1
+            assert 'Traceback' not in told
+        assert node.set_parameters([Parameter('model', value=str(tiny_model))])[0].successful
+        assert node.change_state('configure') == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
 
 
 def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):
