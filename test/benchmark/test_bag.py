@@ -91,8 +91,9 @@ def test_one_that_is_lost_is_counted(drive, topic, name):
     assert found['stamps_compared'] == whole['stamps_compared']
 
 
-def test_a_command_that_fails_ends_the_benchmark_in_one_line(drive, tmp_path):
+def test_a_command_that_fails_ends_the_benchmark_in_one_line(drive, tmp_path, monkeypatch):
     source, out, _ = drive
+    monkeypatch.setattr(bag, 'Scenes', lambda *_: Scenes())
     failing = bag.BagLoad(12, (40, 32), 1, {}, (sys.executable, '-c', 'raise SystemExit(3)'))
     with pytest.raises(BagError, match='exit code 3'):
         bag.kill_and_resume(failing, source, out, tmp_path / 'killed', 0.5)
