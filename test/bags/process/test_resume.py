@@ -48,6 +48,12 @@ def checkpoints(monkeypatch):
     monkeypatch.setattr(run, 'CHECKPOINT_S', 0)
 
 
+@pytest.fixture
+def one_checkpoint(checkpoints, monkeypatch):
+    """Where it breaks."""
+    monkeypatch.setattr(run, 'CHECKPOINT_S', 1000)
+
+
 def check_resumed(source, out, options=None):
     """Go on, and compare with a run of its own; return the frames that were processed now."""
     engine, straight = Engine(), out.with_name('straight')
@@ -170,6 +176,7 @@ def test_camera_infos_on_both_sides_of_the_break_are_paired(tmp_path):
         assert len(stored(out, '/front/derained/camera_info')) == 12
 
 
+@pytest.mark.usefixtures('one_checkpoint')
 def test_damage_that_was_met_before_the_break_is_told(tmp_path):
     """Of an attachment, and of images before what is looked back to."""
     source = write_bag(tmp_path / 'in.mcap', drive(60), b'a note',
@@ -217,6 +224,7 @@ def damaged_ros1(path):
     return path
 
 
+@pytest.mark.usefixtures('one_checkpoint')
 @pytest.mark.parametrize('make, told', [(damaged_sqlite, 'messages are left'),
                                         (damaged_ros1, 'could not be converted')])
 def test_damage_on_both_sides_of_the_break_is_told_once(tmp_path, make, told):
