@@ -13,7 +13,7 @@ from fleet_workers import Kill, Sleep, Told
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.fleet import Workers
-from ubcn_ros.bags.fleet.tasks import LOCK_PAUSE_S
+from ubcn_ros.bags.fleet.tasks import LOCK_PAUSE_S, attempt
 
 TIMEOUT_S = 120
 
@@ -34,7 +34,14 @@ def idle(pool):
     return pool.idle()[0]
 
 
-def test_a_worker_runs_tasks_and_is_replaced_when_it_ends():
+def test_what_became_of_a_task():
+    assert attempt('w', Told('done')) == ('w', 'done', '', False, 0.0)
+    assert attempt('w', Told('wrong', ValueError)) == ('w', None, 'wrong', False, 0.0)
+    assert attempt('w', Told('held', BagLocked)) == ('w', None, 'held', True, LOCK_PAUSE_S)
+    assert attempt('w', Told('full', OSError)) == ('w', None, 'OSError: full', True, 0.0)
+
+
+def test_a_worker_runs_tasks_is_replaced_when_it_ends_and_ends_in_the_middle(tmp_path):
     with Workers(1) as pool:
         pool.start(idle(pool), Told('done'))
         assert outcomes(pool, 1)[0][1:] == ('done', '', False, 0.0)
@@ -42,17 +49,11 @@ def test_a_worker_runs_tasks_and_is_replaced_when_it_ends():
         assert outcomes(pool, 1)[0][1:] == (None, 'wrong', False, 0.0)
         pool.start(idle(pool), Told('held', BagLocked))
         assert outcomes(pool, 1)[0][1:] == (None, 'held', True, LOCK_PAUSE_S)
-        pool.start(idle(pool), Told('full', OSError))
-        assert outcomes(pool, 1)[0][1:] == (None, 'OSError: full', True, 0.0)
         pool.start(idle(pool), Kill(signal.SIGKILL))
         (lost,) = outcomes(pool, 1)
         assert lost.lost and 'was ended by SIGKILL' in lost.error
         pool.start(idle(pool), Told('again'))
         assert outcomes(pool, 1)[0].value == 'again'
-
-
-def test_leaving_ends_workers_in_the_middle(tmp_path):
-    with Workers(1) as pool:
         pool.start(idle(pool), Sleep(tmp_path / 'pid'))
         end = time.monotonic() + TIMEOUT_S
         while not (tmp_path / 'pid').exists() and time.monotonic() < end:
