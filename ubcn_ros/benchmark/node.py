@@ -92,9 +92,9 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`; `stages_ms`, `lock`,
         `rate_in_hz`, `rate_out_hz`, `seconds`; `cpu_seconds` that the node used until the last
-        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib`, the resident
-        memory and its growth; what the node's diagnostics say, `cores`, the load, and, of several
-        cameras, `by_camera`.
+        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib`, resident
+        memory at the `start`, `after_1000` frames (None: fewer), at the `end`, and its `growth`;
+        what the node's diagnostics say, `cores`, the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     with LoadedNode(load) as loaded:
