@@ -75,7 +75,7 @@ def test_a_missing_package_names_its_extra(monkeypatch):
     def needy():
         raise ModuleNotFoundError("No module named 'lightning'", name='lightning.fabric')
 
-    monkeypatch.setitem(cli.main.commands, 'needy', needy)
+    monkeypatch.setattr(cli.main, 'get_command', lambda context, name: needy)
     done = ubcn('needy')
     assert done.exit_code == 1 and "pip install 'ubcn_ros[train]'" in done.output
 
