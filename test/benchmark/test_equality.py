@@ -76,7 +76,7 @@ def rainy_images(*sizes):
 
 
 @pytest.mark.parametrize(('device', 'backend', 'precision', 'sizes'), [
-    ('cpu', 'graphs', 'bf16', [(96, 128)]),
+    ('cpu', 'graphs', 'bf16', [(144, 192)]),
     *(pytest.param('cuda', *engine, [(360, 640), (720, 1280), (1080, 1920)], marks=ON_A_GPU)
       for engine in (('eager', 'fp32'), ('eager', 'fp16'), ('eager', 'bf16'), ('graphs', 'fp32'),
                      ('graphs', 'fp16'), ('graphs', 'bf16'), ('compiled', 'fp16'),
