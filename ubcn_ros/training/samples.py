@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ubcn_ros.data.depth_prior import complete_depth
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.data.painted_rain import paint_rain, random_severity
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
@@ -160,7 +161,7 @@ def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generat
     """Resize, crop and mirror all parts of a frame alike; what is outside is unlabeled."""
     height, width = frame[0].shape[:2]
     out_height, out_width = c.crop
-    scale = float(np.exp(rng.uniform(*np.log(c.scales_of(min(height, width))))))
+    scale = log_uniform(rng, *c.scales_of(min(height, width)))
     # the window of the frame that becomes the crop
     h, w = min(height, round(out_height / scale)), min(width, round(out_width / scale))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import struct
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -47,7 +46,7 @@ class Tail(NamedTuple):
     channels: list[Channel]
 
 
-def find_tail(path: Path, keep: int = sys.maxsize) -> Tail | None:
+def find_tail(path: Path, keep: int) -> Tail | None:
     """
     Find where a file that `McapOutput` made can go on.
 

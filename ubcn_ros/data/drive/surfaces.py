@@ -198,8 +198,12 @@ def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
     if rng.random() < 0.7:  # a rain pipe
         x = int(rng.uniform(0.02, 0.06) * width)
         picture[:, x:x + 3] = np.array((60, 60, 62)) * rng.uniform(0.5, 2)
-    picture = np.maximum(picture * light.base, glow)
-    return np.minimum(picture, 255).astype(np.uint8), tuple(int(c) for c in color)
+    return _lit(picture, glow, light), tuple(int(c) for c in color)
+
+
+def _lit(picture: np.ndarray, glow: np.ndarray, light: Light) -> np.ndarray:
+    """Light a picture, and let what glows be no darker than that, uint8."""
+    return np.minimum(np.maximum(picture * light.base, glow), 255).astype(np.uint8)
 
 
 def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
@@ -214,8 +218,7 @@ def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: s
         x, y = int(rng.uniform(0.1, 0.8) * width), int(rng.uniform(0.35, 0.8) * height)
         _window(rng, picture, (x, y, min(x + scale, width - 2), min(y + 17, height - 4)),
                 (225, 222, 214), (1, 2), glow, light)
-    picture = np.maximum(picture * light.base, glow)
-    return picture.clip(0, 255).astype(np.uint8)
+    return _lit(picture, glow, light)
 
 
 def roof(rng: np.random.Generator, gain: float) -> np.ndarray:
