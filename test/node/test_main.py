@@ -92,7 +92,9 @@ module.UBCNNode = create
     assert done.returncode == 0 and 'ValueError: lost' in done.stderr
 
 
-@pytest.mark.parametrize('given', ['use_sim_time:="true"', 'start_type_description_service:=1'])
+@pytest.mark.parametrize('given', [
+    'use_sim_time:=3', 'use_sim_time:="true"', 'use_sim_time:=[true]',
+    'start_type_description_service:=1'])
 def test_a_wrong_type_of_a_parameter_of_rclpy_is_told_in_one_line(given):
     pytest.importorskip('rclpy')
     done = subprocess.run([sys.executable, '-m', 'ubcn_ros.node.main', '--ros-args', '-p', given],
