@@ -378,12 +378,21 @@ def test_planes_that_are_cut_are_refused(compression):
             decode(data[:size], FILE_FORMATS)
 
 
-def test_a_hole_in_a_deflated_tiff_is_refused():
-    data = bytearray(cv2.imencode('.tiff', picture(), [cv2.IMWRITE_TIFF_COMPRESSION, 8])[1])
-    data[len(data) // 2:len(data) // 2 + 200] = bytes(200)
+@pytest.mark.parametrize('until', [0.6, 1])
+@pytest.mark.parametrize('filler', [0, 0xff, 0x55])
+def test_a_hole_in_a_deflated_tiff_is_refused(filler, until):
+    data = bytearray(planes_tiff(picture(), 8))  # whose last plane ends the file
+    begin, end = (int(len(data) * (2 + share) / 3) for share in (0.5, until))
+    data[begin:end] = bytes([filler]) * (end - begin)
     with pytest.raises(MalformedImage, match='cannot be inflated: ') as caught:
         decode(bytes(data), FILE_FORMATS)
     assert caught.value.text('file').endswith('copy or download it again')
+
+
+@pytest.mark.parametrize('value', [0, 255])
+def test_a_plain_deflated_tiff_is_decoded(value):
+    plain = np.full((1024, 1024, 3), value, np.uint8)  # a few bytes, for a chunk of each plane
+    assert np.array_equal(decode(planes_tiff(plain, 8), FILE_FORMATS), plain)
 
 
 @pytest.mark.parametrize('method, name', [

@@ -85,13 +85,16 @@ def _check_deflated(data: memoryview | bytes, fields: dict[int, _Field]) -> None
     room = _MOST_BYTES
     for start, length in _parts(data, fields):
         stream, rest = zlib.decompressobj(), data[start:start + length]
+        whole = not rest  # a part without bytes stands for zeros
         try:
-            while rest and room > 0:
-                room -= len(stream.decompress(rest, _CHUNK))
-                rest = stream.unconsumed_tail
-        except zlib.error as error:
+            while room > 0 and (inflated := stream.decompress(rest, _CHUNK)):
+                room, rest = room - len(inflated), stream.unconsumed_tail
+            whole |= stream.eof or room <= 0
+        except zlib.error:
+            whole = False
+        if not whole:
             raise MalformedImage('compressed', f'{len(data)} bytes of a TIFF whose bytes {start} '
-                                 f'to {start + length} cannot be inflated', DAMAGED) from error
+                                 f'to {start + length} cannot be inflated', DAMAGED)
 
 
 def check_compression(data: memoryview | bytes) -> None:
