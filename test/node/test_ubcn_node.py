@@ -4,6 +4,7 @@
 
 import pickle
 import threading
+import weakref
 from types import SimpleNamespace
 
 import fake_engine
@@ -73,6 +74,30 @@ def test_a_bad_model_file_fails_configure_with_one_message(
         assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
     finally:
         assert node.stop(10.0)
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('place', ['ubcn_ros.node.loading.warm_up',
+                                   'ubcn_ros.node.ubcn_node.Camera'])
+def test_of_an_engine_that_could_not_be_used_nothing_is_left_when_memory_is_freed(ros, monkeypatch,
+                                                                                  place):
+    made, left = [], []
+
+    def load(settings, progress):
+        engine = fake_engine.FakeEngine()
+        made.append(weakref.ref(engine))
+        return engine
+
+    def fail(*args, **options):
+        raise MemoryError('no memory')
+    monkeypatch.setattr(place, fail)
+    monkeypatch.setattr('ubcn_ros.node.ubcn_node.free_memory', lambda: left.append(made[-1]()))
+    node = UBCNNode(load)
+    try:
+        assert node.change_state('configure') == TransitionCallbackReturn.FAILURE
+        assert node.failure == 'cannot configure: MemoryError: no memory'
+        assert left == [None]
+    finally:
         node.destroy_node()
 
 

@@ -73,16 +73,16 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
         return Outcome(engine(image, **options))
     except Exception as error:
         if not out_of_memory(error):
-            return Outcome(error=_bare(error))
+            return Outcome(error=bare(error))
         reduced = error_text(error)
     free_memory()
     try:
         return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
     except Exception as error:
-        return Outcome(error=_bare(error))
+        return Outcome(error=bare(error))
 
 
-def _bare(error: Exception) -> Exception:
+def bare(error: Exception) -> Exception:
     """Take an error's traceback away, and what led to it: their frames keep memory."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

@@ -35,9 +35,10 @@ from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up
 from ubcn_ros.node.middleware import ImageLoad, explain_room
 from ubcn_ros.node.parameter_node import ParameterNode
 from ubcn_ros.node.parameter_spec import Spec
+from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.pipeline import Pipeline
 from ubcn_ros.node.qos import output_qos
-from ubcn_ros.node.recovery import FailureStreak, error_text, free_memory
+from ubcn_ros.node.recovery import FailureStreak, bare, error_text, free_memory
 from ubcn_ros.node.topics import RAIN
 from ubcn_ros.node.worker import Worker
 from ubcn_ros.runtime.lost_gpu import gpu_lost
@@ -116,36 +117,21 @@ class UBCNNode(ParameterNode):
         self._streak.gpu_lost = lost  # for as long as the process lives
         self._not_configured = ''
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
-        self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
+        failure = None
         try:
-            settings.check_lists()  # before loading takes its time
-            self._explain_room()
-            future = self._worker.submit(
-                lambda: load_and_warm_up(self._load, settings, self._say))
-            while not wait([future], timeout=0.1).done:
-                if self._stopping():
-                    return TransitionCallbackReturn.FAILURE
-                self._diagnostics.publish_if_due()  # the executor's thread is here
-            engine, self._worker.turns.most = future.result()
-            self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
-                                      self._take_fewer)
-            for name in settings.cameras or ('',):
-                self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
-                                           name and f'{name}/', info=engine.info,
-                                           rain=engine.tells_rain, resized=self._resize))
-            for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
-                                    strict=True):
-                camera.processing.asked = size
-                camera.outputs.announce(settings.min_confidence)
+            if not self._set_up(settings):
+                return TransitionCallbackReturn.FAILURE
         except Exception as error:  # of a model file, a GPU, a QoS override
-            reason = error_text(error)
+            failure = bare(error)
+        if failure is not None:  # out of its handler, which may keep the engine
+            reason = error_text(failure)
             self._not_configured = f'cannot configure: {reason}'
             log.error(self._not_configured)
-            if gpu_lost(error):
+            if gpu_lost(failure):
                 self._streak.gpu_lost = reason
             self._release()
             return TransitionCallbackReturn.FAILURE
-        info = engine.info
+        engine, info = self.engine, self.engine.info
         log.info(f"model '{info.name}' (sha256 {info.sha256[:12]}) is ready on "
                  f'{engine.device}, {engine.precision}, {engine.backend}')
         if not engine.tells_rain:
@@ -154,6 +140,29 @@ class UBCNNode(ParameterNode):
         if untrained := info.untrained_text():
             log.warning(untrained)
         return TransitionCallbackReturn.SUCCESS
+
+    def _set_up(self, settings: Settings) -> bool:
+        """Make what the state inactive holds; False where the node is told to stop meanwhile."""
+        self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
+        settings.check_lists()  # before loading takes its time
+        self._explain_room()
+        future = self._worker.submit(lambda: load_and_warm_up(self._load, settings, self._say))
+        while not wait([future], timeout=0.1).done:
+            if self._stopping():
+                return False
+            self._diagnostics.publish_if_due()  # the executor's thread is here
+        engine, self._worker.turns.most = future.result()
+        self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
+                                  self._take_fewer)
+        for name in settings.cameras or ('',):
+            self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
+                                       name and f'{name}/', info=engine.info,
+                                       rain=engine.tells_rain, resized=self._resize))
+        for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
+                                strict=True):
+            camera.processing.asked = size
+            camera.outputs.announce(settings.min_confidence)
+        return True
 
     @log_exceptions
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
