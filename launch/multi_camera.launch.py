@@ -14,15 +14,25 @@ front/derained/image_raw, front/labels/image_raw, ...
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetLaunchConfiguration,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+from ubcn_ros.node.launch_arguments import cameras_of_file, file_and_namespace
 
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
+CAMERAS = 'front,left,right'
 
 ARGUMENTS = (
-    DeclareLaunchArgument('cameras', default_value='front,left,right',
-                          description='Names of the cameras, separated by commas.'),
+    DeclareLaunchArgument('cameras', default_value='',
+                          description='Names of the cameras, separated by commas; empty: as in '
+                          f'params_file, or {CAMERAS} where it names none.'),
     DeclareLaunchArgument('image', default_value='{camera}/image_raw',
                           description='Image topic of a camera, {camera} standing for its name; '
                           'with input_transport compressed images are expected in '
@@ -30,7 +40,16 @@ ARGUMENTS = (
 )
 
 
+def set_up(context):
+    """Choose the cameras where neither an argument nor the parameter file names any."""
+    if LaunchConfiguration('cameras').perform(context) \
+            or cameras_of_file(*file_and_namespace(context, NODE.parent)):
+        return []
+    return [SetLaunchConfiguration('cameras', CAMERAS)]
+
+
 def generate_launch_description():
     """Declare the arguments of several cameras, then what a single one has."""
     return LaunchDescription([
-        *ARGUMENTS, IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])
+        *ARGUMENTS, OpaqueFunction(function=set_up),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])

@@ -32,15 +32,14 @@ from ubcn_ros.bags import BagError
 from ubcn_ros.bags.live.replaying import find_inputs, player_command
 from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
+    file_and_namespace,
     is_installed,
-    node_namespace,
     parameter_values,
 )
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
-DEFAULT_FILE = NODE.parents[1] / 'config' / 'ubcn.yaml'
 TRUTH = ['true', 'false']
 UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
 ACTIVE = b'active: waiting for images'  # in the node's log
@@ -82,8 +81,7 @@ def set_up(context):
     parameters = parameter_values({spec.name: given(spec.name)
                                    for spec in (*SPECS, USE_SIM_TIME)})
     transports = parameters.get('input_transport', [])
-    file = Path(given('params_file') or DEFAULT_FILE)
-    namespace = node_namespace(context, given('namespace'))
+    file, namespace = file_and_namespace(context, NODE.parent)
     in_file = cameras_of_file(file, namespace)
     for name, least in (('rate', 0.001), ('start', 0.0)):
         if (value := _number(given(name))) is None or value < least:

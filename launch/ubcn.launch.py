@@ -23,8 +23,8 @@ from launch_ros.actions import Node
 from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
     explain_unused,
+    file_and_namespace,
     is_installed,
-    node_namespace,
     parameter_arguments,
     parameter_values,
     unknown_arguments,
@@ -35,7 +35,8 @@ from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
 from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
-CONFIG = Path(__file__).resolve().parent.parent / 'config'
+FOLDER = Path(__file__).resolve().parent
+CONFIG = FOLDER.parent / 'config'
 TRUTH = ['true', 'false']
 
 ARGUMENTS = (
@@ -64,13 +65,13 @@ def set_up(context):
     """Put the actions together for the arguments' values."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context)
              for argument in ARGUMENTS}
-    for text in unknown_arguments(context, Path(__file__).resolve().parent, list(given)):
+    for text in unknown_arguments(context, FOLDER, list(given)):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
-    of_file = Path(given['params_file']), node_namespace(context, given['namespace'])
+    of_file = file_and_namespace(context, FOLDER)
     if text := explain_unused(*of_file):
         get_logger('launch.user').warning(text)
     in_file = cameras_of_file(*of_file)

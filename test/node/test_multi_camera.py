@@ -181,7 +181,11 @@ def test_cameras_that_the_parameter_file_names_are_led_to_their_topics(rules, tm
     with pytest.raises(RuntimeError, match='same topic for all'):
         launch(SINGLE, **here, image='/camera/image_raw')
     with warnings() as texts:
-        launch(SEVERAL, **here)
+        assert remappings(launch(SEVERAL, **here)) == {
+            ('front/image', 'front/image_raw'), ('left/image', 'left/image_raw')}
+    assert not texts, 'cameras that nobody gave override none'
+    with warnings() as texts:
+        launch(SEVERAL, **here, cameras='back')
         assert remappings(launch(SINGLE, **here, cameras='[]', image='/raw')) == {
             ('image', '/raw')}
     assert len(texts) == 2 and all('overrides front, left of the parameter file' in text

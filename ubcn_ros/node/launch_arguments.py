@@ -59,14 +59,18 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def node_namespace(context: LaunchContext, given: str) -> str:
+def file_and_namespace(context: LaunchContext, folder: Path) -> tuple[Path, str]:
     """
-    Return the namespace that launch_ros gives a node, like '/car/front'.
+    Return the parameter file, the shipped one where none is given, and the node's namespace.
 
-    :param given: the node's own, below those that were pushed unless it begins with '/'.
+    The namespace, like '/car/front', is below those that were pushed unless it begins with '/'.
+
+    :param folder: of our launch files.
     """
-    pushed = context.launch_configurations.get('ros_namespace')
-    return make_namespace_absolute(prefix_namespace(pushed, given)) or '/'
+    given = context.launch_configurations
+    file = given.get('params_file') or folder.parent / 'config' / 'ubcn.yaml'
+    namespace = prefix_namespace(given.get('ros_namespace'), given.get('namespace', ''))
+    return Path(file), make_namespace_absolute(namespace) or '/'
 
 
 def cameras_of_file(file: Path, namespace: str) -> list[str]:
