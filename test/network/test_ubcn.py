@@ -15,6 +15,7 @@ from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, Ve
 from ubcn_ros.network.blocks import resample
 from ubcn_ros.network.ubcn import DERAIN_SIDE, attend_at, attention_size, derain_size
 from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime.transfer import labels_of
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': (SAMConfig(8, 1), None),
@@ -47,6 +48,14 @@ def test_shapes(network, size):
         assert step.image.shape == (2, 3, *size)
         assert step.full_logits.shape == (2, 11, *size)
         assert torch.isfinite(step.full_logits).all()
+
+
+def test_labels_are_told_apart_in_half_precision_too():
+    logits = 9 + torch.rand(1, 11, 6, 7)
+    for dtype in (torch.bfloat16, torch.float16):
+        step = Step(torch.zeros(1, 3, 48, 56), logits.to(dtype), torch.zeros(1, 3, 48, 56))
+        labels, _ = labels_of(step.logits[0], (48, 56), False)
+        assert torch.equal(step.full_logits[0].argmax(0), labels.long())
 
 
 def test_batched_equals_single(network):

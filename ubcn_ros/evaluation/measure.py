@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.scenes import Group, Scene, SceneList
@@ -33,6 +32,7 @@ from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import CalibrationScore, ImageScore, RainScore
 from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.network.ubcn import enlarged
 from ubcn_ros.runtime.checks import check_image
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.convergence import Loop, check_convergence
@@ -86,7 +86,7 @@ class LoadedModel:
     def segment(self, image: torch.Tensor) -> torch.Tensor:
         """Return labels (H, W) of an uploaded image by the segmentation network alone."""
         logits = self.network.segment(image, self._working_size(image))
-        return enlarged(logits, image.shape[-2:]).argmax(0)
+        return enlarged(logits, image.shape[-2:])[0].argmax(0)
 
     def loop(self, image: torch.Tensor, iterations: int,
              after_step: Callable[[], object] = lambda: None) -> list[Step]:
@@ -108,11 +108,6 @@ class LoadedModel:
 
     def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
         return working_size(*image.shape[-2:], self.processing_size)
-
-
-def enlarged(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Enlarge the logits of one image, (1, K, h, w), to (K, H, W) fp32."""
-    return F.interpolate(logits.float(), tuple(size), mode='bilinear', align_corners=False)[0]
 
 
 def truth_of(ids: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -147,7 +142,7 @@ class LoopScore:
                                                      self._calibrations, strict=True):
             images.add(step.image, clean)
             if truth is not None:
-                logits = enlarged(step.logits, image.shape[-2:])
+                logits = step.full_logits[0]
                 found, known = logits.argmax(0), truth < len(logits)
                 labels.add(found, truth)
                 sure = confidence_of(logits, self._loaded.info.temperature)

@@ -17,7 +17,6 @@ from ubcn_ros.evaluation.measure import (
     LoadedModel,
     Progress,
     check_classes,
-    enlarged,
     rate_key,
     truth_of,
 )
@@ -86,7 +85,7 @@ def _pixels(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
         truth = truth_of(ids, model.device)
         known = truth < scenes.label_set.num_classes
         for rate, view in zip(rates, views, strict=True):
-            logits = enlarged(model.loop(model.upload(view), iterations)[-1].logits, truth.shape)
+            logits = model.loop(model.upload(view), iterations)[-1].full_logits[0]
             yield index, rate, logits[:, known].T, truth[known]
 
 

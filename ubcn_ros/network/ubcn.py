@@ -45,8 +45,17 @@ class Step(NamedTuple):
 
     @property
     def full_logits(self) -> torch.Tensor:
-        """The logits at the image's size, (N, K, H, W), enlarged bilinearly."""
-        return resize(self.logits, self.image.shape[-2:])
+        """The logits at the image's size, (N, K, H, W) fp32, as ``enlarged`` returns them."""
+        return enlarged(self.logits, self.image.shape[-2:])
+
+
+def enlarged(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """
+    Enlarge logits, (N, K, h, w), bilinearly to (N, K, *size), the label of every pixel in them.
+
+    In fp32: in half precision classes are equal that are not, and the first of them is the label.
+    """
+    return resize(logits.float(), size)
 
 
 DERAIN_SIDE = 720

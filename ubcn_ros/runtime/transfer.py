@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ubcn_ros.network import Step
+from ubcn_ros.network.ubcn import enlarged
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.cpu_output import labels_on_cpu, to_bytes
 
@@ -77,8 +77,7 @@ def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool,
     :param temperature: of the confidence, as in ``confidence_of``.
     :return: (H, W) uint8 class ids; (H, W) uint8, their probability times 255, or None.
     """
-    logits = F.interpolate(logits[None].float(), tuple(size), mode='bilinear',
-                           align_corners=False)[0]
+    logits = enlarged(logits[None], tuple(size))[0]
     labels = logits.argmax(0).to(torch.uint8)
     if not confidence:
         return labels, None

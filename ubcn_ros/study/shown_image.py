@@ -14,7 +14,7 @@ import torch
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
-from ubcn_ros.evaluation.measure import LoadedModel, enlarged, truth_of
+from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.evaluation.scores import ImageScore, rounded
 from ubcn_ros.evenly import evenly
 from ubcn_ros.labels import UNLABELED, LabelSet
@@ -129,7 +129,7 @@ def as_arrays(image: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarray, np
 
 def step_labels(step: Step) -> torch.Tensor:
     """(H, W) ids of a step of one image, at its size."""
-    return enlarged(step.logits, step.image.shape[-2:]).argmax(0)
+    return step.full_logits[0].argmax(0)
 
 
 def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, limit: int

@@ -14,6 +14,7 @@ from ubcn_ros.data.scenes import Group, SceneList
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network.rain_estimate import rain_logs
+from ubcn_ros.network.ubcn import enlarged
 
 # sigma 0.8 makes a 7x7 window: half of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
@@ -87,7 +88,7 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
     :param pixels: further weights, (N, H, W), or None.
     :return: the weighted mean over the labeled pixels; 0 for a batch without any.
     """
-    logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
+    logits = enlarged(logits, labels.shape[-2:])
     labels = labels.long()
     known = labels != UNLABELED
     if weights is not None:
@@ -146,7 +147,7 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         not count.
     :return: 0..1; 0 for a batch without any labeled pixel.
     """
-    logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
+    logits = enlarged(logits, labels.shape[-2:])
     top, left = torch.randint(_LOVASZ_GRID, (2,)).tolist()
     labels = labels[:, top::_LOVASZ_GRID, left::_LOVASZ_GRID].flatten().long()
     known = labels < logits.shape[1]
