@@ -21,6 +21,13 @@ def test_upload_scales_and_turns_the_axes():
     assert np.allclose(found[0].numpy()[:, :, ::-1] * 255, images[0].transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize('count', [1, 2])
+def test_what_is_uploaded_is_channels_last(count):
+    found = upload([np.zeros((33, 40, 3), np.uint8)] * count, CPU)
+    wanted = torch.empty(count, 3, 33, 40, memory_format=torch.channels_last)
+    assert found.stride() == wanted.stride()
+
+
 def test_bytes_are_clamped_and_rounded_half_to_even():
     values = torch.tensor([-3.0, 0.0, 0.5 / 255, 1.5 / 255, 1.0, 9.0])
     assert image_bytes(values.repeat(3, 2, 1))[0, :, 0].tolist() == [0, 0, 0, 2, 255, 255]

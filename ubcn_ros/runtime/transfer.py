@@ -21,16 +21,17 @@ Result = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 def upload(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1, channels last."""
-    return torch.cat([_upload(image, device) for image in images])
-
-
-def _upload(image: np.ndarray, device: torch.device) -> torch.Tensor:
-    # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
-    image = np.ascontiguousarray(image)
-    if not image.flags.writeable:
-        image = image.copy()
-    tensor = torch.from_numpy(image).to(device, non_blocking=True)
-    return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
+    height, width = images[0].shape[:2]
+    batch = torch.empty((len(images), 3, height, width), device=device,
+                        memory_format=torch.channels_last)
+    for image, place in zip(images, batch, strict=True):
+        # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
+        image = np.ascontiguousarray(image)
+        if not image.flags.writeable:
+            image = image.copy()
+        pixels = torch.from_numpy(image).to(device, non_blocking=True)
+        place.copy_(pixels.permute(2, 0, 1)).mul_(1 / 255)
+    return batch
 
 
 def download(step: Step, confidence: bool, temperature: float = 1.0, derained: bool = True,
