@@ -212,6 +212,19 @@ def test_a_cut_file_is_an_error(tmp_path):
         read_image(tmp_path / 'a.png')
 
 
+def test_too_little_memory_is_no_fault_of_a_file(tmp_path, monkeypatch):
+    enlarge = cv2.resize
+
+    def too_large(*_):
+        return enlarge(np.zeros((2, 2), np.uint8), (1 << 30, 1 << 30))
+    write_image(tmp_path / 'a.png', np.zeros((40, 50, 3), np.uint8))
+    monkeypatch.setattr('cv2.imdecode', too_large)
+    monkeypatch.setattr('cv2.imencode', too_large)
+    for use in (read_image, lambda path: write_image(path, np.zeros((40, 50, 3), np.uint8))):
+        with pytest.raises(cv2.error, match='Insufficient memory'):
+            use(tmp_path / 'a.png')
+
+
 def test_folders_without_images_say_so(tmp_path):
     with pytest.raises(ImageFileError, match='holds no images'):
         list_images(tmp_path)

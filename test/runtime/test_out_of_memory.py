@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Too little memory is known by whatever says it, and nothing else is taken for it."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -32,9 +34,13 @@ def test_other_errors_are_not_taken_for_it(error):
     assert not out_of_memory(error)
 
 
-def test_a_real_allocation_that_cannot_be_is_known():
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(1 << 60, dtype=torch.uint8)
+@pytest.mark.parametrize('allocate', [
+    lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8),
+    lambda: cv2.resize(np.zeros((2, 2), np.uint8), (1 << 30, 1 << 30))],
+    ids=['PyTorch', 'NumPy', 'OpenCV'])
+def test_a_real_allocation_that_cannot_be_is_known(allocate):
+    with pytest.raises((RuntimeError, MemoryError, cv2.error)) as caught:
+        allocate()
     assert out_of_memory(caught.value)
 
 

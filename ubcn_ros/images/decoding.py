@@ -39,6 +39,7 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     :param mosaic: a bayer_* encoding: the mosaic that an image of one channel holds.
     :return: (H, W, 3) uint8 RGB.
     :raises MalformedImage: none of the formats, cut short, damaged, or of a size out of range.
+    :raises cv2.error: out of memory.
     """
     header = read_header(data, formats)
     height, width = header.height, header.width
@@ -68,11 +69,18 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
         demosaic(mosaic, image)
 
 
+def is_of_memory(error: cv2.error) -> bool:
+    """Return whether OpenCV got no memory, which says nothing of the image."""
+    return 'Insufficient memory' in str(error)  # `code` is that of the last error of any thread
+
+
 def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np.ndarray:
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
+    except cv2.error as error:
+        if is_of_memory(error):
+            raise
         image = None
     if image is None or image.shape[:2] != (height, width):
         if data[0] in b'IM':

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ubcn_ros.images.decoding import decode
+from ubcn_ros.images.decoding import decode, is_of_memory
 from ubcn_ros.images.formats import FILE_FORMATS
 from ubcn_ros.images.malformed import MalformedImage
 from ubcn_ros.whole_files import NO_ROOM, write_whole
@@ -130,7 +130,9 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     try:
         done, data = cv2.imencode(path.suffix, stored)
-    except cv2.error:
+    except cv2.error as error:
+        if is_of_memory(error):
+            raise
         done = False
     if not done or not is_image_name(path):
         raise ImageFileError(f'{path}: {image.shape[1]} x {image.shape[0]} pixels cannot be '

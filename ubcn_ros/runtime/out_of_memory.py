@@ -9,9 +9,11 @@ import sys
 from contextlib import suppress
 
 # PyTorch has a class for what its allocator of GPU memory refuses, and none for its allocator of
-# the host's, for memory that CUDA, cuBLAS and cuDNN take themselves, and for ONNX Runtime's arena
+# the host's, for memory that CUDA, cuBLAS and cuDNN take themselves, and for ONNX Runtime's arena;
+# OpenCV has one class for all errors
 _TEXTS = re.compile(r'out of memory|allocate memory|_STATUS\w*_ALLOC(?:ATION)?_FAILED|'
-                    r'Available memory of \d+ is smaller than requested', re.IGNORECASE)
+                    r'Insufficient memory|Available memory of \d+ is smaller than requested',
+                    re.IGNORECASE)
 
 
 def out_of_memory(error: BaseException) -> bool:
