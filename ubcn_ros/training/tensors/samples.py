@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.strong_augmentation import Recolouring
@@ -211,7 +212,7 @@ class TensorSamples:
     def _view(self, rng: np.random.Generator, image: int, strong: bool = False,
               focus: tuple[float, float] | None = None) -> View:
         c, size = self.config, self.tensors.sizes[image]
-        scale = math.exp(rng.uniform(*np.log(c.scales_of(int(min(size))))))
+        scale = log_uniform(rng, *c.scales_of(int(min(size))))
         shrunk = 1.0
         if c.whole_frame_probability and rng.random() < c.whole_frame_probability:
             whole, focus = max(c.crop / size), None

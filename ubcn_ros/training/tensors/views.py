@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.tensors.scenes import LEVELS, SceneTensors
 from ubcn_ros.training.tensors.transfer import per_image, to_device
@@ -101,7 +102,7 @@ def draw_view(rng: np.random.Generator, image: int, size: Sequence[int], crop: S
     """
     turns = 0
     if strong:
-        turns, scale = int(rng.integers(4)), scale * math.exp(rng.uniform(*np.log([0.4, 3.0])))
+        turns, scale = int(rng.integers(4)), scale * log_uniform(rng, 0.4, 3.0)
     height, width = (round(side * scale) for side in (size if turns % 2 == 0 else size[::-1]))
     room = [max(0, have - wanted) for have, wanted in zip((height, width), crop, strict=True)]
     if focus is None or strong:
