@@ -44,6 +44,13 @@ def test_other_rain_is_refused():
         rainy_view(IMAGE, LABELS, SCENES, 50.0, 3, rain='drizzle')
 
 
+@pytest.mark.parametrize('rain', RAINS)
+@pytest.mark.parametrize('rate', [-1.0, 300.5, float('nan')])
+def test_a_rate_out_of_range_is_refused(rain, rate):
+    with pytest.raises(ValueError, match=f'rain rate is {rate} mm/hr: expected 0..300'):
+        rainy_view(IMAGE, LABELS, SCENES, rate, 3, rain=rain)
+
+
 def test_the_distance_follows_the_classes():
     other = np.full_like(LABELS, 3)
     assert (rainy_view(IMAGE, LABELS, SCENES, 150.0, 3) !=

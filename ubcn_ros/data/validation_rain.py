@@ -9,6 +9,7 @@ import numpy as np
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import add_rain
+from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 from ubcn_ros.data.scenes import SceneList
 
 RENDERED = 'rendered'
@@ -34,8 +35,10 @@ def rainy_view(image: np.ndarray, labels: np.ndarray, scenes: SceneList, rate_mm
     :param depth: (H, W) metres where the data set measured it; where not, it is tied to the
         classes.
     :param rain: one of RAINS.
-    :raises ValueError: an unknown kind of rain, or as ``add_rain`` and ``paint_rain``.
+    :raises ValueError: an unknown kind of rain, a rate out of range, or as ``add_rain``.
     """
+    if not 0 <= rate_mm_h <= MAX_RATE_MM_H:
+        raise ValueError(f'the rain rate is {rate_mm_h} mm/hr: expected 0..{MAX_RATE_MM_H:g}')
     if rain == RENDERED:
         return add_rain(image, rate_mm_h, seed, complete_depth(depth, labels, scenes.class_names))
     if rain != PAINTED:
