@@ -121,6 +121,8 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {optimizer: {lr: -1}}}', ['optimizer', 'lr is -1']),
     ('name: a\nstages: {derain: {optimizer: {every: 0}}}', ['every is 0']),
     ('name: a\n3: b\nx: c', ['unknown 3, x']),
+    *((f'name: a\nvariants: {{{name}: {{}}}}', ['variants', value, 'text, in quotes'])
+      for name, value in (('8', '8'), ('no', 'False'))),
 ])
 def test_a_wrong_recipe_is_named(load, text, named):
     with pytest.raises(ValueError) as error:

@@ -184,6 +184,7 @@ class TrainConfig:
             raise ValueError(f'name is {self.name!r}: files get it: choose one without / and '
                              'with no . at its start')
         check_range(self, ('seed',), 0, 2 ** 40)
+        check_text('variants', *self.variants)
 
     @classmethod
     def load(cls, path: Path | str) -> TrainConfig:

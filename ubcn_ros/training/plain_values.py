@@ -91,7 +91,8 @@ def check_text(what: str, *values: Any) -> None:
     """Raise ValueError where a value is no text, or empty."""
     for value in values:
         if not isinstance(value, str) or not value:
-            raise ValueError(f'{what} holds {value!r}: expected text')
+            raise ValueError(f'{what} holds {value!r}: expected text'
+                             + ('' if isinstance(value, str) else ', in quotes'))
 
 
 def check_range(config: Any, names: tuple[str, ...], least: float, most: float = math.inf
