@@ -149,6 +149,7 @@ def test_a_variant_differs_in_what_it_says_alone(load):
 @pytest.mark.parametrize(('variant', 'named'), [
     ('{stages: {adapt: {batch: 3}}}', ["no stage 'adapt'", 'derain']),
     ('{stages: {derain: {batches: 3}}}', ['variants.b', 'unknown batches']),
+    ('{stages: {derain: }}', ['variants.b: stages.derain is empty', 'leave it out']),
     ('{stages: {derain: {batch: 0}}}', ['variants.b: stages.derain', 'batch is 0']),
     ('{name: c}', ['variants.b', 'without a name']), ('3', ['variants.b', '3'])])
 def test_a_wrong_variant_is_named(load, variant, named):

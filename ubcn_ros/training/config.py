@@ -221,8 +221,11 @@ class TrainConfig:
         if not isinstance(changes.get('stages') or {}, dict):
             raise ValueError(f'{where}: stages is {changes["stages"]!r}: expected a mapping of '
                              'stages to what differs')
-        for stage in changes.get('stages') or {}:
+        for stage, change in (changes.get('stages') or {}).items():
             find_stage(self, stage)
+            if change is None:  # not all of its defaults
+                raise ValueError(f'{where}: stages.{stage} is empty: say what differs, or leave '
+                                 'it out; a variant has all stages of the recipe')
         values = {**self.to_dict(), 'name': f'{self.name}-{name}'}
         for stage, change in (changes.get('stages') or {}).items():
             if isinstance(change, dict) and {*_LENGTHS} & {*change}:
