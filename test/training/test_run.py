@@ -317,6 +317,26 @@ def model(tmp_path, make):
     return path
 
 
+@pytest.mark.parametrize('stage, name', [
+    (None, 'tiny.safetensors'), ('joint', 'tiny.safetensors'),
+    ('adapt', 'stages/adapt/best.safetensors'), (None, 'stages/attend/last.safetensors')])
+def test_a_model_to_start_from_is_not_overwritten(copied, stage, name):
+    run = copied()
+    (run.out / 'link').symlink_to(run.out)
+    run.init = run.out / 'link' / name
+    with pytest.raises(ValueError, match=f'{name} .*--overwrite would remove.*copy it'):
+        run.plan(stage, overwrite=True)
+    other = replace(run, init=run.files.folder('derain') / 'best.safetensors')
+    assert other.plan('attend', overwrite=True) == ['attend']
+
+
+def test_a_stage_of_other_classes_is_told_before_anything_is_overwritten(copied):
+    run = copied()
+    run.label_set = numbered_labels(4)
+    with pytest.raises(ValueError, match='adapt/best.safetensors is of another network'):
+        run.plan('attend', overwrite=True)
+
+
 def test_a_model_is_taken_up(make, model, capsys):
     run = make(init=model, stages=('adapt', 'attend'), changes={'model': {'preset': ''}},
                brief=True)

@@ -111,9 +111,10 @@ class Run:
         """
         Check what needs no look at the data; the parameters are those of ``plan``.
 
-        :raises ValueError: no such model, or as ``RunFolder.check_free``.
+        :raises ValueError: no such model, or as of ``RunFolder``.
         """
-        _ = self._init
+        if self._init and overwrite:
+            self.files.check_kept(self._init[1].path, stage)
         self.files.check_free(stage, resume, overwrite)
 
     def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
@@ -132,7 +133,7 @@ class Run:
         asked = self.files.asked(stage)
         network = self.network  # a recipe that describes none is told now
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
-        self._check_start(asked[0], fresh=overwrite and stage is None)
+        self._check_start(asked[0])
         if warm_started(self.config, self.label_set, self._init) in chosen:
             check_warm_start(network.config)
         for name in chosen:
@@ -148,12 +149,12 @@ class Run:
             self._check_begun(asked)
         return chosen
 
-    def _check_start(self, stage: str, fresh: bool) -> None:
-        """Raise ValueError where a stage has nothing to start from."""
-        files = self.files
-        before = files.before(stage)
-        if before is not None and not fresh and files.finished(before):
+    def _check_start(self, stage: str) -> None:
+        """Raise ValueError where a stage has nothing to start from, or another network."""
+        files, before = self.files, self.files.before(stage)
+        if files.best_before(stage):
             files.check_best(before)
+            self.start(stage)
         elif before is not None and self.init is None:
             raise ValueError(
                 f'the stage {stage} starts from what {before} leaves in {files.folder(before)}, '

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,16 @@ class RunFolder:
         if begun:
             raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
                              'with it, --overwrite to start again, or another --out')
+
+    def check_kept(self, init: Path, stage: str | None) -> None:
+        """Raise ValueError where ``discard`` would remove the model to start from."""
+        removed = [self.folder(name) / file for name in ([stage] if stage else STAGES)
+                   for file in (BEST, LAST)]
+        if stage in (None, self.last):
+            removed.append(self.result)
+        if os.path.realpath(init) in map(os.path.realpath, removed):
+            raise ValueError(f'{init} is what to start from, and what --overwrite would remove: '
+                             'copy it to another folder, or choose another --out')
 
     def check_best(self, stage: str) -> None:
         """Raise ValueError where the best network of a stage is lost."""

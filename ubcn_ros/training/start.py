@@ -119,5 +119,6 @@ def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
     changed = differences(network.config.to_dict(), wanted.to_dict())
     if changed:
         raise ValueError(f'{path} is of another network than the recipe or the data ask for: '
-                         f'{"; ".join(changed)}')
+                         f'{"; ".join(changed)}: give those that it was trained with, or train '
+                         'all again with --overwrite')
     return Start(network, info.trained, info, f'the best of {path.parent.name}')
