@@ -183,6 +183,17 @@ def test_lists_of_images(tmp_path):
         listed(tmp_path, 'train: lists/train.txt')
 
 
+def test_a_list_names_images_of_the_suffix_alone(tmp_path):
+    for name in ('a_left.jpg', 'b_RGHT.jpg'):
+        write(tmp_path / 'images' / name, picture(100))
+    for name in 'ab':
+        write(tmp_path / f'masks/{name}.png', ids(255, 0))
+    (tmp_path / 'train.txt').write_text('images/a_left.jpg\nimages/b_RGHT.jpg\n')
+    scenes, problems = listed(tmp_path, 'train: train.txt\nimage_suffix: _rght.jpg')
+    assert [scene.name for scene in scenes] == ['images/b']
+    assert len(problems) == 1 and 'names images/a_left.jpg, which does not end' in problems[0]
+
+
 def test_without_names_images_have_no_masks(tmp_path):
     make(tmp_path, masks='unused')
     dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', 'train: images'))

@@ -118,6 +118,9 @@ def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
         path = existing(d.root / line, file.parent / line)
         if path is None or not is_image_name(path):
             problems.append(f'{file} names {line}, which is not an image below {d.root}')
+        elif not path.name.lower().endswith(d.image_suffix.lower()):
+            problems.append(f'{file} names {line}, which does not end with the image_suffix '
+                            f'{d.image_suffix}: leave it out, or leave out image_suffix')
         elif path in images.values():
             problems.append(f'{file} names {line} twice: leave one out')
         else:
