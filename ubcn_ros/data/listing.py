@@ -142,11 +142,12 @@ def existing(*paths: Path) -> Path | None:
     Return the first of these that is a file.
 
     Where none is, the one that is but for how accents are stored: a Mac writes one's letter and
-    accent apart, other systems as one character.
+    accent apart, other systems as one character; or for Windows' backslashes between folders.
     """
     normal = (Path(unicodedata.normalize(form, str(path))) for form in ('NFC', 'NFD')
               for path in paths if not str(path).isascii())
-    return next((path for path in (*paths, *normal) if os.path.isfile(path)), None)
+    slashed = (Path(str(path).replace('\\', '/')) for path in paths if '\\' in str(path))
+    return next((path for path in (*paths, *normal, *slashed) if os.path.isfile(path)), None)
 
 
 def not_readable(folder: Path) -> str:

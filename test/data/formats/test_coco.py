@@ -122,6 +122,16 @@ def test_layouts_of_tools(tmp_path, file, images, split):
     assert (labels_of(tmp_path, split)[10:14, 10:14] == 1).all()
 
 
+def test_paths_of_windows(tmp_path):
+    values = coco()
+    save(tmp_path, values)
+    values['images'][1]['file_name'] = 'drive\\b.jpg'
+    (tmp_path / NAME).write_text(json.dumps(values))
+    scenes, problems = open_dataset(tmp_path).listing('train')
+    assert not problems and [scene.name for scene in scenes] == ['a', 'drive/b']
+    assert scenes[1].read().image.shape[:2] == (HEIGHT, WIDTH)
+
+
 def test_classes_are_those_of_all_files_by_name(tmp_path):
     save(tmp_path)
     other = [{'id': 1, 'name': 'Road'}, {'id': 2, 'name': 'cat'}]

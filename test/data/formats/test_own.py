@@ -173,7 +173,7 @@ def test_lists_of_images(tmp_path):
     make(tmp_path)
     (tmp_path / 'lists').mkdir()
     (tmp_path / 'lists/train.txt').write_text(
-        '\ufeffimages/b.jpg\r\n\n../images/a.jpg\nimages/a.jpg\nimages/z.jpg\nlists/train.txt\n')
+        '\ufeffimages\\b.jpg\r\n\n../images/a.jpg\nimages/a.jpg\nimages/z.jpg\nlists/train.txt\n')
     scenes, problems = listed(tmp_path, 'train: lists/train.txt')
     assert [s.name for s in scenes][:1] == ['images/b'] and len(scenes) == 2
     assert len(problems) == 3 and 'a.jpg is named twice' in problems[0]

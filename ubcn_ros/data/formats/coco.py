@@ -131,7 +131,7 @@ def _list(root: Path, split: str, coco: CocoFile, classes: tuple[str, ...]) -> L
     scenes, problems, names = [], list(coco.problems), set()
     for image in coco.images:
         found = existing(*(folder / image.file_name for folder in folders))
-        name = os.path.splitext(image.file_name)[0]
+        name = os.path.splitext(image.file_name.replace('\\', '/'))[0]
         if found is None:
             problems.append(f'{image.file_name}, which {coco.path} names, is not in '
                             f'{", ".join(map(str, folders))}')
