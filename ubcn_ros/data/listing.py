@@ -59,7 +59,12 @@ def add_image(images: dict[str, Path], problems: list[str], name: str, path: Pat
     if name in images and os.path.abspath(images[name]) == os.path.abspath(path):
         problems.append(f'{path} is named twice: leave one out')
     elif name in images:
-        problems.append(f'{images[name]} and {path.name} are two images of one name: remove one')
+        other = images[name]
+        kept = next((one.suffix for one, mask in ((other, path), (path, other))
+                     if mask.suffix.lower() == '.png' != one.suffix.lower()), None)
+        problems.append(f'{other} and {path.name} are two images of one name: remove one' + (
+            f'; if the PNG is the mask, write a YAML with masks_dir: . and image_suffix: {kept}'
+            if kept else ''))
     else:
         images[name] = path
 

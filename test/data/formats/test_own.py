@@ -183,6 +183,16 @@ def test_lists_of_images(tmp_path):
         listed(tmp_path, 'train: lists/train.txt')
 
 
+@pytest.mark.parametrize('folder', ['images', 'images/train', 'train'])
+def test_masks_of_the_images_names_beside_them(tmp_path, folder):
+    make(tmp_path, folder, folder)
+    text = f'train: {folder}\nmasks_dir: .'
+    problems = listed(tmp_path, text).problems
+    assert problems[0].endswith('the mask, write a YAML with masks_dir: . and image_suffix: .jpg')
+    scenes, problems = listed(tmp_path, f'{text}\nimage_suffix: .jpg')
+    assert not problems and (scenes[1].labels()[1] == 1).all()
+
+
 def test_a_list_names_images_of_the_suffix_alone(tmp_path):
     for name in ('a_left.jpg', 'b_RGHT.jpg'):
         write(tmp_path / 'images' / name, picture(100))

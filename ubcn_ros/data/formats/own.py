@@ -153,9 +153,10 @@ def _folders(d: Description, folder: Path, name: str) -> tuple[Path, ...]:
     It is that of ``_beside``. Where that is not there, it is one of those that are there whose
     path has this name in place of other folders, or between them, as KITTI, BDD100K and
     Cityscapes have them. Of several folders in a row the last one stays: it may be a split.
+    With '.' for a name it is first that of the images, whatever it is called.
     """
     first = _beside(d, folder, name)
-    if os.path.isdir(first):
+    if os.path.isdir(first) and Path(name).parts:
         return (first,)
     inner = _inner(d.root, folder)
     parts, names = inner.parts, Path(name).parts
