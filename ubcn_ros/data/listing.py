@@ -166,6 +166,9 @@ def _missing(image: Path, expected: Path) -> str:
     """Say that an image lacks its mask, and what is there instead."""
     if closed := not_readable(expected.parent):
         return closed
+    if os.path.islink(expected):
+        return (f'{expected} is a link to {os.readlink(expected)}, which is not there: fetch it, '
+                'or leave out its image')
     other = existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
     if other is not None and other != image:
         return f'{other}, the mask of {image.name}, is not a PNG: export it as one'

@@ -193,6 +193,14 @@ def test_masks_of_the_images_names_beside_them(tmp_path, folder):
     assert not problems and (scenes[1].labels()[1] == 1).all()
 
 
+def test_a_link_to_a_mask_that_is_not_there_is_said_to_be_one(tmp_path):
+    make(tmp_path)
+    (tmp_path / 'masks/a.png').unlink()
+    (tmp_path / 'masks/a.png').symlink_to('.git/annex/x')
+    (problem,) = listed(tmp_path, 'train: images').problems
+    assert 'masks/a.png is a link to .git/annex/x, which is not there' in problem
+
+
 def test_a_list_names_images_of_the_suffix_alone(tmp_path):
     for name in ('a_left.jpg', 'b_RGHT.jpg'):
         write(tmp_path / 'images' / name, picture(100))
