@@ -51,3 +51,12 @@ def test_bytes_without_a_header_are_refused():
     for read in (header_bytes, header_stamp_ns):
         with pytest.raises(ValueError, match='7 bytes hold no header'):
             read(b'\0\1\0\0abc')
+
+
+def test_a_frame_id_longer_than_the_message_is_refused(serialized):
+    for length in (len(serialized) - 15, 2**32 - 1):
+        damaged = serialized[:12] + struct.pack('<I', length) + serialized[16:]
+        with pytest.raises(ValueError, match=f'hold no header with a frame_id of {length}'):
+            header_bytes(damaged)
+    whole = serialized[:12] + struct.pack('<I', len(serialized) - 16) + serialized[16:]
+    assert header_bytes(whole) == whole[4:]

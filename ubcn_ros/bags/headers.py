@@ -16,9 +16,11 @@ def header_bytes(data: bytes) -> bytes:
     """
     Return the serialized header at the start of a message, without the encapsulation.
 
-    :raises ValueError: the message has fewer than 16 bytes.
+    :raises ValueError: the message has fewer bytes than its header.
     """
     (length,) = struct.unpack_from(_order(data) + 'I', data, 12)
+    if 16 + length > len(data):
+        raise ValueError(f'{len(data)} bytes hold no header with a frame_id of {length}')
     return bytes(data[4:16 + length])
 
 
