@@ -120,6 +120,21 @@ def test_a_damaged_attachment_is_told_and_the_others_are_read(tmp_path):
         assert 'the checksum of an attachment differs' in reader.damage[0]
 
 
+@pytest.mark.parametrize('place, value', [(-4, 0xff), (-1, 0x7f), (0, 0xff)],
+                         ids=['length', 'longest', 'text'])
+def test_a_damaged_attachment_without_checksum_is_told_too(tmp_path, place, value):
+    data = bytearray(write(tmp_path / 'x.mcap').read_bytes())
+    name = data.index(b'calibration')
+    data[name + place] = value
+    end = data.index(b'fx: 1') + len(b'fx: 1')
+    data[end:end + 4] = bytes(4)  # no checksum
+    (tmp_path / 'x.mcap').write_bytes(data)
+    with open_bag(tmp_path / 'x.mcap') as reader:
+        assert [attachment.name for attachment in reader.attachments()] == ['']
+        assert len(list(reader.records())) == len(RECORDS)
+        assert 'is damaged at byte' in reader.damage[0]
+
+
 def strings(times=(30, 10, 20)):
     """Return messages for `write_rosbag2` that say their time."""
     return [('/s', 'std_msgs/msg/String', time, b'\0\1\0\0%d' % time) for time in times]

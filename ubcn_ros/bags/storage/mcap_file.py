@@ -40,7 +40,7 @@ from ubcn_ros.bags.storage.mcap_records import IN_CHUNK, Message, channel_of, pa
 from ubcn_ros.bags.storage.mcap_summary import counts, is_index, read_end
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
-_EXTRAS = (Opcode.ATTACHMENT, Opcode.METADATA)
+_EXTRAS = {Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata}
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
 
 
@@ -118,21 +118,11 @@ class McapFile(Storage):
 
     def attachments(self) -> Iterator[Attachment]:
         """Yield the attachments that are whole, in the order of the file."""
-        for offset, body in self._read_extras(Opcode.ATTACHMENT):
-            checksum = int.from_bytes(body[-4:], 'little')
-            if checksum not in (0, zlib.crc32(body[:-4])):
-                self._note_damage(offset, 'the checksum of an attachment differs')
-                continue
-            yield Attachment.read(ReadDataStream(BytesIO(body)))
+        return self._read_extras(Opcode.ATTACHMENT)
 
     def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield name and content of the metadata records, in the order of the file."""
-        for offset, body in self._read_extras(Opcode.METADATA):
-            try:
-                record = Metadata.read(ReadDataStream(BytesIO(body)))
-            except Exception as error:  # a damaged record ends in errors of many kinds
-                self._note_damage(offset, reason(error))
-                continue
+        for record in self._read_extras(Opcode.METADATA):
             yield record.name, record.metadata
 
     def _load(self, block: _Block, channels: set[int], start: int, end: int) -> Iterator[Record]:
@@ -250,19 +240,26 @@ class McapFile(Storage):
                               'were not read')
         self._extras = extras
 
-    def _read_extras(self, opcode: int) -> Iterator[tuple[int, bytes]]:
-        """Yield offset and content of the attachments or metadata records."""
+    def _read_extras(self, opcode: int) -> Iterator[Attachment | Metadata]:
+        """Yield the attachments or metadata records that are whole."""
         if self._extras is None:
             for _ in self._places():
                 pass
         for offset in self._extras[opcode]:
             self._file.seek(offset)
-            found, length = HEAD.unpack(self._file.read(HEAD.size))
-            body = self._file.read(min(length, self._size))
-            if found != opcode or not SHORTEST[opcode] <= length == len(body):
-                self._note_damage(offset, 'no whole record is there')
+            try:
+                found, length = HEAD.unpack(self._file.read(HEAD.size))
+                body = self._file.read(min(length, self._size))
+                if found != opcode or not SHORTEST[opcode] <= length == len(body):
+                    raise ValueError('no whole record is there')
+                if opcode == Opcode.ATTACHMENT and int.from_bytes(body[-4:], 'little') not in (
+                        0, zlib.crc32(body[:-4])):
+                    raise ValueError('the checksum of an attachment differs')
+                record = _EXTRAS[opcode].read(ReadDataStream(BytesIO(body)))
+            except Exception as error:  # a damaged record ends in errors of many kinds
+                self._note_damage(offset, reason(error))
                 continue
-            yield offset, body
+            yield record
 
     def _parse_block(self, offset: int, end: int
                      ) -> Iterator[SchemaRecord | ChannelRecord | Message]:
