@@ -286,6 +286,22 @@ def test_files_that_do_not_fit_metadata_are_listed(tmp_path):
         found(bag)
 
 
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_file_that_is_also_there_compressed_is_read_once(tmp_path, storage):
+    bag, suffix = write_bag(tmp_path / 'bag', [1, 2], storage), STORAGES[storage]
+    (bag / 'metadata.yaml').unlink()
+    compressed = zstandard.compress((bag / f'bag{suffix}').read_bytes())
+    (bag / f'bag{suffix}.zstd').write_bytes(compressed[:len(compressed) // 2])
+    (bag / f'later{suffix}.zstd').write_bytes(
+        zstandard.compress(write_bag(tmp_path / 'later', [3], storage).joinpath(
+            f'later{suffix}').read_bytes()))
+    with open_bag(bag) as reader:
+        assert [file.name for file in reader.files] == [f'bag{suffix}', f'later{suffix}.zstd']
+        assert f'bag{suffix}.zstd was not read, as bag{suffix} is there' in ' '.join(
+            reader.notes + reader.damage)
+    assert found(bag)[0] == [1, 2, 3]
+
+
 @pytest.mark.parametrize('text', [None, '', 'a: [', 'a: 1', '[]', '\0'], ids=repr)
 def test_without_metadata_the_files_are_read(tmp_path, text):
     for storage in STORAGES:

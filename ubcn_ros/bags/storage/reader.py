@@ -211,7 +211,7 @@ class BagReader:
         if metadata is None or not metadata.files:
             if not there:
                 raise BagError(f'no bag at {self.path}: {_HOW}')
-            return there
+            return self._once(there)
         files = [_renamed(self.path / name) for name in metadata.files]
         missing = [file for file in files if not file.exists()]
         if len(missing) == len(files):
@@ -232,6 +232,14 @@ class BagReader:
         self._lost += [f'{file}, which metadata.yaml names, is missing: the others were read; '
                           'copy the bag again, with all its files' for file in missing]
         return [file for file in files if file not in missing]
+
+    def _once(self, files: list[Path]) -> list[Path]:
+        """Leave out compressed files that are there as they were before, too."""
+        twice = [file for file in files if file.suffix == '.zstd'
+                 and file.with_suffix('') in files]
+        self.notes += [f'{file} was not read, as {file.stem} is there, too: a recorder that is '
+                       'killed while it compresses leaves both' for file in twice]
+        return [file for file in files if file not in twice]
 
     def _open(self, files: list[Path], stack: ExitStack) -> list[Storage]:
         """Open those files that can be read; of the others keep the problem, if any can."""
