@@ -305,8 +305,9 @@ def test_another_model_or_bag_is_refused(source, tmp_path):
 def test_two_runs_do_not_write_one_bag(source, tmp_path):
     def second(seen):
         if seen == 5:
-            with pytest.raises(BagError, match='is being written by another process'):
-                processed(source, tmp_path / 'out', resume=True)
+            for resume in (True, False):
+                with pytest.raises(BagLocked, match='is being written by another process'):
+                    processed(source, tmp_path / 'out', resume=resume)
 
     processed(source, tmp_path / 'out', engine=Engine(second))
 

@@ -16,9 +16,10 @@ from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.process.checks import check_output, finished_tally, input_problems
 from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.resume import check_settings
-from ubcn_ros.bags.process.run import Result, locked
+from ubcn_ros.bags.process.run import Result
 from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
 from ubcn_ros.bags.storage.metadata import read_metadata, write_metadata
 from ubcn_ros.bags.storage.reader import open_bag

@@ -12,6 +12,7 @@ from typing import Any
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, exists_error
 from ubcn_ros.bags.messages import CAMERA_INFO
+from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.mcap_tail import is_bare
@@ -51,6 +52,7 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
     :param resume: whether to go on with what is there.
     :raises BagError: something else is there, it was made with other settings, or it is not to
         be gone on with.
+    :raises BagLocked: without `resume`, another process writes it.
     """
     if not out.exists() and not out.is_symlink():
         return None
@@ -58,8 +60,9 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
     if not resume:
         if document is None or document['finished']:
             raise exists_error(out)
-        raise BagError(f'bag {out} cannot be written: it exists already, as an interrupted run '
-                       'left it; go on with it (--resume), or remove it')
+        with locked(out):  # else its run goes on
+            raise BagError(f'bag {out} cannot be written: it exists already, as an interrupted '
+                           'run left it; go on with it (--resume), or remove it')
     if document is None and _is_bare(out):
         shutil.rmtree(out)
         return None

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import functools
 import os
 import time
@@ -13,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError, BagLocked, in_seconds
+from ubcn_ros.bags.errors import BagError, in_seconds
 from ubcn_ros.bags.messages import decode_record
 from ubcn_ros.bags.process.checks import check_output, finished_tally, input_problems
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position
+from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
@@ -90,31 +88,6 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
                 run.copy_and_process(writer, progress, sink)
             run.finish()
             return Result(run.tally, reader.notes)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """
-    Hold a folder; the lock ends with this process, however that ends.
-
-    Where a file system knows no locks on folders there is none.
-
-    :raises BagLocked: another process holds it, or has taken it away.
-    """
-    text = f'{folder} is being written by another process: wait for it, or give another path'
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError as error:
-        raise BagLocked(text) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BagLocked(text) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)
