@@ -5,11 +5,14 @@
 import json
 
 import pytest
+import torch
 from camvid_folder import write_scenes
 from command_line import ubcn
 from processed_bags import processed
 
 from ubcn_ros.cli.options import load_engine
+from ubcn_ros.report import steps
+from ubcn_ros.runtime.device import resolve_precision
 
 
 @pytest.fixture(scope='module')
@@ -25,6 +28,43 @@ def test_a_bag_with_its_steps(tmp_path, tiny_model):
     assert done.exit_code == 0, done.output
     assert f'wrote {out}: 4 frames' in done.output
     assert 'Steps of the loop' in out.read_text('utf-8')
+
+
+def test_steps_are_computed_as_the_bag_was_processed(tmp_path, tiny_model, monkeypatch):
+    bag, made, run = processed(tmp_path / 'bag'), [], []
+
+    class Steps(steps.Steps):
+        def __call__(self, image, truth=None, focal_length=None):
+            run.append(focal_length)
+            return super().__call__(image, truth, focal_length)
+
+    def load(**options):
+        made.append(load_engine(**options))
+        return made[-1]
+
+    monkeypatch.setattr('ubcn_ros.cli.report.load_engine', load)
+    monkeypatch.setattr(steps, 'Steps', Steps)
+    document = json.loads((bag / 'process.json').read_text())
+    document['cameras'][0]['focal_length'] = 0.75
+    document |= {'iterations': 1, 'processing_size': 32, 'precision': 'bf16', 'device': 'cpu',
+                 'settings': {'min_confidence': 0.5, 'convergence': 0.25, 'every': 2}}
+
+    def report(*options):
+        (bag / 'process.json').write_text(json.dumps(document))
+        done = ubcn('report', bag, '--out', tmp_path / 'page.html', '--model', tiny_model,
+                   '--step-frames', 1, '--device', 'cpu', *options)
+        assert done.exit_code == 0, done.output
+        data = (tmp_path / 'page.html').read_text('utf-8').split(
+            '<script id="data" type="application/json">')[1].split('</script>')[0]
+        engine, count = made[-1], max(len(f['steps']) for f in json.loads(data)['frames'])
+        return (count, engine.precision, engine.processing_size, engine.min_confidence,
+                engine.convergence)
+
+    assert report() == (1, 'bf16', 32, 0.5, 0.25) and run == [0.75]
+    typed = report('--iterations', 2, '--precision', 'fp32', '--processing-size', 0)
+    assert typed == (2, 'fp32', 0, 0.5, 0.25)
+    document['device'] = 'cuda:0'  # whose precision another device need not compute in
+    assert report()[1] == resolve_precision('auto', torch.device('cpu'))
 
 
 def test_an_evaluation_with_its_pictures(tmp_path, tiny_model, streets):

@@ -29,7 +29,7 @@ class FakeEngine:
     class info:
         name, sha256 = 'fake', 'cd' * 32
 
-    def __call__(self, image, iterations, confidence):
+    def __call__(self, image, iterations, confidence, processing_size=None):
         from types import SimpleNamespace
         mask = np.full(image.shape[:2], 3, np.uint8)
         mask[:24 + iterations] = 0

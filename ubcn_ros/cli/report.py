@@ -67,6 +67,10 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     file of `ubcn evaluate`. The page opens offline in any browser and loads nothing from
     elsewhere; a thousand frames stay below 25 MB. It also says what was not measured. The exit
     code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
+
+    The steps of --model are computed with the options that SOURCE was processed with, where it
+    says them: --iterations, --precision (on a device of the same kind) and --processing-size count
+    if they are given.
     """
     from ubcn_ros.report.page import write
 
@@ -87,10 +91,12 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             made = _evaluation(source, steps, step_frames, bar_updater(bar))
         else:
             from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
+            again = None if model is None else steps(**_as_processed(source, device, {
+                'iterations': iterations, 'precision': precision,
+                'processing_size': processing_size}))
             made = bag_report(BagPaths(source, other, input_bag, truth, topics),
-                              BagReportOptions(out, frames, full_size, step_frames),
-                              steps(iterations, precision=precision,
-                                    processing_size=processing_size), bar_updater(bar))
+                              BagReportOptions(out, frames, full_size, step_frames), again,
+                              bar_updater(bar))
     write(out, made)
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
@@ -98,6 +104,17 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
         say_error(line)
     if made.errors:
         sys.exit(1)
+
+
+def _as_processed(bag: Path, device: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Replace options that were not typed by those that a bag was processed with."""
+    from ubcn_ros.report.recording import processed_with
+    from ubcn_ros.runtime.device import resolve_device
+    said = processed_with(bag)
+    if said.pop('device') != resolve_device(device).type:
+        said.pop('precision', None)  # may take another device a minute for a frame
+    typed = typed_options()
+    return {**options, **{name: value for name, value in said.items() if name not in typed}}
 
 
 def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,

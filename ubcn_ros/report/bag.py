@@ -190,7 +190,8 @@ class _Builder:
                         {'derained': album.image(step.derained),
                          'confidence': album.image(step.confidence),
                          **({'labels': album.mask(step.labels)} if same else {})}
-                        for step in self.steps(pictures['input'], pictures.get('truth'))]
+                        for step in self.steps(pictures['input'], pictures.get('truth'),
+                                               track.focal_length)]
         if 'confidence' not in self.tracks.names:
             report.views.append(PaneView('confidence', 'Confidence', CONFIDENCE, 'derained'))
         if charts := self.steps.charts():

@@ -87,8 +87,8 @@ class OpenBag:
 
         :raises BagError: no bag, nothing in it can be read, or its process.json is damaged.
         """
-        said = read_sidecar(path if path.is_dir() else path.parent)
-        bag = cls(path, stack.enter_context(open_bag(path)), said or {})
+        said = _read_sidecar(path)
+        bag = cls(path, stack.enter_context(open_bag(path)), said)
         bad: Counter[str] = Counter()
         found: Counter[Connection] = Counter()
         for connection, key, time_ns, _ in bag.messages(bag.connections):
@@ -156,6 +156,12 @@ class OpenBag:
                            'process` wrote, or a recording of the node')
         return found
 
+    def focal_length(self, camera: CameraTopics) -> float | None:
+        """Return the focal length that a camera was processed by; None where nothing says."""
+        outputs = set(camera.outputs.values())
+        return next((entry.get('focal_length') for entry in self.sidecar.get('cameras', [])
+                     if outputs & {entry.get('derained'), entry.get('labels')}), None)
+
     def label_set(self) -> LabelSet | None:
         """Return the classes that the bag says its labels have; None where it says nothing."""
         said = self.sidecar.get('model', {}).get('label_set')
@@ -187,6 +193,23 @@ class OpenBag:
         return [CameraTopics(None, *(either(prefix + name) for name in (
             names.DERAINED, names.LABELS, names.CONFIDENCE)), either(prefix + names.DEBUG_FRAME))
             for prefix in prefixes]
+
+
+def processed_with(path: Path) -> dict[str, Any]:
+    """
+    Return the options that a bag was processed with, and the kind of 'device', as far as it says.
+
+    :raises BagError: its process.json is damaged.
+    """
+    said = _read_sidecar(path)
+    known = {**said.get('settings', {}), **said}
+    found = {name: known[name] for name in ('iterations', 'processing_size', 'precision',
+                                            'min_confidence', 'convergence') if name in known}
+    return {**found, 'device': str(said.get('device')).partition(':')[0]}
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    return read_sidecar(path if path.is_dir() else path.parent) or {}
 
 
 def by_recording(bags: Sequence[OpenBag]) -> bool:

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line
 from ubcn_ros.report.measures import psnr
+from ubcn_ros.runtime.processing import short_side
 
 
 class Steps:
     """
     Run the loop on frames with T = 1, 2, ... and keep its figures.
 
-    :param engine: an Engine: called with (H, W, 3) uint8 RGB, iterations and confidence.
+    :param engine: an Engine: called with (H, W, 3) uint8 RGB.
     :param iterations: the largest T.
     """
 
@@ -29,17 +31,21 @@ class Steps:
         self._confidence: list[list[float]] = []
         self._ms: list[list[float]] = []
 
-    def __call__(self, image: np.ndarray, truth: np.ndarray | None = None) -> list[Any]:
+    def __call__(self, image: np.ndarray, truth: np.ndarray | None = None,
+                 focal_length: float | None = None) -> list[Any]:
         """
         Return the engine's frame of every T, with confidence.
 
         :param image: (H, W, 3) uint8 RGB.
         :param truth: the same without rain, where there is one.
+        :param focal_length: of the camera, as of `short_side`, where it is known.
         """
+        size = None if focal_length is None else short_side(
+            self.engine.processing_size, self.engine.info, focal_length)
+        run = partial(self.engine, image, confidence=True, processing_size=size)
         if not self._ms:
-            self.engine(image, iterations=self.iterations, confidence=True)  # its first is slow
-        frames = [self.engine(image, iterations=t, confidence=True)
-                  for t in range(1, self.iterations + 1)]
+            run(iterations=self.iterations)  # its first is slow
+        frames = [run(iterations=t) for t in range(1, self.iterations + 1)]
         if truth is not None:
             self._psnr.append([psnr(image, truth), *(psnr(f.derained, truth) for f in frames)])
         self._changed.append([100 * float((after.labels != before.labels).mean())
@@ -57,9 +63,10 @@ class Steps:
         x = 'T (0: the input)' if self._psnr else 'T'
         drawn = [Chart('PSNR', x, 'PSNR, dB', (_line(frames, self._psnr, 0),))] \
             if self._psnr else []
+        if self.iterations > 1:
+            drawn.append(Chart('Labels that a step changes', 'T', 'pixels, %',
+                               (_line(frames, self._changed, 2),)))
         return [*drawn,
-                Chart('Labels that a step changes', 'T', 'pixels, %',
-                      (_line(frames, self._changed, 2),)),
                 Chart('Confidence', 'T', 'mean confidence, %',
                       (_line(frames, self._confidence, 1),)),
                 Chart('Latency', 'T', 'ms', (

@@ -55,13 +55,15 @@ class Track:
 
     ``sources`` are where its pictures come from, by the names of ``measures.Pictures``, and
     'debug', 'debug_b'; ``keys`` those that every processed bag has, in the order of recording;
-    ``dropped`` is how many images came in without a result.
+    ``dropped`` is how many images came in without a result; ``focal_length`` is the camera's, as
+    the first bag says.
     """
 
     name: str
     sources: dict[str, BagTopic]
     keys: list[FrameKey]
     dropped: int = 0
+    focal_length: float | None = None
     malformed: list[str] = field(default_factory=list)
 
     def seconds(self, key: FrameKey) -> float:
@@ -191,7 +193,8 @@ def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
             sources['truth_labels'] = BagTopic(truth, masks)
     times = first.frames[main[0].topic]
     return Track(found.topic if found else camera.name, sources,
-                 sorted(keys, key=lambda key: (times[key], key)), dropped)
+                 sorted(keys, key=lambda key: (times[key], key)), dropped,
+                 first.focal_length(camera))
 
 
 def _input(camera: CameraTopics, keys: set[FrameKey], bags: Sequence[OpenBag]) -> BagTopic | None:

@@ -105,6 +105,7 @@ def test_the_sidecar_tells_what_was_done(tmp_path):
         '/front/derained/camera_info')
     assert (front['images'], front['frames'], front['malformed']) == (4, 3, 1)
     assert (rear['camera_info'], rear['confidence'], rear['sizes']) == (None, None, ['40x32'])
+    assert (front['focal_length'], rear['focal_length']) == (None, None)
     assert document['topics']['/imu'] == 6
     (skipped,) = document['skipped']
     assert skipped['topic'] == '/depth/image' and '16UC1' in skipped['reason']

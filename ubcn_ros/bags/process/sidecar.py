@@ -132,7 +132,8 @@ def describe(job: Job, tally: Tally, topics: dict[str, dict[str, str | None]], e
         'iterations': job.options.iterations,
         'processing_size': dict(job.options.engine).get('processing_size', TRAINED),
         'device': str(engine.device), 'precision': engine.precision, 'backend': engine.backend,
-        'cameras': [{'topic': camera.topic, 'type': camera.type, **topics[camera.topic],
+        'cameras': [{'topic': camera.topic, 'type': camera.type,
+                     'focal_length': camera.focal_length, **topics[camera.topic],
                      'images': images.get(camera.topic, 0),
                      **asdict(tally.cameras[camera.topic])}
                     for camera in job.cameras],
