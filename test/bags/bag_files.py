@@ -25,8 +25,8 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 
-from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_image, open_bag
-from ubcn_ros.bags.messages import TYPES, deserialize
+from ubcn_ros.bags import IMAGE, image_connection, make_header, make_image, open_bag
+from ubcn_ros.bags.messages import TYPES, decode_record
 from ubcn_ros.bags.storage.channels import QOS
 from ubcn_ros.bags.storage.records import Channel, Record
 
@@ -146,9 +146,9 @@ def found(bag, topic=None):
     with open_bag(bag) as reader:
         connection = image_connection(reader, topic)
         numbers, count = [], 0
-        for _, time, data in reader.messages([connection]):
+        for record in reader.records(reader.channels_of(connection)):
             count += 1
-            image = decode(deserialize(data, connection.msgtype))
-            if np.array_equal(image, noise(time // SECOND)):
-                numbers.append(time // SECOND)
+            second = record.time_ns // SECOND
+            if np.array_equal(decode_record(record)[1], noise(second)):
+                numbers.append(second)
         return numbers, reader.problems(connection, count)

@@ -31,8 +31,8 @@ def test_a_camera_info_goes_with_each_image(tmp_path, calibration, topic, info_t
     images = list(read_images(tmp_path / 'bag'))
     with open_bag(tmp_path / 'bag') as reader:
         info, = (c for c in reader.connections if c.msgtype == CAMERA_INFO)
-        infos = [(time, deserialize(data, CAMERA_INFO))
-                 for _, time, data in reader.messages([info])]
+        infos = [(record.time_ns, deserialize(record.data, CAMERA_INFO))
+                 for record in reader.records(reader.channels_of(info))]
     assert info.topic == info_topic
     assert [time for time, _ in infos] == [image.recorded_ns for image in images]
     assert [message.header for _, message in infos] == [image.header for image in images]

@@ -60,8 +60,8 @@ def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
     assert create(folder, tmp_path / 'bag', compressed=True) == 3
     with open_bag(tmp_path / 'bag') as reader:
         connection = image_connection(reader)
-        messages = [deserialize(data, connection.msgtype)
-                    for _, _, data in reader.messages(reader.connections)]
+        messages = [deserialize(record.data, connection.msgtype)
+                    for record in reader.records()]
     assert connection.topic == '/camera/image_raw/compressed'
     assert [m.format for m in messages] == ['png', 'jpeg', 'jpeg']
     assert bytes(messages[2].data) == (folder / '10.jpg').read_bytes()

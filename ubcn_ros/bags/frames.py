@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.messages import decode, deserialize, stamp_ns
+from ubcn_ros.bags.messages import decode_record, stamp_ns
 from ubcn_ros.bags.storage.reader import open_bag
 from ubcn_ros.bags.topics import image_connection
 
@@ -47,13 +47,12 @@ def read_images(path: Path | str, topic: str | None = None) -> Iterator[BagImage
     """
     with open_bag(path) as reader:
         connection, number = image_connection(reader, topic), 0
-        for number, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
+        for number, record in enumerate(reader.records(reader.channels_of(connection)), 1):
             try:
-                message = deserialize(data, connection.msgtype)
-                image = decode(message)
+                message, image = decode_record(record)
             except MalformedMessage as error:
                 raise MalformedMessage(f'{path}, message {number} of {connection.topic}: {error}'
                                        ) from error
-            yield BagImage(connection.topic, message.header, recorded, image)
+            yield BagImage(connection.topic, message.header, record.time_ns, image)
         if problems := reader.problems(connection, number):
             raise BagError('; '.join(problems))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, BagReader, Connection, open_bag
+from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, BagReader, Connection, Record, open_bag
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import LABEL_INFO, deserialize
 from ubcn_ros.bags.process.sidecar import read_sidecar
@@ -90,16 +90,16 @@ class OpenBag:
         said = _read_sidecar(path)
         bag = cls(path, stack.enter_context(open_bag(path)), said)
         bad: Counter[str] = Counter()
-        found: Counter[Connection] = Counter()
-        for connection, key, time_ns, _ in bag.messages(bag.connections):
-            found[connection] += 1
+        found: Counter[tuple[str, str, str]] = Counter()
+        for record, key in bag.records(bag.connections):
+            found[record.channel.kind] += 1
             if key is None:
-                bad[connection.topic] += 1
+                bad[record.channel.topic] += 1
             else:
-                bag.frames.setdefault(connection.topic, {})[key] = time_ns
+                bag.frames.setdefault(record.channel.topic, {})[key] = record.time_ns
         lines = [f'{number} messages of {topic} have no header' for topic, number in bad.items()]
         lines += [line for connection in bag.connections
-                  for line in bag.reader.count_problems(connection, found[connection])]
+                  for line in bag.reader.count_problems(connection, found[connection.kind])]
         bag.unread = [*bag.reader.damage, *(f'{path}: {line}' for line in lines)]
         return bag
 
@@ -110,20 +110,20 @@ class OpenBag:
                 '--resume` goes on']
         return rest * (not self.sidecar.get('finished', True)) + self.unread
 
-    def messages(self, connections: Collection[Connection]
-                 ) -> Iterator[tuple[Connection, FrameKey | None, int, bytes]]:
-        """Yield messages: connection, key (None without a header), time recorded (ns), data."""
+    def records(self, connections: Iterable[Connection]
+                ) -> Iterator[tuple[Record, FrameKey | None]]:
+        """Yield the records of topics, and their keys; None for one without a header."""
         counts: Counter[tuple[str, int, int | None]] = Counter()
-        for connection, time_ns, data in self.reader.messages(connections):
+        for record in self.reader.records(self.reader.channels_of(*connections)):
             try:
-                stamp = header_stamp_ns(data)
+                stamp = header_stamp_ns(record.data)
             except ValueError:
-                yield connection, None, time_ns, data
+                yield record, None
                 continue
-            recorded = time_ns if stamp in self.repeated else None
-            number = counts[connection.topic, stamp, recorded]
-            yield connection, FrameKey(stamp, number, recorded), time_ns, data
-            counts[connection.topic, stamp, recorded] += 1
+            recorded = record.time_ns if stamp in self.repeated else None
+            topic = record.channel.topic
+            yield record, FrameKey(stamp, counts[topic, stamp, recorded], recorded)
+            counts[topic, stamp, recorded] += 1
 
     @property
     def connections(self) -> list[Connection]:
@@ -169,8 +169,8 @@ class OpenBag:
             return LabelSet.from_dict(said)
         for connection in self.reader.connections:
             if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
-                for _, _, data in self.reader.messages([connection]):
-                    message = deserialize(data, LABEL_INFO)
+                for record in self.reader.records(self.reader.channels_of(connection)):
+                    message = deserialize(record.data, LABEL_INFO)
                     classes = tuple(c.class_name for c in message.class_map)
                     return LabelSet('recorded', classes, distinct_colors(len(classes)),
                                     paths_of(len(classes), ()))
@@ -276,9 +276,9 @@ class Reading:
 
     def __init__(self, bag: OpenBag, topics: Iterable[str], keys: Collection[FrameKey]) -> None:
         self._bag, self._keys = bag, set(keys)
-        self._topics = {c.topic: c for c in bag.connections if c.topic in {*topics}}
-        self._messages = self._read()
-        self._kept: dict[tuple[str, FrameKey], tuple[Connection, bytes]] = {}
+        wanted = {*topics}
+        self._records = bag.records([c for c in bag.connections if c.topic in wanted])
+        self._kept: dict[tuple[str, FrameKey], Record] = {}
 
     def message(self, topic: str | None, key: FrameKey) -> Any | None:
         """
@@ -289,14 +289,10 @@ class Reading:
         if topic is None or key not in self._bag.frames.get(topic, {}):
             return None
         while (topic, key) not in self._kept:
-            found = next(self._messages, None)
+            found, its_key = next(self._records, (None, None))
             if found is None:
                 return None
-            self._kept[found[0], found[1]] = found[2:]
-        connection, data = self._kept.pop((topic, key))
-        return deserialize(data, connection.msgtype)
-
-    def _read(self) -> Iterator[tuple[str, FrameKey, Connection, bytes]]:
-        for connection, key, _, data in self._bag.messages([*self._topics.values()]):
-            if key in self._keys:
-                yield connection.topic, key, connection, data
+            if its_key in self._keys:
+                self._kept[found.channel.topic, its_key] = found
+        record = self._kept.pop((topic, key))
+        return deserialize(record.data, record.channel.msgtype)

@@ -177,10 +177,10 @@ def test_one_damaged_zstd_message_is_malformed_and_the_next_is_read(tmp_path, st
     overwrite(file, place + 4, b'\xff' * 6)
     images, seconds = [], []
     with open_bag(tmp_path / 'bag') as reader:
-        for connection, recorded, data in reader.messages(reader.connections):
-            seconds.append(recorded // SECOND)
+        for record in reader.records():
+            seconds.append(record.time_ns // SECOND)
             try:
-                images.append(deserialize(data, connection.msgtype))
+                images.append(deserialize(record.data, record.channel.msgtype))
             except MalformedMessage as error:
                 assert seconds[-1] == 7 and 'zstd compression is damaged' in str(error)
         assert seconds == NUMBERS and len(images) == 19
@@ -245,7 +245,7 @@ def test_whatever_the_damage_fewer_images_are_never_silent(tmp_path):
         try:
             with open_bag(file.parent) as reader:
                 connection = reader.connections[0]
-                count = sum(1 for _ in reader.messages([connection]))
+                count = sum(1 for _ in reader.records(reader.channels_of(connection)))
                 assert count == 20 or reader.problems(connection, count), (file, kind, at, size)
         except BagError as error:
             assert '\n' not in str(error)

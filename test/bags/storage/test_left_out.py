@@ -65,7 +65,7 @@ def test_the_storage_decides_on_the_type(tmp_path, storage):
         connection = image_connection(reader)
         assert (connection.msgtype, connection.msgcount) == (IMAGE, 2)
         assert f'/image is of type {COMPRESSED}, but what is stored is of' in reader.notes[0]
-        assert len(list(reader.messages([connection]))) == 2
+        assert len(list(reader.records(reader.channels_of(connection)))) == 2
         assert reader.problems(connection, 2) == []
 
 
@@ -91,7 +91,8 @@ def database(tmp_path):
 def read(path, topic='/image'):
     with open_bag(path) as reader:
         connection = image_connection(reader, topic)
-        times = [time // SECOND for _, time, _ in reader.messages([connection])]
+        times = [record.time_ns // SECOND
+                 for record in reader.records(reader.channels_of(connection))]
         return times, reader.problems(connection, len(times))
 
 
@@ -164,7 +165,7 @@ def test_a_time_that_mcap_cannot_hold_is_named(tmp_path):
             with cannot:
                 writer.write('/image', IMAGE, serialized(number), time)
     with open_bag(tmp_path / 'bag') as reader:
-        assert [recorded for _, recorded, _ in reader.messages(reader.connections)] == [1, 2**63]
+        assert [record.time_ns for record in reader.records()] == [1, 2**63]
 
 
 @pytest.mark.parametrize(('option', 'name'), [

@@ -97,7 +97,7 @@ def test_a_wrong_length_outside_of_chunks_costs_its_message_only(tmp_path, byte)
     data = path.read_bytes()
     with open_bag(path) as reader:
         (connection,) = reader.connections
-        times = [time // 10**9 for _, time, _ in reader.messages([connection])]
+        times = [record.time_ns // 10**9 for record in reader.records()]
         problems = reader.problems(connection, len(times))
     assert {1, 2, 3, 4, 6, 7, 8, 9} <= set(times)
     assert 'x.mcap is damaged at byte ' in problems[0] and 'not closed' not in problems[0]

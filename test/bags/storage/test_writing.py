@@ -64,7 +64,7 @@ def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path):
                          number * SECOND)
     with open_bag(tmp_path / 'bag') as reader:
         connection = image_connection(reader)
-        times = [recorded // SECOND for _, recorded, _ in reader.messages([connection])]
+        times = [record.time_ns // SECOND for record in reader.records()]
         assert times[:2] == [1, 2] and reader.problems(connection, len(times))
 
 

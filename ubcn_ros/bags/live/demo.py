@@ -30,6 +30,7 @@ from ubcn_ros.bags.live.replay_report import (
     sent_hz,
     summary_text,
 )
+from ubcn_ros.bags.messages import decode_record
 from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
@@ -212,10 +213,10 @@ def _replay(options: DemoOptions, source: _Source, model: Path) -> Replayed:
 def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
     """Find the first message that is an image; return it serialized and decoded."""
     found = 0
-    for _, _, data in reader.messages([connection]):
+    for record in reader.records(reader.channels_of(connection)):
         found += 1
         try:
-            return data, bags.decode(bags.deserialize(data, connection.msgtype))
+            return record.data, decode_record(record)[1]
         except bags.MalformedMessage:
             continue
     raise bags.BagError('; '.join([f'none of {found} messages of {connection.topic} is an image',
@@ -236,9 +237,9 @@ def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
     start, first = time.monotonic(), None
     with tqdm(total=count, unit=' images', disable=None) as bar:
         found = 0
-        for found, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
-            first = recorded if first is None else first
-            due = (found - 1) / rate if rate else (recorded - first) / 1e9
+        for found, record in enumerate(reader.records(reader.channels_of(connection)), 1):
+            first = record.time_ns if first is None else first
+            due = (found - 1) / rate if rate else (record.time_ns - first) / 1e9
             if found > count:
                 break
             if due > REPLAY_SECONDS:
@@ -248,11 +249,11 @@ def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
             time.sleep(max(0.0, start + due - time.monotonic()))
             client.check()
             try:
-                header = header_bytes(data)
+                header = header_bytes(record.data)
             except ValueError as error:
                 result.unread.append(f'message {found} of {connection.topic}: {error}')
                 continue
-            result.sent.append((header, client.publish(data)))
+            result.sent.append((header, client.publish(record.data)))
             bar.update()
         else:
             result.unread += reader.problems(connection, found)
@@ -333,9 +334,9 @@ def _sheet(options: DemoOptions, source: _Source, label_set: Any, summary: dict[
 def _inputs(source: _Source, stamps: set[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the images of these stamps, each once; malformed messages are passed over."""
     left = set(stamps)
-    for connection, _, data in source.reader.messages([source.connection]):
+    for record in source.reader.records(source.reader.channels_of(source.connection)):
         try:
-            message = bags.deserialize(data, connection.msgtype)
+            message = bags.deserialize(record.data, record.channel.msgtype)
             stamp = bags.stamp_ns(message.header)
             if stamp in left:
                 left.discard(stamp)

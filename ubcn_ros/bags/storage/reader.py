@@ -81,6 +81,11 @@ class BagReader:
         return list(dict.fromkeys(channel for storage in self._storages
                                   for channel in storage.channels.values()))
 
+    def channels_of(self, *connections: Connection) -> list[Channel]:
+        """Return the channels that topics are stored in, as `records` takes them."""
+        kinds = {connection.kind for connection in connections}
+        return [channel for channel in self.channels if channel.kind in kinds]
+
     @property
     def start_ns(self) -> int | None:
         """Time of recording of the first message, ns; None for an empty bag."""
@@ -127,18 +132,6 @@ class BagReader:
         for storage in self._storages:
             yield from storage.metadata_records()
 
-    def messages(self, connections: Collection[Connection]
-                 ) -> Iterator[tuple[Connection, int, bytes]]:
-        """
-        Yield the messages in the order of recording, with connection, time (ns) and data.
-
-        :param connections: of this bag. What is damaged is passed over.
-        """
-        wanted = {connection.kind: connection for connection in connections}
-        chosen = [channel for channel in self.channels if channel.kind in wanted]
-        for record in self.records(chosen):
-            yield wanted[record.channel.kind], record.time_ns, record.data
-
     @property
     def damage(self) -> list[str]:
         """What could not be read, of all topics, a line each; the files are checked once."""
@@ -155,7 +148,7 @@ class BagReader:
         """
         Tell what could not be read, and what a topic has of another type, a line each.
 
-        To be asked after `messages` came to its end.
+        To be asked after `records` came to its end.
 
         :param found: the number of messages of this connection that it yielded.
         """
