@@ -24,7 +24,8 @@ from processed_bags import (
 )
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.report.compare import Confusion, compare, iou_of
+from ubcn_ros.report.compare import compare, iou_of
+from ubcn_ros.report.measures import pair_counts
 from ubcn_ros.report.tracks import BagPaths
 
 S = 1_000_000_000
@@ -168,8 +169,7 @@ def test_the_engines_time_is_that_of_process_json(tmp_path):
     ([255, 255], [0, 1], {}),
 ], ids=str)
 def test_iou_is_over_the_classes_of_the_first(truth, other, iou):
-    counts = Confusion().add(np.uint8([truth]), np.uint8([other]))
-    found = iou_of(counts)
+    found = iou_of(pair_counts(np.uint8([truth]), np.uint8([other])))
     assert {n: v for n, v in enumerate(found) if not math.isnan(v)} == pytest.approx(iou)
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
-from ubcn_ros.report.measures import MEASURES, measured, psnr
+from ubcn_ros.report.measures import MEASURES, measured, pair_counts, psnr
 from ubcn_ros.report.page import Measure
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.tracks import BagPaths, Track, open_tracks, stamp_text
@@ -142,14 +142,15 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
             if 'total' in timings.get('engine_ms', {}):
                 result.engine_ms[end] = timings['engine_ms']['total']
         for track, (only_a, only_b) in zip(tracks.tracks, alone, strict=True):
-            confusion, rows = Confusion(), []
+            counts, rows = np.zeros((256, 256), np.int64), []
             for key, pictures, latencies in track.read(track.keys):
                 values = {**measured(pictures), **latencies}
                 if {'derained', 'derained_b'} <= pictures.keys():
                     values['psnr_between'] = psnr(pictures['derained_b'], pictures['derained'])
                 if {'labels', 'labels_b'} <= pictures.keys():
-                    counts = confusion.add(pictures['labels'], pictures['labels_b'])
-                    values['miou'] = 100 * _mean(iou_of(counts))
+                    pairs = pair_counts(pictures['labels'], pictures['labels_b'])
+                    values['miou'] = 100 * _mean(iou_of(pairs))
+                    counts += pairs
                 rows.append(FrameRow(track.name, key.stamp_ns, stamp_text(key),
                                      track.seconds(key),
                                      {name: values[name] for name in FIGURES if name in values
@@ -157,40 +158,28 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
                 done += 1
                 progress(done, total)
             result.cameras.append(CameraComparison(
-                track.name, rows, only_a, only_b, *confusion.result(labels), track.malformed))
+                track.name, rows, only_a, only_b, *_over_all(counts, labels), track.malformed))
         return result
 
 
-class Confusion:
-    """Counts how the pixels of one labelling are labelled by another."""
-
-    def __init__(self) -> None:
-        self._counts = np.zeros((256, 256), np.int64)
-
-    def add(self, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Add two masks, (H, W) uint8; return their counts, (256, 256), truth by rows."""
-        pairs = truth.ravel().astype(np.int64) * 256 + labels.ravel()
-        counts = np.bincount(pairs, minlength=65536).reshape(256, 256)
-        self._counts += counts
-        return counts
-
-    def result(self, labels: LabelSet | None) -> tuple[float | None, dict[str, float]]:
-        """Return the mIoU (%) of all that was added, None for nothing, and the IoU by class."""
-        ious = 100 * iou_of(self._counts)
-        present = np.flatnonzero(~np.isnan(ious))
-        if not len(present):
-            return None, {}
-        names = labels or numbered_labels(int(present[-1]) + 1)
-        return float(np.mean(ious[present])), {
-            names.classes[number] if number < names.num_classes else str(number):
-            float(ious[number]) for number in present}
+def _over_all(counts: np.ndarray, labels: LabelSet | None
+              ) -> tuple[float | None, dict[str, float]]:
+    """Return the mIoU (%) of counts as of `iou_of`, None for none, and the IoU by class."""
+    ious = 100 * iou_of(counts)
+    present = np.flatnonzero(~np.isnan(ious))
+    if not len(present):
+        return None, {}
+    names = labels or numbered_labels(int(present[-1]) + 1)
+    return float(np.mean(ious[present])), {
+        names.classes[number] if number < names.num_classes else str(number):
+        float(ious[number]) for number in present}
 
 
 def iou_of(counts: np.ndarray) -> np.ndarray:
     """
     Return the IoU of each class, 0..1; NaN for one that the truth lacks.
 
-    :param counts: pixels by class of the truth (rows) and label; unlabeled rows are left out.
+    :param counts: as of `pair_counts`, the truth by rows; its unlabeled pixels are left out.
     """
     known = np.delete(counts, UNLABELED, 0)
     both = np.diagonal(known)

@@ -81,6 +81,12 @@ def agreement(labels: np.ndarray, other: np.ndarray) -> float:
     return 100 * float((labels == other)[known].mean()) if known.any() else math.nan
 
 
+def pair_counts(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Count the pixels of two (H, W) uint8 masks by both: (256, 256), `labels` by rows."""
+    pairs = labels.ravel().astype(np.int64) * 256 + other.ravel()
+    return np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+
+
 def measured(pictures: Pictures) -> dict[str, float]:
     """Measure a frame: what its pictures allow, by key of `MEASURES`."""
     found: dict[str, float] = {}
@@ -115,7 +121,7 @@ class Classes:
     def __init__(self) -> None:
         self._frames = 0
         self._in_frames = np.zeros(256)
-        self._sums: dict[str, np.ndarray] = {}
+        self._sums: dict[str, np.ndarray] = {}  # by class, or of two masks by both
 
     def add(self, pictures: Pictures) -> None:
         """Add the labels of a frame, and what goes with them."""
@@ -132,10 +138,7 @@ class Classes:
             self._add('confident', counts)
         for name, mask in (('b', other), ('dry', dry)):
             if mask is not None:
-                self._add(name, np.bincount(mask.ravel(), minlength=256))
-                self._add('with ' + name, counts)
-                self._add('both ' + name,
-                          np.bincount(labels[labels == mask], minlength=256))
+                self._add(name, pair_counts(labels, mask))
 
     def _add(self, name: str, counts: np.ndarray) -> None:
         self._sums[name] = self._sums.get(name, 0) + counts
@@ -143,7 +146,8 @@ class Classes:
     @property
     def seen(self) -> int:
         """How many classes there are at least: one more than the largest id."""
-        ids = np.flatnonzero(sum(self._sums.get(name, np.zeros(256)) for name in 'ab'))
+        ids = np.flatnonzero(self._sums.get('a', np.zeros(256)) + (
+            self._sums['b'].sum(0) if 'b' in self._sums else 0))
         return int(max((i + 1 for i in ids if i != UNLABELED), default=1))
 
     def table(self, label_set: LabelSet) -> Table | None:
@@ -155,7 +159,7 @@ class Classes:
             ('share of pixels, %' if not pair else 'share in A, %', _percent(sums['a'])),
             ('in frames, %', 100 * self._in_frames / self._frames)]
         if pair:
-            columns += [('share in B, %', _percent(sums['b'])),
+            columns += [('share in B, %', _percent(sums['b'].sum(0))),
                         ('IoU of A and B, %', self._iou('b'))]
         if 'dry' in sums:
             columns.append(('IoU with the labels of the dry drive, %', self._iou('dry')))
@@ -174,8 +178,9 @@ class Classes:
                    tuple(_number(values[i]) for _, values in columns)) for i in shown), (0,))
 
     def _iou(self, name: str) -> np.ndarray:
-        both = self._sums['both ' + name]
-        return 100 * _ratio(both, self._sums['with ' + name] + self._sums[name] - both)
+        pairs = self._sums[name]
+        both = np.diagonal(pairs)
+        return 100 * _ratio(both, pairs.sum(1) + pairs.sum(0) - both)
 
 
 def available(values: Collection[Mapping[str, float]]) -> list[Measure]:
