@@ -283,29 +283,6 @@ def test_steps_are_computed_again_on_the_worst_frames(drive, fake_engine):
     assert said(made, 'Steps of the model that made the bag', 'fake')
 
 
-def test_steps_are_of_the_size_that_the_camera_was_processed_at(tmp_path, fake_engine):
-    sizes = set()
-
-    class Sized(type(fake_engine)):
-        processing_size = -1
-
-        class info(fake_engine.info):
-            trained_short_side, trained_focal_length = 96, 0.5
-
-        def __call__(self, image, iterations, confidence, processing_size=None):
-            sizes.add(processing_size)
-            return super().__call__(image, iterations, confidence)
-
-    bag = processed(tmp_path / 'bag')
-    sidecar(bag, [{**FRONT, 'focal_length': 0.25}])  # a lens twice as wide as that of training
-    made = report(bag, step_frames=1, steps=Steps(Sized(), 1))
-    assert sizes == {2 * 96}
-    assert all(chart.lines[0].points for _, charts in made.charts for chart in charts)
-    sidecar(bag)
-    report(bag, step_frames=1, steps=Steps(Sized(), 1))
-    assert sizes == {2 * 96, None}
-
-
 def test_what_is_malformed_is_left_out_and_said(tmp_path):
     cut = write_bag(tmp_path / 'cut', {
         '/front/image_raw': lambda n: rainy(n) if n != 1 else rainy(n)[:32],

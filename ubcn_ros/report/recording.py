@@ -170,11 +170,18 @@ class OpenBag:
         for connection in self.reader.connections:
             if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
                 for record in self.reader.records(self.reader.channels_of(connection)):
-                    message = deserialize(record.data, LABEL_INFO)
-                    classes = tuple(c.class_name for c in message.class_map)
-                    return LabelSet('recorded', classes, distinct_colors(len(classes)),
-                                    paths_of(len(classes), ()))
+                    try:
+                        message = deserialize(record.data, LABEL_INFO)
+                        classes = tuple(c.class_name for c in message.class_map)
+                        return LabelSet('recorded', classes, distinct_colors(len(classes)),
+                                        paths_of(len(classes), ()))
+                    except ValueError as error:  # the next may be whole
+                        self._note_unread(f'{connection.topic}: {error}')
         return None
+
+    def _note_unread(self, text: str) -> None:
+        if (line := f'{self.path}: {text}') not in self.unread:
+            self.unread.append(line)
 
     def _there(self, camera: CameraTopics) -> CameraTopics:
         """Leave out the topics of a camera that have no messages."""

@@ -241,7 +241,7 @@ def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str,
         if name.startswith('debug'):
             said = {v.key: v.value for status in message.status for v in status.values}
             if _LATENCY in said:
-                latencies['latency_ms' + name.removeprefix('debug')] = float(said[_LATENCY])
+                latencies['latency_ms' + name.removeprefix('debug')] = _number(said[_LATENCY])
             continue
         image = decode(message)
         pictures[name] = image if name.removesuffix('_b') in ('input', 'derained', 'truth') \
@@ -251,3 +251,10 @@ def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str,
         raise MalformedMessage('its pictures differ in size: ' + ', '.join(
             f'{name} {size}' for name, size in sizes.items()))
     return pictures, latencies
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise MalformedMessage(f'its {_LATENCY} is {text!r}, not a number') from error
