@@ -104,8 +104,8 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     folder of its own name in OUT. Bags are split into time ranges (not with --every), which
     --workers processes or the machines of --ray share; the parts are joined in order and equal
     what one process writes with the same --threads. If a worker dies, another takes over its part
-    and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags. All
-    machines must see IN, OUT and the model at the same paths.
+    and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags (without
+    --video). All machines must see IN, OUT and the model at the same paths.
 
     Malformed messages are reported and left out, and the intact part of a damaged bag is
     processed; the exit code is then 1. However a run ends, --resume continues it.
@@ -160,14 +160,31 @@ def _check_layers(rrd: Path | None, video: Path | None, bags: int, shared: bool,
 def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int | None,
                   resume: bool, video: Path | None, frames: Counter[Path]) -> bool:
     """
-    Process bags in this process, one after the other, and report.
+    Process bags in this process, one after the other, and report; of several, others go on.
 
     :param frames: is kept at how many went out, by output.
     :return: whether something could not be processed.
     """
+    from ubcn_ros.bags import BagError
     from ubcn_ros.bags.process import plan
     from ubcn_ros.bags.process.video import video_paths
-    jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
+    failed: list[Path] = []
+
+    def kept_going(source: Path, work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except BagError as error:
+            if len(pairs) == 1:
+                raise
+            failed.append(source)
+            say_error(str(error) if str(source) in str(error) else f'{source}: {error}')
+            return None
+
+    # errors of bags before the seconds of loading
+    plans = [kept_going(source, plan, [(source, out)], options) for source, out in pairs]
+    jobs = [job for planned in plans for job in planned or ()]
+    if not jobs:
+        return True
     for job in jobs:
         for skipped in job.skipped:
             click.echo(skipped.text, err=True)
@@ -176,9 +193,9 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
         import torch
         torch.set_num_threads(threads)
     engine = load_engine(**dict(options.engine))
-    failed = [_run(job, resume, engine, frames, paths)
-              for job, paths in zip(jobs, videos, strict=True)]
-    return any(failed)
+    wrong = [kept_going(job.source, _run, job, resume, engine, frames, paths)
+             for job, paths in zip(jobs, videos, strict=True)]
+    return bool(failed) or any(wrong)
 
 
 def _write_layer(source: Path, out: Path, rrd: Path) -> None:

@@ -78,6 +78,29 @@ def test_bags_of_one_name_in_two_folders_have_videos_of_their_own(tmp_path, quic
         video_paths(tmp_path / 'seen.mp4', jobs)
 
 
+def test_a_bag_that_fails_does_not_stop_the_others(tmp_path, quick, monkeypatch):
+    for name in 'abc':
+        write_bag(tmp_path / 'in' / f'{name}.mcap', [image('/front/image_raw', 1, 1000)])
+    (tmp_path / 'in' / 'a.mcap').write_bytes(b'garbage' * 9)
+
+    def full(self, finish=_Run.finish):
+        if self._job.out.name == 'b':
+            raise BagError('no room')
+        finish(self)
+
+    monkeypatch.setattr(_Run, 'finish', full)
+    done = process(tmp_path / 'in', tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
+    assert done.exit_code == 1, done.output
+    assert f'Error: {tmp_path}/in/a.mcap cannot be read' in done.output
+    assert f'Error: {tmp_path}/in/b.mcap: no room' in done.output
+    assert f'1 image of /front/image_raw written to {tmp_path}/out/c' in done.output
+    assert len(list(read_video(tmp_path / 'seen.c.front.mp4'))) == 1
+    write_bag(tmp_path / 'in' / 'b.mcap', [])
+    (tmp_path / 'in' / 'c.mcap').unlink()
+    done = process(tmp_path / 'in', tmp_path / 'none', '--video', tmp_path / 'seen.mp4', *quick)
+    assert done.exit_code == 1 and done.output.count('Error: ') == 2, done.output
+
+
 def test_a_signal_leaves_whole_videos(tmp_path, quick, monkeypatch):
     def stopped(self, writer, item, take=_Run._take):
         if item.record.time_ns >= 1210 * MS:
