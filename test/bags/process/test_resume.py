@@ -58,8 +58,8 @@ def check_resumed(source, out, options=None):
     """Go on, and compare with a run of its own; return the frames that were processed now."""
     engine, straight = Engine(), out.with_name('straight')
     result = processed(source, out, options, engine, resume=True)
-    assert read_sidecar(out)['finished'] and result.errors == []
-    processed(source, straight, options)
+    assert read_sidecar(out)['finished']
+    assert result.errors == processed(source, straight, options).errors == result.tally.malformed
     assert stored(out) == stored(straight)
     with open_bag(out) as reader, open_bag(straight) as other:
         assert [c.topic for c in reader.channels] == [c.topic for c in other.channels]

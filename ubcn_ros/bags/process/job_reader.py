@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, decode_record
+from ubcn_ros.bags.messages import CAMERA_INFO, decode_record, deserialize, stamp_ns
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
@@ -52,9 +53,10 @@ class Item:
 
     `position` is the place after the record, `copied` whether its topic is copied. `image` is set
     where the record is an image to process, `info` is the CameraInfo that goes with it; `late` are
-    earlier images that this record is the CameraInfo of. The others are the pipeline's: `decoded`
-    and `outputs` (records in the end) are futures, `error` says why the image cannot be decoded,
-    `pixels` and `frame` are what went into the engine and came out.
+    earlier images that this record is the CameraInfo of; `error` says why the image cannot be
+    decoded, or the CameraInfo of a camera be read. The others are the pipeline's: `decoded` and
+    `outputs` (records in the end) are futures, `pixels` and `frame` are what went into the engine
+    and came out.
     """
 
     record: Record
@@ -63,9 +65,9 @@ class Item:
     image: CameraImage | None = None
     info: bytes | None = None
     late: list[CameraImage] = field(default_factory=list)
+    error: str | None = None
     decoded: Any = None
     outputs: Any = None
-    error: str | None = None
     pixels: np.ndarray | None = None
     frame: Any = None
 
@@ -82,6 +84,7 @@ class JobReader:
         self._reader, self._job, self._position = reader, job, position
         self._cameras = {(camera.topic, camera.type, 'cdr'): camera for camera in job.cameras}
         self._pairings = {camera: Pairing(camera.paired) for camera in job.cameras}
+        self._infos = {(camera.camera_info, CAMERA_INFO, 'cdr') for camera in job.cameras}
         self._channels = [channel for channel in reader.channels if channel.topic in job.read]
         self._copied = job.copied
         self._numbers = {camera.topic: 0 for camera in job.cameras}
@@ -106,17 +109,20 @@ class JobReader:
             yield taken, record
 
     def _item(self, taken: int, record: Record) -> Item:
-        image, info, late = None, None, []
+        image, info, late, error = None, None, [], None
         camera = self._cameras.get(record.channel.kind)
         if camera is not None:
             number = self._numbers[camera.topic]
             self._numbers[camera.topic] += 1
             if number % self._job.options.every == 0:
                 image, info = self._pair_image(camera, record)
-        elif record.channel.msgtype == CAMERA_INFO:
-            late = self._pair_info(record)
+        elif record.channel.kind in self._infos:
+            try:
+                late = self._pair_info(record)
+            except MalformedMessage as malformed:
+                error = str(malformed)
         return Item(record, Position(record.time_ns, taken, dict(self._numbers)),
-                    record.channel.topic in self._copied, image, info, late)
+                    record.channel.topic in self._copied, image, info, late, error)
 
     def _pair_image(self, camera: BagCamera, record: Record) -> tuple[CameraImage, bytes | None]:
         try:
@@ -129,8 +135,7 @@ class JobReader:
         return image, self._pairings[camera].image(stamp, record.time_ns, image)
 
     def _pair_info(self, record: Record) -> list[CameraImage]:
-        if (stamp := _stamp(record)) is None:
-            return []
+        stamp = stamp_ns(deserialize(record.data, CAMERA_INFO).header)  # all of it has to be whole
         return [image for camera, pairing in self._pairings.items()
                 if camera.camera_info == record.channel.topic
                 for image in pairing.info(stamp, record.time_ns, bytes(record.data))]
@@ -138,16 +143,15 @@ class JobReader:
     def _look_back(self, taken: int, record: Record) -> None:
         """Take note of what was recorded before the position, for the pairs that it makes."""
         if record.time_ns < self._job.begin_ns:
-            if record.channel.msgtype == CAMERA_INFO:
-                self._pair_info(record)
+            if record.channel.kind in self._infos:
+                with suppress(MalformedMessage):
+                    self._pair_info(record)
             return
         item = self._item(taken, record)
         if item.image is not None and item.info is None and item.image.camera.camera_info:
-            try:
+            with suppress(MalformedMessage):
                 decode_record(record)
                 item.image.whole = True
-            except MalformedMessage:
-                pass
 
     def _set_numbers(self, start: int) -> None:
         """Set the numbers of images to those at the time that is looked back to."""
@@ -163,22 +167,14 @@ class JobReader:
         for camera in self._job.cameras:
             if camera.camera_info is None or camera.paired:
                 continue
-            channels = [channel for channel in self._channels
-                        if channel.topic == camera.camera_info]
-            span, last = _SEARCH_NS, None
-            while last is None and before > self._reader.start_ns:
+            kind = camera.camera_info, CAMERA_INFO, 'cdr'
+            channels = [channel for channel in self._channels if channel.kind == kind]
+            span, found = _SEARCH_NS, False
+            while not found and before > self._reader.start_ns:
                 for record in self._reader.records(channels, before - span, before):
-                    last = last if _stamp(record) is None else record
+                    with suppress(MalformedMessage):
+                        self._pair_info(record)
+                        found = True
                 if before - span <= self._reader.start_ns:
                     break
                 span *= 4
-            if last is not None:
-                self._pair_info(last)
-
-
-def _stamp(record: Record) -> int | None:
-    """Return the stamp of a message, ns; None where its header is not whole."""
-    try:
-        return header_stamp_ns(record.data)
-    except ValueError:
-        return None

@@ -84,6 +84,7 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
             _add(whole.cameras.setdefault(topic, CameraTally()), camera)
         for line in tally.malformed:
             whole.note_malformed(line)
+        whole.malformed_infos += tally.malformed_infos
         whole.problems += [line for line in tally.problems if line not in whole.problems]
         whole.wall_s += tally.wall_s
         images.update(tally.position.images)

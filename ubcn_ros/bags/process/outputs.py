@@ -156,19 +156,16 @@ class CameraOutputs:
         return [self._image(name, message.header, *pixels[name], record)
                 for name in pixels if name in self._channels]
 
-    def of_info(self, times: Record, header: bytes, info: bytes) -> Record | None:
+    def of_info(self, times: Record, header: bytes, info: bytes) -> Record:
         """
-        Make the CameraInfo of a derained image; None where what came in is damaged.
+        Make the CameraInfo of a derained image.
 
         :param times: a record with the times that it is to have.
         :param header: of the image, a serialized message; `info`: the CameraInfo that came in.
         """
         if not info.startswith(header):
-            try:
-                message = TYPES.deserialize_cdr(info, CAMERA_INFO)
-                message.header = TYPES.deserialize_cdr(header, 'std_msgs/msg/Header')
-            except Exception:  # wrong bytes end in errors of many kinds
-                return None
+            message = TYPES.deserialize_cdr(info, CAMERA_INFO)
+            message.header = TYPES.deserialize_cdr(header, 'std_msgs/msg/Header')
             info = bytes(TYPES.serialize_cdr(message, CAMERA_INFO))
         return Record(self._channels[node_topics.DERAINED_INFO], times.time_ns, times.publish_ns,
                       times.sequence, info)

@@ -49,9 +49,9 @@ class Result:
 
     @property
     def errors(self) -> list[str]:
-        """A line for each image that was none (the first hundred), and each problem."""
+        """A line for each malformed message (the first hundred), and each problem."""
         left = self.tally.malformed_count - len(self.tally.malformed)
-        more = [f'and {left} more malformed images'] if left else []
+        more = [f'and {left} more malformed messages'] if left else []
         return [*self.tally.malformed, *more, *self.tally.problems]
 
 
@@ -228,6 +228,9 @@ class _Run:
             self.tally.position = item.position
             if item.image is not None:
                 self._count(item)
+            elif item.error is not None:
+                self.tally.malformed_infos += 1
+                self._note_malformed(item)
         self._write_s += time.perf_counter() - begun
 
     def _is_left(self, item: Item) -> bool:
@@ -247,21 +250,15 @@ class _Run:
         pairs = [(image, item.record.data) for image in item.late]
         if item.image is not None and item.info is not None:
             pairs.append((item.image, item.info))
-        found = []
-        for image, info in pairs:
-            if image.whole:
-                topic = image.camera.topic
-                made = self._outputs[topic].of_info(item.record, image.header, info)
-                found += [(topic, made)] if made else []
-        return found
+        return [(topic := image.camera.topic,
+                 self._outputs[topic].of_info(item.record, image.header, info))
+                for image, info in pairs if image.whole]
 
     def _count(self, item: Item) -> None:
         camera, frame = self.tally.cameras[item.image.camera.topic], item.frame
         if frame is None:
             camera.malformed += 1
-            self.tally.note_malformed(
-                f'{item.image.camera.topic}, recorded at {in_seconds(item.record.time_ns)}: '
-                f'{item.error}; left out')
+            self._note_malformed(item)
             return
         camera.frames += 1
         camera.iterations += frame.iterations
@@ -270,6 +267,10 @@ class _Run:
             if (text := f'{size[1]}x{size[0]}') not in sizes:
                 sizes.append(text)
         self.tally.engine_ms.update(frame.timings)
+
+    def _note_malformed(self, item: Item) -> None:
+        self.tally.note_malformed(f'{item.record.channel.topic}, recorded at '
+                                  f'{in_seconds(item.record.time_ns)}: {item.error}; left out')
 
     def _note_problems(self, met: list[str]) -> None:
         self.tally.problems = list(dict.fromkeys([*self._problems_before, *met]))

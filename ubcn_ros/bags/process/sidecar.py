@@ -19,7 +19,7 @@ from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 
 MAX_REPORTED = 100
-"""Malformed images that are told one by one."""
+"""Malformed messages that are told one by one."""
 _KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
           'malformed': list, 'problems': list, 'notes': list, 'timings': dict, 'settings': dict,
           'tally': dict}
@@ -51,8 +51,9 @@ class Tally:
     How far a range has come; written to the sidecar, and read from it to go on.
 
     `read` are messages by topic, type and encoding, `written` by topic, `malformed` a line for
-    each image that was none (the first hundred), `engine_ms` the sums of the engine's stages,
-    `busy_s` seconds that each stage of the pipeline worked, `wall_s` seconds in all.
+    each malformed message (the first hundred), `malformed_infos` how many of all are CameraInfos,
+    `engine_ms` the sums of the engine's stages, `busy_s` seconds that each stage of the pipeline
+    worked, `wall_s` seconds in all.
     """
 
     position: Position | None = None
@@ -60,6 +61,7 @@ class Tally:
     written: Counter[str] = field(default_factory=Counter)
     cameras: dict[str, CameraTally] = field(default_factory=dict)
     malformed: list[str] = field(default_factory=list)
+    malformed_infos: int = 0
     problems: list[str] = field(default_factory=list)
     engine_ms: Counter[str] = field(default_factory=Counter)
     busy_s: Counter[str] = field(default_factory=Counter)
@@ -72,8 +74,8 @@ class Tally:
 
     @property
     def malformed_count(self) -> int:
-        """Images that were none, of all cameras."""
-        return sum(camera.malformed for camera in self.cameras.values())
+        """Images and CameraInfos that were none, of all cameras."""
+        return self.malformed_infos + sum(camera.malformed for camera in self.cameras.values())
 
     def note_malformed(self, line: str) -> None:
         """Keep a line, if it is one of the first."""
