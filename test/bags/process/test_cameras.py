@@ -7,7 +7,7 @@ import pytest
 from drives import camera_info, decoded, image, imu, jpeg, message, write_bag
 
 from ubcn_ros.bags import BagError, Channel, Record, make_compressed, make_header, open_bag
-from ubcn_ros.bags.messages import COMPRESSED
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE
 from ubcn_ros.bags.process.cameras import find_cameras
 
 
@@ -40,6 +40,18 @@ def test_raw_comes_before_compressed_of_the_same_base(tmp_path):
         ('/side/image', None)]
     assert skipped == {'/front/image/compressed':
                        'the other transport of /front/image, which is processed'}
+
+
+@pytest.mark.parametrize('chosen', [(), ('/front/image',)])
+def test_of_a_topic_of_two_types_one_that_can_be_read_is_taken(tmp_path, chosen):
+    both = [image('/front/image', 1, 1000), jpeg('/front/image', 1, 1001)]
+    cameras, skipped = found(tmp_path, both, chosen)
+    assert [(c.topic, c.type) for c in cameras] == [('/front/image', IMAGE)]
+    assert skipped == {
+        '/front/image': f'of this topic the images of type {IMAGE} are processed'}
+    broken = both[0]._replace(data=both[0].data[:40])
+    (camera,), skipped = found(tmp_path, [broken, both[1]], chosen)
+    assert camera.type == COMPRESSED and {*skipped} == {'/front/image'}
 
 
 @pytest.mark.parametrize('broken, whole', [(25, 35), (60, 5), (200, 20)])

@@ -84,19 +84,23 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
     found = _Topics(reader, topics)
     if chosen:
         names = list(dict.fromkeys(found.named(name) for name in chosen))
-        return [found.camera(name) for name in names], []
+        cameras = [found.camera(name) for name in names]
+        return cameras, [Skipped(name, kind, _of_this(camera)) for camera in cameras
+                         for name, kind in found.kinds()
+                         if name == camera.topic and kind != camera.type]
     cameras, skipped = [], []
     for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
         reason = found.why_not(name, kind)
         twin = next((camera for camera in cameras
                      if base_topic(camera.topic) == base_topic(name)), None)
         if twin is not None and not reason:
-            reason = f'the other transport of {twin.topic}, which is processed'
+            reason = (_of_this(twin) if twin.topic == name else
+                      f'the other transport of {twin.topic}, which is processed')
             cameras[cameras.index(twin)] = replace(twin, twin=name)
         if reason:
             skipped.append(Skipped(name, kind, reason))
         else:
-            cameras.append(found.camera(name))
+            cameras.append(found.camera(name, kind))
     return cameras, skipped
 
 
@@ -149,15 +153,23 @@ class _Topics:
                            'have it, or choose another with --topic')
         raise self._error(f'the bag has no topic {name!r}')
 
-    def camera(self, topic: str) -> BagCamera:
-        """Return a topic as a camera, whatever its name says."""
-        kinds = {c.msgtype for c in self._channels[topic]}
-        kind = next((kind for kind in (IMAGE, COMPRESSED) if kind in kinds), None)
-        if kind is None:
-            raise self._error(f'topic {topic} is of type {", ".join(kinds) or "(none)"}, not '
+    def camera(self, topic: str, kind: str | None = None) -> BagCamera:
+        """
+        Return a topic as a camera, whatever its name says.
+
+        :param kind: the type of its images; None finds the first that can be read.
+        """
+        there = {c.msgtype for c in self._channels[topic]}
+        kinds = [known for known in (IMAGE, COMPRESSED) if known in there]
+        if not kinds:
+            raise self._error(f'topic {topic} is of type {", ".join(there) or "(none)"}, not '
                               f'{IMAGE} or {COMPRESSED}')
-        if reason := self._unreadable(topic, kind)[0]:
-            raise self._error(f'topic {topic} has no image that can be read: {reason}')
+        if kind is None:
+            reasons = {known: self._unreadable(topic, known)[0] for known in kinds}
+            kind = next((known for known in kinds if not reasons[known]), None)
+            if kind is None:
+                raise self._error(f'topic {topic} has no image that can be read: '
+                                  f'{"; ".join(reasons.values())}')
         info = node_topics.camera_info_topic(topic)
         infos = self._of(info, CAMERA_INFO)
         if not infos or not self._counts.get((info, CAMERA_INFO)):
@@ -259,6 +271,10 @@ class _Topics:
                             for topic, channels in self._channels.items())
         return BagError('; '.join([f'{text}; the topics are {listing or "(none)"}',
                                    *self._reader.damage]))
+
+
+def _of_this(camera: BagCamera) -> str:
+    return f'of this topic the images of type {camera.type} are processed'
 
 
 def _encoding(message: Any) -> str:
