@@ -38,5 +38,6 @@ def test_topics_that_cannot_be_told_apart_are_refused():
 
 def test_a_name_that_is_taken_is_refused_with_the_remedy():
     check_free(['/a/derained/image_raw'], ['/a/image_raw'])
-    with pytest.raises(BagError, match=r"has /a/x, /a/y already.* \(--exclude '/a/x'\), or"):
+    with pytest.raises(BagError, match=r"has /a/x, /a/y already.* \(--exclude '/a/x' "
+                                       r"--exclude '/a/y'\), or"):
         check_free(['/a/y', '/a/z', '/a/x'], ['/a/x', '/a/y'])

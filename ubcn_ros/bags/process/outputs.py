@@ -80,10 +80,11 @@ def check_free(outputs: Iterable[str], there: Iterable[str]) -> None:
     :raises BagError: a topic is both.
     """
     if both := sorted({*outputs} & {*there}):
+        options = ' '.join(f"--exclude '{topic}'" for topic in both)
         raise BagError(
             f'the bag has {", ".join(both)} already, as a recording of the node or an earlier '
-            "run leaves it, and outputs would get that name: leave it out (--exclude "
-            f"'{both[0]}'), or write the outputs alone (--outputs-only)")
+            f'run leaves it, and outputs would get that name: leave it out ({options}), or write '
+            'the outputs alone (--outputs-only)')
 
 
 def output_names(camera: BagCamera, prefix: str, options: Options) -> dict[str, str]:
