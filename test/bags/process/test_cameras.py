@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which topics are cameras, and what is said of the others."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from drives import camera_info, decoded, image, imu, jpeg, message, write_bag
@@ -75,6 +77,16 @@ def test_a_single_whole_image_makes_a_camera(tmp_path):
     assert cameras == [] and 'it is not a sensor_msgs/msg/Image' in skipped['/front/image']
 
 
+@contextmanager
+def counting(source, monkeypatch):
+    """Open a bag; also yield the list of what is read of it."""
+    with open_bag(source) as reader:
+        read, records = [], reader.records
+        monkeypatch.setattr(reader, 'records', lambda *arguments, **options: (
+            read.append(record) or record for record in records(*arguments, **options)))
+        yield reader, read
+
+
 def compressed_depth(number):
     """What image_transport's compressedDepth writes: a PNG behind its parameters."""
     depth = make_compressed(make_header(number, ''), bytes(12) + b'\x89PNG',
@@ -86,11 +98,16 @@ def compressed_depth(number):
                                   compressed_depth])
 def test_a_topic_of_what_is_not_read_is_not_read_whole(tmp_path, monkeypatch, make):
     source = write_bag(tmp_path / 'x.mcap', [make(number) for number in range(900)])
-    with open_bag(source) as reader:
-        read, records = [], reader.records
-        monkeypatch.setattr(reader, 'records', lambda *arguments, **options: (
-            read.append(record) or record for record in records(*arguments, **options)))
+    with counting(source, monkeypatch) as (reader, read):
         assert find_cameras(reader)[0] == [] and 20 <= len(read) < 100
+
+
+def test_a_camera_whose_info_was_recorded_long_before_is_not_read_whole(tmp_path, monkeypatch):
+    source = write_bag(tmp_path / 'x.mcap', [camera_info('/camera_info', 3, 1000), *(
+        image('/image', number, 9000 + 100 * number) for number in range(300))])
+    with counting(source, monkeypatch) as (reader, read):
+        (camera,), _ = find_cameras(reader)
+        assert not camera.paired and len(read) < 100
 
 
 def test_a_topic_that_is_left_out_is_said_to_be(tmp_path):

@@ -245,15 +245,16 @@ class _Topics:
         firsts = [next(self._reader.records(channels), None) for channels in (images, infos)]
         if None in firsts:
             return True
-        start = max(record.time_ns for record in firsts) - WINDOW_NS
+        begin = max(record.time_ns for record in firsts)
         of_images, of_infos, since = set(), set(), 0
-        for record in self._reader.records([*images, *infos], start_ns=start):
+        for record in self._reader.records([*images, *infos], start_ns=begin - WINDOW_NS):
             is_image = record.channel in images
             with suppress(ValueError):
                 (of_images if is_image else of_infos).add(header_stamp_ns(record.data))
             if of_images & of_infos:
                 return True
-            since += is_image and bool(of_infos)
+            # the infos of the first images have come by then, if not all come before
+            since += is_image and (bool(of_infos) or record.time_ns > begin + WINDOW_NS)
             if since > PEEK:
                 break
         return False
