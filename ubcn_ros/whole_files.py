@@ -10,6 +10,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+PARTIAL = '.partial'
+"""Suffix of what a kill leaves of a file that was being written."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of errors for which the remedy is to make room."""
 
@@ -37,7 +39,7 @@ def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
 
 def _replace(path: Path, data: bytes, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{uuid.uuid4().hex}.partial')
+    partial = path.with_name(f'.{uuid.uuid4().hex}{PARTIAL}')
     try:
         with partial.open('wb') as file:
             file.write(data)

@@ -156,6 +156,7 @@ def test_a_kill_right_at_the_start_is_gone_on_with(source, tmp_path):
     for path in (tmp_path / 'out').iterdir():
         path.unlink()
     (tmp_path / 'out' / 'out_0.mcap').write_bytes(b'\x89MCAP0\r\n')
+    (tmp_path / 'out' / '.0a.partial').write_bytes(b'{"fini')  # of its first process.json
     assert check_resumed(source, tmp_path / 'out') == FRAMES
 
 

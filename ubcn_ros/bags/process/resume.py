@@ -16,6 +16,7 @@ from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.mcap_tail import is_bare
+from ubcn_ros.whole_files import PARTIAL
 
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',
@@ -97,5 +98,5 @@ def _is_bare(out: Path) -> bool:
     """Say whether a run ended between making the folder and the first message."""
     if not out.is_dir() or out.is_symlink():
         return False
-    return all(path.suffix == '.mcap' and path.is_file() and is_bare(path)
-               for path in out.iterdir())
+    return all(path.suffix == PARTIAL or (path.suffix == '.mcap' and path.is_file()
+                                          and is_bare(path)) for path in out.iterdir())
