@@ -135,6 +135,20 @@ def test_a_damaged_attachment_without_checksum_is_told_too(tmp_path, place, valu
         assert 'is damaged at byte' in reader.damage[0]
 
 
+@pytest.mark.parametrize('offset', [2**62, 2**63, 2**64 - 1])
+def test_an_index_of_attachments_that_leads_nowhere_is_told(tmp_path, offset):
+    path = write(tmp_path / 'x.mcap', enable_crcs=False)
+    data = bytearray(path.read_bytes())
+    with path.open('rb') as file:
+        first, _ = make_reader(file).get_summary().attachment_indexes
+    place = data.rindex(first.offset.to_bytes(8, 'little') + first.length.to_bytes(8, 'little'))
+    data[place:place + 8] = offset.to_bytes(8, 'little')
+    path.write_bytes(data)
+    with open_bag(path) as reader:
+        assert [attachment.name for attachment in reader.attachments()] == ['']
+        assert f'damaged at byte {offset} ' in reader.damage[0]
+
+
 def strings(times=(30, 10, 20)):
     """Return messages for `write_rosbag2` that say their time."""
     return [('/s', 'std_msgs/msg/String', time, b'\0\1\0\0%d' % time) for time in times]

@@ -246,8 +246,8 @@ class McapFile(Storage):
             for _ in self._places():
                 pass
         for offset in self._extras[opcode]:
-            self._file.seek(offset)
             try:
+                self._file.seek(offset)
                 found, length = HEAD.unpack(self._file.read(HEAD.size))
                 body = self._file.read(min(length, self._size))
                 if found != opcode or not SHORTEST[opcode] <= length == len(body):
