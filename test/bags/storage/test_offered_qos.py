@@ -52,6 +52,14 @@ def test_what_cannot_be_read_is_no_offer(text):
         ('offered_qos_profiles', text),)), Channel('/a', IMAGE, 'cdr')]) == []
 
 
+@pytest.mark.parametrize('name', ['deadline', 'lifespan', 'liveliness_lease_duration'])
+def test_times_and_depths_that_are_no_numbers_are_no_offer(name):
+    for change in ({name: {'sec': '9m6', 'nsec': 0}}, {name: {'sec': 1.5, 'nsec': 0}},
+                   {'depth': 'few'}):
+        assert recorded_offers([channel({**NAMED, **change}), channel(NUMBERED)]) == \
+            recorded_offers([channel(NUMBERED)])
+
+
 def test_the_strictest_of_several_is_offered():
     both = strictest(recorded_offers([channel(NAMED, NUMBERED)]))
     assert both == Qos(QosHistory.KEEP_LAST, 5 + DEPTH, QosReliability.RELIABLE,

@@ -24,7 +24,6 @@ from ubcn_ros.bags.storage.records import Channel
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
-_parsed = cache(parse_qos)  # the cameras and the pieces of a drive offer the same
 
 
 def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
@@ -35,6 +34,17 @@ def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
             offers += _parsed(dict(channel.metadata).get(QOS, ''))
         except Exception:  # text of any recorder, or damaged: errors of many kinds
             continue
+    return offers
+
+
+@cache  # the cameras and the pieces of a drive offer the same
+def _parsed(text: str) -> list[Qos]:
+    offers = parse_qos(text)
+    for offer in offers:
+        numbers = (offer.depth, *offer.deadline, *offer.lifespan,
+                   *offer.liveliness_lease_duration)
+        if not all(isinstance(number, int) for number in numbers):
+            raise ValueError(f'{numbers} are not all whole numbers')
     return offers
 
 
