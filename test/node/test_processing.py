@@ -43,6 +43,13 @@ def test_a_focal_length_before_the_first_image_counts():
     assert processing.take(camera_info(0.75)) == ''
 
 
+@pytest.mark.parametrize('focal, side', [(5e-324, 8192), (1e-9, 8192), (1e300, 32)])
+def test_whatever_a_camera_info_says_there_is_a_size(focal, side):
+    processing = CameraProcessing(MODEL)
+    processing.take(camera_info(focal, 1, 1))
+    assert processing.begin() == side
+
+
 def test_a_focal_length_that_comes_late_changes_nothing_and_is_said_once():
     processing = CameraProcessing(MODEL)
     assert processing.begin() == -1

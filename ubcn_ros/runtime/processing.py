@@ -44,7 +44,8 @@ def short_side(processing_size: int, info: ModelInfo, focal_length: float | None
     if side is None:
         return NATIVE
     if focal_length and info.trained_focal_length:
-        side = round(side * info.trained_focal_length / focal_length)
+        # of a focal length near 0 it is infinite
+        side = round(min(side * info.trained_focal_length / focal_length, LARGEST))
     return min(max(side, MIN_SIDE), LARGEST)
 
 
