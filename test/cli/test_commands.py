@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ubcn_ros.cli.commands import Command, LazyGroup
+from ubcn_ros.cli.commands import Command, LazyGroup, typed_command
 from ubcn_ros.stopping import Stopped
 
 
@@ -98,3 +98,9 @@ def test_a_group_imports_a_command_when_it_is_asked_for():
     assert listed.exit_code == 0 and 'later  Do it later.' in listed.output
     assert isinstance(CliRunner().invoke(group, ['later']).exception, ModuleNotFoundError)
     assert 'No such command' in CliRunner().invoke(group, ['never']).output
+
+
+@pytest.mark.parametrize('again', [[], ['--resume'], ['--overwrite']])
+def test_the_command_of_a_resumed_run_is_that_of_an_uninterrupted_one(monkeypatch, again):
+    monkeypatch.setattr(sys, 'argv', ['/bin/ubcn', 'train', 'my recipe.yaml', *again, '--half'])
+    assert typed_command() == "ubcn train 'my recipe.yaml' --half"

@@ -21,7 +21,6 @@ from ubcn_ros.training.record import (
     model_record,
     scenes_record,
     source_commit,
-    typed_command,
 )
 
 
@@ -55,12 +54,6 @@ def test_a_record_is_plain_and_always_the_same():
     assert all(said['versions'].values())
     assert said['commit'] == source_commit()
     assert record(init=None)['init'] is None
-
-
-def test_the_command_of_a_resumed_run_is_that_of_an_uninterrupted_one():
-    whole = ['train', 'my recipe.yaml', '--data', 'own']
-    assert typed_command(whole) == "ubcn train 'my recipe.yaml' --data own"
-    assert typed_command([*whole, '--resume']) == typed_command(whole)
 
 
 @pytest.mark.parametrize('init, licenses, expected', [

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OutputType,
     data_option,
@@ -65,7 +64,7 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     from ubcn_ros.evaluation.temperature import calibrate as fit_and_test
     from ubcn_ros.runtime.weights import find_model, update_metadata
     from ubcn_ros.text_table import table
-    from ubcn_ros.training.record import typed_command, versions
+    from ubcn_ros.training.record import versions
     path = find_model(model)
     if not dry_run:  # before the minutes that this takes
         real = path.resolve()
@@ -85,7 +84,7 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                              bar.update, rain, workers)
     names = [scenes.scenes[index].name for index in indices]
     record: dict[str, Any] = {
-        'command': typed_command(sys.argv[1:]),
+        'command': typed_command(),
         'data': {'name': scenes.name, 'rain': rain, 'only': list(only), 'stride': stride,
                  'fitted on': f'{half} images, {names[0]} to {names[half - 1]}',
                  'tested on': f'{len(names) - half} images, {names[half]} to {names[-1]}'},

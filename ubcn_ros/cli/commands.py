@@ -8,6 +8,7 @@ import contextlib
 import errno
 import importlib
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -154,6 +155,16 @@ class LazyGroup(click.Group):
         """Import and run the command."""
         with one_line():
             return super().invoke(ctx)
+
+
+def typed_command() -> str:
+    """
+    Return this process's command as typed, without --resume and --overwrite.
+
+    A run that was interrupted says the same as one that was not.
+    """
+    return shlex.join(['ubcn', *(part for part in sys.argv[1:]
+                                 if part not in ('--resume', '--overwrite'))])
 
 
 def typed_options() -> dict[str, str]:

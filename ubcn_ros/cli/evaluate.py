@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ubcn_ros.cli.clashes import check_kept
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     convergence_option,
     data_option,
@@ -200,13 +199,13 @@ def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:
 
 def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
                    baselines: dict[str, LoadedModel]) -> dict[str, Any]:
-    from ubcn_ros.training.record import typed_command, versions
+    from ubcn_ros.training.record import versions
 
     def model(loaded: LoadedModel) -> dict[str, Any]:
         return {'name': loaded.info.name, 'path': str(loaded.info.path),
                 'sha256': loaded.info.sha256}
 
-    return {'command': typed_command(sys.argv[1:]), 'model': model(loaded),
+    return {'command': typed_command(), 'model': model(loaded),
             'segmentation_models': {name: model(s) for name, s in segmentations.items()},
             'baseline_models': {name: model(s) for name, s in baselines.items()},
             'device': str(loaded.device), 'precision': loaded.precision,

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     BASELINE,
     OUTPUT_FOLDER,
@@ -88,7 +87,6 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.study.baselines import BaselineStudy, with_steps
     from ubcn_ros.study.baselines_table import baselines_text
     from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
     if threads:
@@ -104,7 +102,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
             config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
             model=model, out=out, baselines=names, budgets=budgets, rates=rates,
             iterations=iterations, stride=stride, limit=limit, workers=workers,
-            command=typed_command(sys.argv[1:]), fingerprints=checked_fingerprints(images, data),
+            command=typed_command(), fingerprints=checked_fingerprints(images, data),
             say=click.echo)
         study.train()
         study.time(presets, size, time_precision, frames)

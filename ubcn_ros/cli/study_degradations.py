@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, once, stride_option
 from ubcn_ros.cli.training import (
     RecipeType,
@@ -73,7 +72,6 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.statements import statements_text
     from ubcn_ros.training.config import TrainConfig, with_length
-    from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
@@ -87,7 +85,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
         study = DegradationStudy(
             config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
             out=out, kinds=kinds, seeds=seeds, stride=stride, limit=limit, workers=workers,
-            command=typed_command(sys.argv[1:]), fingerprints=checked_fingerprints(images, data),
+            command=typed_command(), fingerprints=checked_fingerprints(images, data),
             say=click.echo)
         study.train()
     tables = tables_of(study.found['miou'])

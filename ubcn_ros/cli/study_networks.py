@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PRECISION,
@@ -68,7 +67,6 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.networks import NetworkStudy, networks_text
-    from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
@@ -79,7 +77,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
         study = NetworkStudy(
             models=models, data=images, out=out, rates=rates, iterations=iterations,
             stride=stride, limit=limit, device=device, precision=precision, rain=rain,
-            workers=workers, command=typed_command(sys.argv[1:]), fingerprints=fingerprints,
+            workers=workers, command=typed_command(), fingerprints=fingerprints,
             say=click.echo)
         with progress_bar() as bar:
             study.measure(bar.update)

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.cli.commands import typed_command
 from ubcn_ros.cli.options import (
     InputType,
     Number,
@@ -120,8 +120,7 @@ def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str
 def begin_results() -> StudyResults:
     """Return the results of a study without settings or figures; its time counts from now."""
     from ubcn_ros.study.results_file import StudyResults
-    from ubcn_ros.training.record import typed_command
-    return StudyResults({'command': typed_command(sys.argv[1:]), 'settings': {}})
+    return StudyResults({'command': typed_command(), 'settings': {}})
 
 
 def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType
 
 _RUNS = Path('runs')
@@ -36,9 +35,8 @@ def report(folders: tuple[Path, ...], out: Path, no_pdf: bool) -> None:
     from ubcn_ros.study.report.page import html
     from ubcn_ros.study.report.pdf import pdf
     from ubcn_ros.study.report.sources import study_folders
-    from ubcn_ros.training.record import typed_command
     from ubcn_ros.whole_files import write_whole
-    made = study_report(folders or study_folders(_RUNS), typed_command(sys.argv[1:]))
+    made = study_report(folders or study_folders(_RUNS), typed_command())
     files = {'report.html': html(made).encode('utf-8', 'backslashreplace')}
     if not no_pdf:
         files['report.pdf'] = pdf(made)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
 from ubcn_ros.cli.training import (
     StepsType,
@@ -100,7 +99,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     import torch
 
     from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
     if threads:
@@ -108,7 +106,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     opened, folder = open_data(data), out or Path('runs')
     runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
                 half=half, precision=chosen_precision(precision, accelerator),
-                command=typed_command(sys.argv[1:]), options=_plain(options))
+                command=typed_command(), options=_plain(options))
             for config in configs]
     for run in runs:
         run.check_free(stage, resume, overwrite)

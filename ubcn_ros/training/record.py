@@ -9,7 +9,6 @@ import json
 import math
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -43,7 +42,7 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
 
     :param optimizer_steps: that the stage has run.
     :param validation: figures by name; one that is not finite is None.
-    :param command: as of ``typed_command``.
+    :param command: as of ``cli.commands.typed_command``.
     :param stage: that trained last; ``trained`` are the parts that it and those before it did.
     :param data: one of ``data_record`` for each data set.
     :param license: as of ``joined_license``.
@@ -64,18 +63,6 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
     return json.loads(json.dumps(record))
-
-
-def typed_command(arguments: Sequence[str]) -> str:
-    """
-    Return the command as typed, without --resume and --overwrite.
-
-    A run that was interrupted says the same as one that was not.
-
-    :param arguments: after the program's name.
-    """
-    return shlex.join(['ubcn', *(part for part in arguments
-                                 if part not in ('--resume', '--overwrite'))])
 
 
 def data_record(data_set: DataSet, sha256: str | None, labels: Mapping[str, str],
