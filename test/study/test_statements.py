@@ -15,7 +15,7 @@ from ubcn_ros.study.statements import Statement, listing, statements_text
 def test_statements_have_a_verdict(holds, target, verdict, word):
     statement = Statement('', holds, '', target)
     assert (statement.verdict, statement.word) == (verdict, word)
-    report = StudyReport('', '', [Section('', '', '', '', [statement])])
+    report = StudyReport('', '', [Section('', '', '', [statement])])
     assert report.counts(target) == {**dict.fromkeys(('agree', 'differ', 'open'), 0), verdict: 1}
     assert sum(report.counts(not target).values()) == 0
 

@@ -59,7 +59,7 @@ def test_everything_is_on_the_page(report, page):
         assert all(name in text and value in text for name, value in section.facts)
     anchors = {attributes['id'] for _, attributes in Text(page).tags if 'id' in attributes}
     links = {attributes['href'][1:] for tag, attributes in Text(page).tags if tag == 'a'}
-    assert links == {section.key for section in report.sections} <= anchors
+    assert links == {section.anchor for section in report.sections} <= anchors
 
 
 def test_the_page_asks_for_nothing(page):
@@ -72,7 +72,7 @@ def test_the_page_asks_for_nothing(page):
 def test_texts_are_never_markup():
     table = Table(ODD, (ODD, ODD), ((ODD, ODD),), ((ODD, 2),), note=ODD)
     statement = Statement(ODD, False, ODD, details=(ODD, ODD))
-    section = Section('key', ODD, ODD, ODD, [statement], [table], [ODD],
+    section = Section(ODD, ODD, ODD, [statement], [table], [ODD],
                       [('command', ODD), (ODD, ODD)], [(ODD, ODD)])
     report = StudyReport(ODD, ODD, [section], [(ODD, ODD)])
     found = Text(html(report))
@@ -105,7 +105,7 @@ def test_a_pdf_takes_a_font_of_the_system_for_letters_that_its_own_lack(monkeypa
 @pytest.mark.parametrize('write', [html, pdf])
 def test_a_figure_that_is_gone_is_said(write, tmp_path):
     gone = StudyFigure(tmp_path / 'gone.png', '')
-    report = StudyReport('', '', [Section('a', '', '', '', blocks=[gone])])
+    report = StudyReport('', '', [Section('', '', '', blocks=[gone])])
     with pytest.raises(ValueError, match=r'gone\.png.*make it again'):
         write(report)
 

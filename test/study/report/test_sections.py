@@ -25,7 +25,7 @@ def section(tmp_path):
     """Function that returns the first section of a study with these results."""
     def made(name, results):
         report = study_report([written(tmp_path, name, results)], '')
-        return next(each for each in report.sections if each.key == name)
+        return next(each for each in report.sections if each.anchor == name)
     return made
 
 
@@ -131,10 +131,17 @@ def test_data_sets_have_sections_of_their_own(tmp_path):
     report = study_report([written(tmp_path, 'degradations', results)], '')
     titles = [each.title for each in report.sections if each.paper == 'Figure 1']
     assert [title.rpartition(': ')[2] for title in titles] == ['camvid', 'voc2012']
-    assert len({each.key for each in report.sections}) == len(report.sections)
     assert [each.text.split(' (')[0] for part in report.sections for each in part.statements
             if each.target] == [f'The first three claims hold on {name}'
                                 for name in ('camvid', 'voc2012')]
+
+
+def test_links_lead_to_their_own_section_of_several_studies_of_several_data_sets(tmp_path):
+    results = degradations()
+    results['data']['voc2012'] = results['data']['camvid']
+    folders = [written(tmp_path / name, 'degradations', results) for name in 'ab']
+    sections = study_report(folders, '').sections
+    assert len({each.anchor for each in sections}) == len(sections)
 
 
 def test_table_4_where_ubcn_leads(section):

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ubcn_ros import __version__
-from ubcn_ros.study.report.baselines import baselines_section
+from ubcn_ros.study.report.baselines import baselines_sections
 from ubcn_ros.study.report.content import Section, StudyReport
 from ubcn_ros.study.report.degradations import degradation_sections
-from ubcn_ros.study.report.figures import methods_section, real_rain_section, steps_section
-from ubcn_ros.study.report.networks import networks_section
+from ubcn_ros.study.report.figures import methods_sections, real_rain_sections, steps_sections
+from ubcn_ros.study.report.networks import networks_sections
 from ubcn_ros.study.report.sources import Found, Kind, find_studies
 from ubcn_ros.study.results_file import as_written
 from ubcn_ros.training.record import source_commit
@@ -25,25 +25,26 @@ SUBTITLE = ('The supplementary material of Li, Chang, Yu and Yan, “Close the L
 KINDS = (
     Kind('degradations', 'What degradation costs a segmentation network', 'Figure 1',
          'A segmentation network is trained at each of four levels of a degradation, and tested '
-         'at each: level of training down, level of test across, mIoU in %.'),
+         'at each: level of training down, level of test across, mIoU in %.',
+         degradation_sections),
     Kind('baselines', 'UBCN beside networks that derain alone', 'Table 4',
          'The five baselines, IDM and UBCN, from scratch on the same rain, for as many samples '
-         'and for as much time as IDM; size and time beside the figures of the paper.'),
+         'and for as much time as IDM; size and time beside the figures of the paper.',
+         baselines_sections),
     Kind('networks', 'Whole models, and lighter ones', 'Section 3',
          "The paper's own setting and others, each with its own segmentation network, by rain "
-         'rate and step; a lighter segmentation network is what the paper names as future work.'),
+         'rate and step; a lighter segmentation network is what the paper names as future work.',
+         networks_sections),
     Kind('methods', 'Every method side by side', 'Figures 2 to 7',
-         'Image and mask of every baseline and of UBCN, in light and in heavy rain.'),
+         'Image and mask of every baseline and of UBCN, in light and in heavy rain.',
+         methods_sections),
     Kind('steps', 'The steps of the loop', 'Figures 8 and 9',
-         'Input, ground truth and every step: image, segmentation, and where both are wrong.'),
+         'Input, ground truth and every step: image, segmentation, and where both are wrong.',
+         steps_sections),
     Kind('real-rain', 'Real photographs', 'Figures 2 to 9',
-         'Photographs in real rain, by every baseline and by UBCN. There is no ground truth.'),
+         'Photographs in real rain, by every baseline and by UBCN. There is no ground truth.',
+         real_rain_sections),
 )
-
-_SECTIONS: dict[str, Callable[[Found, str], Section | Iterable[Section]]] = {
-    'degradations': degradation_sections, 'baselines': baselines_section,
-    'networks': networks_section,
-    'methods': methods_section, 'steps': steps_section, 'real-rain': real_rain_section}
 
 
 def study_report(folders: Sequence[Path], command: str) -> StudyReport:
@@ -57,19 +58,18 @@ def study_report(folders: Sequence[Path], command: str) -> StudyReport:
     """
     found, sections = find_studies(folders, KINDS), []
     for kind in KINDS:
-        studies = [each for each in found if each.kind == kind]
-        for number, study in enumerate(studies):
-            sections += _sections(study, kind.name if not number else f'{kind.name}-{number}')
-        if not studies:
-            sections.append(Section(kind.name, kind.title, kind.paper, kind.lead, missing=[
-                ('The whole study; its --help says what it needs', kind.command)]))
+        made = [section for study in found if study.kind == kind for section in _sections(study)]
+        made = made or [Section(kind.title, kind.paper, kind.lead, missing=[
+            ('The whole study; its --help says what it needs', kind.command)])]
+        for number, section in enumerate(made):
+            section.anchor = f'{kind.name}-{number}' if number else kind.name
+        sections += made
     return StudyReport(TITLE, SUBTITLE, sections, [
         ('command', command), ('folders', ', '.join(map(str, folders)) or 'none'),
         ('ubcn_ros', __version__), ('commit', source_commit()),
         ("the paper's figures", 'table 4 as printed; figure 1 read off, ±0.3 points of mIoU')])
 
 
-def _sections(study: Found, key: str) -> list[Section]:
+def _sections(study: Found) -> list[Section]:
     with as_written(study.folder / f'{study.kind.name}.json'):
-        made = _SECTIONS[study.kind.name](study, key)
-        return [made] if isinstance(made, Section) else [*made]
+        return [*study.kind.sections(study)]

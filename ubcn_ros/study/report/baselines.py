@@ -35,9 +35,9 @@ Results = Mapping[str, Any]
 Rates = Mapping[str, Mapping[str, float | None]]
 
 
-def baselines_section(found: Found, key: str) -> Section:
-    """Show sizes, times and quality; raises KeyError of a file of another layout."""
-    results, section = found.results, found.section(key)
+def baselines_sections(found: Found) -> Iterator[Section]:
+    """Show sizes, times and quality."""
+    results, section = found.results, found.section()
     times = timed_rows(results['times'])
     section.blocks.append(_sizes_and_times(results, times))
     for budget, rows in results['trained'].items():
@@ -48,7 +48,7 @@ def baselines_section(found: Found, key: str) -> Section:
     section.statements = baselines_statements(results)
     section.opinions = [*_opinions(section.statements)]
     section.missing = [*_missing(results, times)]
-    return section
+    yield section
 
 
 def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:

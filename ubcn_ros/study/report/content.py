@@ -130,15 +130,14 @@ class Section:
     """
     One study on one data set.
 
-    :param key: of its anchor.
     :param paper: what of the paper it makes again, such as 'Figure 1'.
     :param lead: what was done, a sentence or two.
     :param opinions: why we think it is so, conditional on what the figures say.
     :param facts: command, data, seeds, time: names and values.
     :param missing: what is not there, and the command that makes it.
+    :param anchor: that links lead to, another one for each section of a report.
     """
 
-    key: str
     title: str
     paper: str
     lead: str
@@ -147,6 +146,7 @@ class Section:
     opinions: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
+    anchor: str = ''
 
     @property
     def empty(self) -> bool:

@@ -26,12 +26,11 @@ _UNTRAINED = 20.0  # %: below, a network has learned some of the most frequent c
 Tables = Mapping[str, np.ndarray]
 
 
-def degradation_sections(found: Found, key: str) -> Iterator[Section]:
-    """Yield a section for each data set; raises KeyError of a file of another layout."""
-    for number, (name, data) in enumerate(found.results['data'].items()):
+def degradation_sections(found: Found) -> Iterator[Section]:
+    """Yield a section for each data set."""
+    for name, data in found.results['data'].items():
         tables = tables_of(data['miou'])
-        section = Section(key if not number else f'{key}-{number}',
-                          f'{found.kind.title}: {name}', found.kind.paper, found.kind.lead)
+        section = Section(f'{found.kind.title}: {name}', found.kind.paper, found.kind.lead)
         for kind in FIGURE_1_LEVELS:
             if kind in tables:
                 section.blocks.append(HeatMaps(_heat_maps(kind, over_seeds(tables[kind]).mean)))

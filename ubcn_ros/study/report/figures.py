@@ -24,23 +24,23 @@ from ubcn_ros.study.trained_baselines import INPUT, OURS
 from ubcn_ros.text_table import counted
 
 
-def methods_section(found: Found, key: str) -> Section:
-    """Show every method in light and in heavy rain; raises KeyError of another layout."""
+def methods_sections(found: Found) -> Iterator[Section]:
+    """Show every method in light and in heavy rain."""
     images = found.results['images']
     rates = sorted({rate for image in images for rate in image['rates']}, key=float)
     titles = [title for title in dict.fromkeys(
         title for image in images for rate in image['rates'].values() for title in rate)]
-    section = _section(found, key)
+    section = _section(found)
     section.blocks.append(_means(images, rates, titles))
     section.missing = _left_out(found)
     section.statements = methods_statements(found.results)
     section.opinions = [*_method_opinions(section.statements[0], {*titles} - {INPUT, OURS})]
-    return section
+    yield section
 
 
-def _section(found: Found, key: str) -> Section:
+def _section(found: Found) -> Section:
     """Begin a section with the pictures of a study."""
-    section = found.section(key)
+    section = found.section()
     section.blocks += [StudyFigure(path, f'{section.title}, by the command below.', for_print)
                        for path, for_print in found.pictures()]
     section.facts += [(f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
@@ -74,10 +74,10 @@ def _method_opinions(statement: Statement, theirs: set[str]) -> Iterator[str]:
                'baselines beside it: those of the same budget are in the table of the baselines.')
 
 
-def steps_section(found: Found, key: str) -> Section:
-    """Show the steps of the loop on single images; raises KeyError of another layout."""
+def steps_sections(found: Found) -> Iterator[Section]:
+    """Show the steps of the loop on single images."""
     images = found.results['images']
-    section = _section(found, key)
+    section = _section(found)
     measures = (*MEASURES, ('error', 'mean error of 255', 2), ('wrong', 'wrong labels %', 1))
     rows = []
     for image in images:
@@ -90,7 +90,7 @@ def steps_section(found: Found, key: str) -> Section:
                                 tuple(rows)))
     section.statements = steps_statements(found.results)
     section.opinions = [*_step_opinions(section.statements)]
-    return section
+    yield section
 
 
 def _step_opinions(statements: list[Statement]) -> Iterator[str]:
@@ -104,10 +104,10 @@ def _step_opinions(statements: list[Statement]) -> Iterator[str]:
                'images need not gain from one to the next.')
 
 
-def real_rain_section(found: Found, key: str) -> Section:
+def real_rain_sections(found: Found) -> Iterator[Section]:
     """Show photographs, of which nothing is measured against a truth."""
     images = found.results['images']
-    section = _section(found, key)
+    section = _section(found)
     section.missing = _left_out(found)
     titles = list(dict.fromkeys(title for image in images for title in image['change']))
     if images:
@@ -119,4 +119,4 @@ def real_rain_section(found: Found, key: str) -> Section:
             note='More change is not better: there is no ground truth.'))
     section.opinions = ['Nobody can say from this who derains real rain best: the picture is for '
                         'the reader to judge.'] if images else []
-    return section
+    yield section

@@ -29,9 +29,9 @@ _NAME = 20  # characters
 Results = Mapping[str, Any]
 
 
-def networks_section(found: Found, key: str) -> Section:
-    """Show whole models side by side; raises KeyError of a file of another layout."""
-    results, section = found.results, found.section(key)
+def networks_sections(found: Found) -> Iterator[Section]:
+    """Show whole models side by side."""
+    results, section = found.results, found.section()
     times = timed_rows(results['times'])
     section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
         _gains(results, 'psnr', 'PSNR', 'dB'), _gains(results, 'miou', 'mIoU', 'points')))]
@@ -46,7 +46,7 @@ def networks_section(found: Found, key: str) -> Section:
     if not any(where.startswith('cuda') for where in times):
         section.missing.append(('Times and memory on a GPU: this on a machine that has one',
                                 without(results['command'], 'frames')))
-    return section
+    yield section
 
 
 def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:

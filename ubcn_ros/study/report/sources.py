@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,15 @@ class Kind:
     :param name: of its JSON file and of its command.
     :param title: of its section.
     :param paper: what of the paper it makes again.
+    :param sections: makes its sections, one or one for each data set, of what was found; raises
+        KeyError of a file of another layout.
     """
 
     name: str
     title: str
     paper: str
     lead: str
+    sections: Callable[[Found], Iterable[Section]]
 
     @property
     def command(self) -> str:
@@ -47,9 +50,9 @@ class Found:
     folder: Path
     results: dict[str, Any]
 
-    def section(self, key: str) -> Section:
+    def section(self) -> Section:
         """Begin its section, with how it was made."""
-        return Section(key, self.kind.title, self.kind.paper, self.kind.lead, facts=self.facts())
+        return Section(self.kind.title, self.kind.paper, self.kind.lead, facts=self.facts())
 
     def pictures(self) -> list[tuple[Path, Path | None]]:
         """Figures beside the JSON: a PNG of each, and a PDF where there is one."""
