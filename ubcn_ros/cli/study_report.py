@@ -40,11 +40,9 @@ def report(folders: tuple[Path, ...], out: Path, no_pdf: bool) -> None:
     files = {'report.html': html(made).encode('utf-8', 'backslashreplace')}
     if not no_pdf:
         files['report.pdf'] = pdf(made)
-    for target, what, words in ((False, 'claims of the paper', ('agree', 'differ')),
-                             (True, 'targets of this project', ('reached', 'missed'))):
-        counts = made.counts(target)
-        click.echo(f'{what}: {counts["agree"]} {words[0]}, {counts["differ"]} {words[1]}, '
-                   f'{counts["open"]} not known')
+    for tally in made.tallies:
+        click.echo(f'{tally.title}: {tally.agree} {tally.words[0]}, {tally.differ} '
+                   f'{tally.words[1]}, {tally.open} not known')
     for text, command in made.missing:
         click.echo(f'missing: {text}' + (f': {command}' if command else ''))
     for name, data in files.items():

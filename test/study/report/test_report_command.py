@@ -25,8 +25,8 @@ def test_all_studies_below_runs_are_shown(run, tmp_path):
     (tmp_path / 'runs/study-begun').mkdir()
     result = run()
     assert result.exit_code == 0, result.output
-    assert 'claims of the paper: 12 agree, 1 differ, 1 not known' in result.output
-    assert 'targets of this project: 4 reached' in result.output
+    assert 'Claims of the paper: 12 agree, 1 differ, 1 not known' in result.output
+    assert 'Targets of this project: 4 reached' in result.output
     out = tmp_path / 'runs' / 'study-report'
     assert {path.name for path in out.iterdir()} == {'report.html', 'report.pdf'}
     assert run().exit_code == 0, 'its own folder is not a study'

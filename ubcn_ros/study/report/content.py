@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -154,6 +155,16 @@ class Section:
         return not self.blocks and not self.statements
 
 
+class Tally(NamedTuple):
+    """How many claims ``agree``, ``differ`` and are ``open``, with words for the first two."""
+
+    title: str
+    agree: int
+    differ: int
+    open: int
+    words: tuple[str, str]
+
+
 @dataclass
 class StudyReport:
     """All sections, and what the whole was made of."""
@@ -163,11 +174,15 @@ class StudyReport:
     sections: list[Section]
     facts: list[tuple[str, str]] = field(default_factory=list)
 
-    def counts(self, target: bool) -> dict[str, int]:
-        """How many claims of the paper, or targets of this project, have each verdict."""
-        found = [statement.verdict for section in self.sections
-                 for statement in section.statements if statement.target == target]
-        return {verdict: found.count(verdict) for verdict in ('agree', 'differ', 'open')}
+    @property
+    def tallies(self) -> list[Tally]:
+        """Of the claims of the paper and of the targets of this project."""
+        verdicts = Counter((statement.target, statement.verdict) for section in self.sections
+                           for statement in section.statements)
+        return [Tally(title, *(verdicts[target, name] for name in ('agree', 'differ', 'open')),
+                      words) for target, title, words in (
+            (False, 'Claims of the paper', ('agree', 'differ')),
+            (True, 'Targets of this project', ('reached', 'missed')))]
 
     @property
     def missing(self) -> list[tuple[str, str]]:

@@ -41,7 +41,7 @@ def pdf(report: StudyReport) -> bytes:
     files: dict[str, bytes] = {
         'main.typ': resources.files(__package__).joinpath('document.typ').read_bytes()}
     data = {'title': report.title, 'subtitle': report.subtitle, 'facts': report.facts,
-            'claims': report.counts(target=False), 'targets': report.counts(target=True),
+            'tallies': [tally._asdict() for tally in report.tallies],
             'sections': [_section(section, files) for section in report.sections]}
     # a text as it is given is data, never markup
     files['data.json'] = json.dumps(data).encode()
