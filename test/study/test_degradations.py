@@ -210,16 +210,16 @@ def test_networks_see_their_level_and_differ_by_it_and_by_seed_alone(study):
 
 
 def test_tests_are_those_of_evaluate_whatever_the_stride(study):
-    every, second = study(limit=None), study(limit=None, stride=2)
-    levels = [Degradation('rain', 150), Degradation('gaussian', 30)]
-    (_, _), (_, _), (images, labels) = (
-        degraded_scene(every.tests, levels, 1, n) for n in range(3))
-    rain, noise = images
-    few, _ = degraded_scene(second.tests, levels, 2, 1)
-    assert np.array_equal(rain, few[0]) and np.array_equal(noise, few[1])
-    frame = every.tests.scenes[2].read()
+    second = study(limit=None, stride=2)
+    assert [*second.measured(second.tests)] == [0, 2]
+    assert second.found['scenes'].startswith('camvid/val, 2 scenes')
+    noise = Degradation('gaussian', 30)
+    images, labels = degraded_scene(second.tests, [Degradation('rain', 150), noise], 2)
+    frame = second.tests.scenes[2].read()
     assert np.array_equal(labels, frame.labels)
-    assert np.array_equal(rain, rainy_view(frame.image, frame.labels, every.tests, 150, 2))
+    assert np.array_equal(images[0],
+                          rainy_view(frame.image, frame.labels, second.tests, 150, 2))
+    assert np.array_equal(images[1], noise(frame.image, 2, None))
 
 
 def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,

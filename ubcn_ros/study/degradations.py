@@ -89,7 +89,9 @@ class DegradationStudy(Study):
         self.results = open_results(self.path, self.command, {
             'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
             'precision': self.fabric._precision.precision}, {'data': {}}, _read)
-        found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests),
+        tested = replace(self.tests, scenes=tuple(
+            self.tests.scenes[index] for index in self.measured(self.tests)))
+        found = {'training': scenes_record(self.training), 'scenes': scenes_record(tested),
                  **data_settings(self.data, self.fingerprints)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
@@ -108,9 +110,8 @@ class DegradationStudy(Study):
 
     @cached_property
     def tests(self) -> SceneList:
-        """Scenes that are tests, at the size that the recipe trains at."""
-        scenes = tested_scenes(self.data, self.config.data.short_side)
-        return replace(scenes, scenes=scenes.scenes[::self.stride][:self.limit])
+        """Scenes of the split val, at the size that the recipe trains at."""
+        return tested_scenes(self.data, self.config.data.short_side)
 
     def trained_config(self, kind: str, level: float, seed: int) -> TrainConfig:
         """Return the recipe of one network; level 0 is the same of all kinds."""
@@ -173,9 +174,8 @@ class DegradationStudy(Study):
                                   processing_size=NATIVE)
         levels, tests = FIGURE_1_LEVELS[kind], self.tests
         scores = [LabelScore(tests.label_set, loaded.device, tests.groups) for _ in levels]
-        degraded = partial(degraded_scene, tests, [Degradation(kind, level) for level in levels],
-                           self.stride)
-        for images, labels in rendered_ahead(degraded, range(len(tests)), self.workers):
+        degraded = partial(degraded_scene, tests, [Degradation(kind, level) for level in levels])
+        for images, labels in rendered_ahead(degraded, self.measured(tests), self.workers):
             truth = truth_of(labels, loaded.device)
             for image, score in zip(images, scores, strict=True):
                 score.add(loaded.segment(loaded.upload(image)), truth)
@@ -183,17 +183,16 @@ class DegradationStudy(Study):
                 for level, score in zip(levels, scores, strict=True)}
 
 
-def degraded_scene(scenes: SceneList, degradations: Sequence[Degradation], stride: int, n: int
+def degraded_scene(scenes: SceneList, degradations: Sequence[Degradation], index: int
                    ) -> tuple[list[np.ndarray], np.ndarray]:
     """
-    Return scene n in several degradations, which are always the same.
+    Return a scene in several degradations; its index is their seed, as for ``rainy_view``.
 
-    :param stride: of the scenes in their split; a place there is the seed, as for ``rainy_view``.
     :return: [(H, W, 3) uint8 RGB of each degradation], (H, W) uint8 labels.
     """
-    frame = scenes.scenes[n].read()
+    frame = scenes.scenes[index].read()
     depth = complete_depth(frame.depth, frame.labels, scenes.class_names)
-    return [degraded(frame.image, n * stride, depth) for degraded in degradations], frame.labels
+    return [degraded(frame.image, index, depth) for degraded in degradations], frame.labels
 
 
 def _read(results: Mapping[str, Any]) -> None:
