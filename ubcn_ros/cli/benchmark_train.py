@@ -44,7 +44,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     sampling (including the wait for rendering processes), forward, backward, optimizer. With
     rendering processes, --steps should exceed the batches that they have ready: four each.
     """
-    check_devices(accelerator, 1)
+    check_devices(accelerator)
     from ubcn_ros.training.config import TrainConfig
     config = TrainConfig.load(recipe)
     stages = [*config.stages] if stage is None else [stage]
@@ -61,7 +61,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
             total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
         run = Run(config, open_data(data), Path(folder), init)
         run.check_free(stage)
-        fabric = launch('joint' in stages, accelerator, 1, 1, precision)
+        fabric = launch(accelerator, precision)
         rows = [measure(run.trainer(fabric, name, run.start(name), workers), steps,
                         _WARM_UP_STEPS, bar.update) for name in stages]
     click.echo(f'{rows[0]["gpu"] or f"{torch.get_num_threads()} CPU threads"}, '

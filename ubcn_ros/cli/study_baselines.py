@@ -79,7 +79,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     the GPU. Below the table stands what beats UBCN, and by how much. After an interruption the
     same command continues; all figures are in OUT/baselines.json.
     """
-    check_devices(accelerator, 1)
+    check_devices(accelerator)
     import torch
 
     from ubcn_ros.data.mixture import open_data
@@ -99,7 +99,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
         config = with_steps(Run(config, images, out).config, steps)
     with single_run(out):
         study = BaselineStudy(
-            config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
+            config=config, data=images, fabric=launch(accelerator, precision),
             model=model, out=out, baselines=names, budgets=budgets, rates=rates,
             iterations=iterations, stride=stride, limit=limit, workers=workers,
             command=typed_command(), fingerprints=checked_fingerprints(images, data),

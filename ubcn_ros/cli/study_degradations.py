@@ -59,7 +59,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     Then the figure's four claims are checked. After an interruption the same command continues;
     all figures are in OUT/degradations.json, with pictures of them beside it.
     """
-    check_devices(accelerator, 1)
+    check_devices(accelerator)
     from dataclasses import replace
 
     import torch
@@ -83,7 +83,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     images = open_data(data)
     with single_run(out):
         study = DegradationStudy(
-            config=config, data=images, fabric=launch(False, accelerator, 1, 1, precision),
+            config=config, data=images, fabric=launch(accelerator, precision),
             out=out, kinds=kinds, seeds=seeds, stride=stride, limit=limit, workers=workers,
             command=typed_command(), fingerprints=checked_fingerprints(images, data),
             say=click.echo)

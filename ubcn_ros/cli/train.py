@@ -119,7 +119,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     for run in runs:
         with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
             stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
-            fabric = launch('joint' in stages, accelerator, devices, nodes, precision)
+            fabric = launch(accelerator, precision, devices, nodes, 'joint' in stages)
             if variants:
                 fabric.print(f'{run.config.name}:')
             if dry_run:

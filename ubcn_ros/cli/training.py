@@ -75,11 +75,12 @@ training_options = several(accelerator_option, training_precision_option, worker
 """Options of where and how a training in one process computes."""
 
 
-def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
+def launch(accelerator: str, precision: str, devices: int = 1, nodes: int = 1,
+           joint: bool = False) -> Fabric:
     """
     Start the processes that train together.
 
-    :param joint: the stage joint is among those that are trained.
+    :param joint: of several, whether the stage joint is among those that they train.
     """
     from lightning.fabric import Fabric
     strategy = 'auto'
@@ -92,7 +93,7 @@ def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: s
     return fabric
 
 
-def check_devices(accelerator: str, devices: int) -> None:
+def check_devices(accelerator: str, devices: int = 1) -> None:
     """Raise BadParameter where this machine has no such accelerator, or fewer of them."""
     if accelerator == 'cpu' or (accelerator == 'auto' and devices == 1):
         return
