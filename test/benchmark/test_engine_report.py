@@ -23,7 +23,7 @@ def test_every_row_has_a_bar_of_its_own(tmp_path):
 
 def test_the_legend_lies_beside_the_bars(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(Figure, 'savefig', lambda figure, _path: drawn.append(figure))
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, *_, **__: drawn.append(figure))
     stages = {name: {'p50': 2.0} for name in (
         'convert', 'upload', 'derain', 'segment', 'attend', 'download', 'queue')}
     row = {'name': 'tiny', 'width': 64, 'height': 48, 'iterations': 1, 'precision': 'fp32',

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.images.plots import save_plot
 from ubcn_ros.text_table import table
 
 
@@ -60,5 +61,4 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel('milliseconds per image, medians')
     figure.legend(loc='outside upper center', ncols=6, fontsize='small', frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    save_plot(path, figure)

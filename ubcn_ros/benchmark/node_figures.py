@@ -22,6 +22,7 @@ import numpy as np
 from ubcn_ros.bags.live.client import DERAINED
 from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.camera_client import Sent
+from ubcn_ros.images.plots import save_plot
 
 _NOT_STAGES = ('pipeline latency', 'processing time', 'deadline', 'total')
 
@@ -130,8 +131,7 @@ def draw_stages(path: Path, streams: Mapping[str, Mapping[str, Mapping[str, floa
     axes.set_xlabel('median of each stage, ms')
     axes.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside upper center', ncols=7, fontsize='small', frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    save_plot(path, figure, dpi=150)
 
 
 def _percentiles(values: list[float], which: tuple[int, ...]) -> dict[str, float | None]:

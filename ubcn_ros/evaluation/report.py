@@ -12,6 +12,7 @@ from typing import Any
 
 from ubcn_ros.evaluation.figures import Figure
 from ubcn_ros.images.fonts import in_matplotlib
+from ubcn_ros.images.plots import save_plot
 from ubcn_ros.text_table import table
 from ubcn_ros.whole_files import write_whole
 
@@ -128,8 +129,7 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
         panel.grid(alpha=0.3)
     drawn, families = in_matplotlib(title)
     canvas.suptitle(drawn, family=families)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path, dpi=120)
+    save_plot(path, canvas, dpi=120)
 
 
 def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:

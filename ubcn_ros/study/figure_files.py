@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ubcn_ros.whole_files import write_whole
+from ubcn_ros.images.plots import save_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,13 +22,7 @@ def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
     :return: their paths.
     :raises OSError: one cannot be written.
     """
-    import matplotlib
-    paths = []
-    # letters as TrueType, which printers and publishers take; the same figure is the same file
-    with matplotlib.rc_context({'pdf.fonttype': 42}):
-        for kind, metadata in (('png', {}), ('pdf', {'CreationDate': None})):
-            data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi=DPI, metadata=metadata)
-            paths.append(out / f'{name}.{kind}')
-            write_whole(paths[-1], data.getvalue())
+    paths = [out / f'{name}.{kind}' for kind in ('png', 'pdf')]
+    for path in paths:
+        save_plot(path, figure, DPI)
     return paths
