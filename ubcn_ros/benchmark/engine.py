@@ -137,12 +137,14 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
 
 
 def timed_engine(engine: Engine, size: tuple[int, int], iterations: int, processing_size: int,
-                 **more: str) -> TimedCall:
+                 optimisation: str = '') -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     from ubcn_ros.benchmark.known_labels import masks_of
     row = {'name': engine.info.name, 'height': size[1], 'width': size[0], 'iterations': iterations,
            'processing_size': processing_size, 'precision': engine.precision, 'backend': '',
-           'device': str(engine.device), **masks_of(engine.info.config), **more}
+           'device': str(engine.device), **masks_of(engine.info.config)}
+    if optimisation:
+        row['optimisation'] = optimisation
 
     def call(image: np.ndarray) -> dict[str, float]:
         frame = engine(image, iterations, processing_size=processing_size)
@@ -179,12 +181,9 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
                      call, device)
 
 
-def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
-                    precision: str, size: tuple[int, int], iterations: int,
-                    processing_size: int, path_threshold: float | None) -> list[TimedCall]:
-    """Return engines to be timed: without optimisations, then with one more of them each."""
+def waterfall(best: Engine) -> dict[str, Engine]:
+    """Return engines of a model: without optimisations, then with one more of them each."""
     import torch
-    best = open_engine(preset, model, folder, path_threshold, device=device, precision=precision)
     variants = [('fp32, layers as trained', 'fp32', 0),
                 ('+ batch normalisation folded', 'fp32', 1), ('+ channels last', 'fp32', 2)]
     if best.device.type == 'cpu':
@@ -193,20 +192,18 @@ def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
         variants.append((f'+ {best.precision}', best.precision, 3))
         if best.device.type == 'cuda':
             variants.append(('+ fused kernels', best.precision, 4))
-    timed = []
+    engines = {}
     for name, kind, level in variants:
-        engine, network = eager_engine(
+        engines[name], network = eager_engine(
             best.info.path, best.device, kind, fold=level > 0, channels_last=level > 1,
             fast_attention=level > 2, fused=level > 3)
         if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        timed.append(timed_engine(engine, size, iterations, processing_size, optimisation=name))
     if best.backend == 'graphs':
-        timed.append(timed_engine(best, size, iterations, processing_size,
-                                  optimisation='+ graphs'))
-    return timed
+        engines['+ graphs'] = best
+    return engines
 
 
 def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_size: int = -1
@@ -265,19 +262,15 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[
 
 
 def _timed(rows: Rows, size: tuple[int, int], folder: Path) -> list[TimedCall]:
-    if rows.waterfall:
-        return [timed for preset, t, side in itertools.product(
-                    rows.presets, rows.iterations, rows.processing_sizes)
-                for timed in timed_waterfall(preset, rows.model, folder, rows.device,
-                                             rows.precisions[0], size, t, side,
-                                             rows.path_threshold)]
     found = []
     for preset, precision, backend in itertools.product(rows.presets, rows.precisions,
                                                         rows.backends):
         engine = open_engine(preset, rows.model, folder, rows.path_threshold,
                              device=rows.device, precision=precision, backend=backend)
-        found += [timed_engine(engine, size, t, side)
-                  for t, side in itertools.product(rows.iterations, rows.processing_sizes)]
+        engines = waterfall(engine) if rows.waterfall else {'': engine}
+        found += [timed_engine(each, size, t, side, optimisation)
+                  for t, side in itertools.product(rows.iterations, rows.processing_sizes)
+                  for optimisation, each in engines.items()]
     return found
 
 
