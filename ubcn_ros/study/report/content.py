@@ -115,12 +115,11 @@ class Table:
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """A figure that a study has drawn beside its JSON, and the same for print."""
+    """A figure that a study has drawn beside its JSON, a PNG; as PDF, for print, beside it."""
 
     kind: ClassVar[str] = 'figure'
     path: Path
     caption: str
-    print_path: Path | None = None
 
 
 Block = HeatMaps | Charts | Table | StudyFigure

@@ -30,16 +30,16 @@ def degradation_sections(found: Found) -> Iterator[Section]:
     """Yield a section for each data set."""
     for name, data in found.results['data'].items():
         tables = tables_of(data['miou'])
+        means = {kind: over_seeds(table).mean for kind, table in tables.items()}
         section = Section(f'{found.kind.title}: {name}', found.kind.paper, found.kind.lead)
         for kind in FIGURE_1_LEVELS:
-            if kind in tables:
-                section.blocks.append(HeatMaps(_heat_maps(kind, over_seeds(tables[kind]).mean)))
-        if tables:
-            section.blocks += [Charts(tuple(_kept_chart(kind, over_seeds(table).mean)
-                                            for kind, table in tables.items())),
-                               _kept_table(tables)]
+            if kind in means:
+                section.blocks.append(HeatMaps(_heat_maps(kind, means[kind])))
+        if means:
+            section.blocks += [Charts(tuple(_kept_chart(*each) for each in means.items())),
+                               _kept_table(means)]
         section.statements = [*map(_shortened, degradation_statements(name, tables))]
-        section.opinions = [*_opinions(claims(tables), tables)]
+        section.opinions = [*_opinions(claims(tables), means)]
         section.missing = [*_missing(name, data['miou'], tables, data['command'])]
         seeds = '; '.join(f'{kind} {", ".join(map(str, known))}'
                           for kind, rows in data['miou'].items() if (known := seeds_of(rows)))
@@ -98,11 +98,11 @@ def _kept_chart(kind: str, ours: np.ndarray) -> Chart:
                      line('matched, paper', paper.diagonal(), True)))
 
 
-def _kept_table(tables: Tables) -> Table:
+def _kept_table(means: Tables) -> Table:
     """Compare with the paper what does not depend on how good the network is."""
     rows = []
-    for kind, table in tables.items():
-        ours, paper = over_seeds(table).mean, np.array(FIGURE_1[kind])
+    for kind, ours in means.items():
+        paper = np.array(FIGURE_1[kind])
         cells: list[str] = []
         for value in (lambda t: t[0, 0], lambda t: _kept(t)[0, 3], lambda t: _kept(t)[3, 3]):
             cells += [figure(float(value(paper))), figure(float(value(ours)))]
@@ -133,10 +133,9 @@ def _shortened(statement: Statement) -> Statement:
         statement
 
 
-def _opinions(checked: list[Claim], tables: Tables) -> Iterator[str]:
+def _opinions(checked: list[Claim], means: Tables) -> Iterator[str]:
     """Yield what may explain the differences that there are."""
-    clean = {kind: float(over_seeds(table).mean[0, 0]) for kind, table in tables.items()
-             if np.isfinite(over_seeds(table).mean[0, 0])}
+    clean = {kind: float(mean[0, 0]) for kind, mean in means.items() if np.isfinite(mean[0, 0])}
     if clean and min(clean.values()) < _UNTRAINED:
         yield (f'With {figure(min(clean.values()))} % for clean training on clean tests these '
                'networks have hardly learned the classes: from so short a training nothing '
@@ -161,8 +160,8 @@ def _opinions(checked: list[Claim], tables: Tables) -> Iterator[str]:
                f'{"below" if away < 0 else "above"} the paper: another network, other data and '
                'other classes, and a training of another length. The order within a figure, and '
                'the share that is kept, compare; the mIoU themselves do not.')
-    for kind, table in tables.items():
-        ours, paper = _kept(over_seeds(table).mean)[0, 3], _kept(np.array(FIGURE_1[kind]))[0, 3]
+    for kind, mean in means.items():
+        ours, paper = _kept(mean)[0, 3], _kept(np.array(FIGURE_1[kind]))[0, 3]
         if np.isfinite(ours) and abs(ours - paper) > 10:
             yield (f'A network trained on clean images keeps {figure(float(ours), 0)} % in the '
                    f"heaviest {kind}, the paper's {figure(float(paper), 0)} %: "

@@ -28,8 +28,8 @@ def methods_sections(found: Found) -> Iterator[Section]:
     """Show every method in light and in heavy rain."""
     images = found.results['images']
     rates = sorted({rate for image in images for rate in image['rates']}, key=float)
-    titles = [title for title in dict.fromkeys(
-        title for image in images for rate in image['rates'].values() for title in rate)]
+    titles = list(dict.fromkeys(
+        title for image in images for rate in image['rates'].values() for title in rate))
     section = _section(found)
     section.blocks.append(_means(images, rates, titles))
     section.missing = _left_out(found)
@@ -41,8 +41,8 @@ def methods_sections(found: Found) -> Iterator[Section]:
 def _section(found: Found) -> Section:
     """Begin a section with the pictures of a study."""
     section = found.section()
-    section.blocks += [StudyFigure(path, f'{section.title}, by the command below.', for_print)
-                       for path, for_print in found.pictures()]
+    section.blocks += [StudyFigure(path, f'{section.title}, by the command below.')
+                       for path in found.pictures()]
     section.facts += [(f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
                       for title, model in found.results.get('models', {}).items()]
     return section

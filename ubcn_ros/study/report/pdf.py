@@ -64,13 +64,10 @@ def _further_fonts(data: Any) -> list[Path]:
 
 
 def _section(section: Section, files: dict[str, bytes]) -> dict[str, Any]:
-    return {
-        'title': section.title, 'paper': section.paper, 'lead': section.lead,
-        'statements': [{'text': each.text, 'verdict': each.verdict, 'word': each.word,
-                        'found': each.found, 'target': each.target, 'details': each.details}
-                       for each in section.statements],
-        'blocks': [_block(block, files) for block in section.blocks],
-        'opinions': section.opinions, 'facts': section.facts, 'missing': section.missing}
+    return {**vars(section),
+            'statements': [{**vars(each), 'verdict': each.verdict, 'word': each.word}
+                           for each in section.statements],
+            'blocks': [_block(block, files) for block in section.blocks]}
 
 
 def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
@@ -86,7 +83,8 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
                 'groups': block.groups, 'note': block.note,
                 'rows': [[{'text': text, 'strong': (r, c) in block.strong}
                           for c, text in enumerate(row)] for r, row in enumerate(block.rows)]}
-    path = block.print_path or block.path
+    for_print = block.path.with_suffix('.pdf')
+    path = for_print if for_print.is_file() else block.path
     try:
         picture = path.read_bytes()
     except OSError as error:

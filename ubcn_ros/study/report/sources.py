@@ -54,12 +54,9 @@ class Found:
         """Begin its section, with how it was made."""
         return Section(self.kind.title, self.kind.paper, self.kind.lead, facts=self.facts())
 
-    def pictures(self) -> list[tuple[Path, Path | None]]:
-        """Figures beside the JSON: a PNG of each, and a PDF where there is one."""
-        names = self.results['pictures']
-        return [(path, path.with_suffix('.pdf') if path.with_suffix('.pdf').name in names
-                 else None) for path in (self.folder / name for name in names)
-                if path.suffix == '.png']
+    def pictures(self) -> list[Path]:
+        """Figures beside the JSON, a PNG of each."""
+        return [self.folder / name for name in self.results['pictures'] if name.endswith('.png')]
 
     def facts(self, command: str | None = None) -> list[tuple[str, str]]:
         """
