@@ -211,14 +211,14 @@ def test_networks_see_their_level_and_differ_by_it_and_by_seed_alone(study):
 
 def test_tests_are_those_of_evaluate_whatever_the_stride(study):
     second = study(limit=None, stride=2)
-    assert [*second.measured(second.tests)] == [0, 2]
+    assert [*second.indices] == [0, 2]
     assert second.found['scenes'].startswith('camvid/val, 2 scenes')
     noise = Degradation('gaussian', 30)
-    images, labels = degraded_scene(second.tests, [Degradation('rain', 150), noise], 2)
-    frame = second.tests.scenes[2].read()
+    images, labels = degraded_scene(second.scenes, [Degradation('rain', 150), noise], 2)
+    frame = second.scenes.scenes[2].read()
     assert np.array_equal(labels, frame.labels)
     assert np.array_equal(images[0],
-                          rainy_view(frame.image, frame.labels, second.tests, 150, 2))
+                          rainy_view(frame.image, frame.labels, second.scenes, 150, 2))
     assert np.array_equal(images[1], noise(frame.image, 2, None))
 
 

@@ -35,7 +35,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
-from ubcn_ros.study.measured import by_step, data_settings, tested_scenes
+from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.study import Study
@@ -116,7 +116,7 @@ class BaselineStudy(Study):
             'recipes': {name: {stage: decisive(config, stage) for stage in config.stages}
                         for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets],
-            **data_settings(self.data, self.fingerprints), 'model': self.info.sha256,
+            **self.data_settings, 'model': self.info.sha256,
             'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
@@ -266,7 +266,7 @@ class BaselineStudy(Study):
         return LoadedModel.load(path, str(self.fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        return measure_scenes(loaded, self.scenes, self.measured(self.scenes), self.rates,
+        return measure_scenes(loaded, self.scenes, self.indices, self.rates,
                               iterations, rain=self.config.data.validation_rain,
                               workers=self.workers)['rates']
 

@@ -8,7 +8,7 @@ data sets, joined by '+',
 
 - 'training' and 'scenes', which of it are trained on and which are tests, as
   ``training.record.scenes_record``; 'files', 'label_set' and 'labels' as
-  ``measured.data_settings``;
+  ``Study.data_settings``;
 - 'command', the one that began it;
 - 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
   all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
@@ -35,7 +35,7 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.study.measured import data_settings, tested_scenes
+from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import check_same, open_results
 from ubcn_ros.study.study import Study
@@ -89,10 +89,11 @@ class DegradationStudy(Study):
         self.results = open_results(self.path, self.command, {
             'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
             'precision': self.fabric._precision.precision}, {'data': {}}, _read)
-        tested = replace(self.tests, scenes=tuple(
-            self.tests.scenes[index] for index in self.measured(self.tests)))
+        self.scenes = tested_scenes(self.data, self.config.data.short_side)
+        tested = replace(self.scenes, scenes=tuple(
+            self.scenes.scenes[index] for index in self.indices))
         found = {'training': scenes_record(self.training), 'scenes': scenes_record(tested),
-                 **data_settings(self.data, self.fingerprints)}
+                 **self.data_settings}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
         check_same(self.path, {key: self.found.get(key) for key in found}, found,
@@ -107,11 +108,6 @@ class DegradationStudy(Study):
     def segmentation(self) -> str:
         """Name of the segmentation network."""
         return model_config(self.config, self.data.label_set).segmentation
-
-    @cached_property
-    def tests(self) -> SceneList:
-        """Scenes of the split val, at the size that the recipe trains at."""
-        return tested_scenes(self.data, self.config.data.short_side)
 
     def trained_config(self, kind: str, level: float, seed: int) -> TrainConfig:
         """Return the recipe of one network; level 0 is the same of all kinds."""
@@ -172,10 +168,10 @@ class DegradationStudy(Study):
         self.say(f'testing {path.stem} in {kind}')
         loaded = LoadedModel.load(path, str(self.fabric.device), needs=('segmentation',),
                                   processing_size=NATIVE)
-        levels, tests = FIGURE_1_LEVELS[kind], self.tests
-        scores = [LabelScore(tests.label_set, loaded.device, tests.groups) for _ in levels]
-        degraded = partial(degraded_scene, tests, [Degradation(kind, level) for level in levels])
-        for images, labels in rendered_ahead(degraded, self.measured(tests), self.workers):
+        levels, scenes = FIGURE_1_LEVELS[kind], self.scenes
+        scores = [LabelScore(scenes.label_set, loaded.device, scenes.groups) for _ in levels]
+        degraded = partial(degraded_scene, scenes, [Degradation(kind, level) for level in levels])
+        for images, labels in rendered_ahead(degraded, self.indices, self.workers):
             truth = truth_of(labels, loaded.device)
             for image, score in zip(images, scores, strict=True):
                 score.add(loaded.segment(loaded.upload(image)), truth)

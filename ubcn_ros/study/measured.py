@@ -45,18 +45,6 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
 
 
-def data_settings(data: Data, fingerprints: Mapping[str, str]) -> dict[str, Any]:
-    """
-    Return what of data sets decides on figures: the files' content, and what labels mean.
-
-    :param fingerprints: hashes of the files of every set by its name, of its ``CheckReport``.
-    :return: plain values, as ``training.run`` has them in a checkpoint.
-    """
-    return {'files': dict(fingerprints),
-            'label_set': data.label_set and data.label_set.to_dict(),
-            'labels': data.meanings}
-
-
 def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]]:
     """
     Return {rate: {'psnr': dB, 'ssim': 0..1, 'miou': %}} of every step of the loop, T = 1 first.

@@ -24,14 +24,7 @@ from typing import Any
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
 from ubcn_ros.report.charts import figure
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import (
-    HEADER,
-    by_step,
-    cells,
-    data_settings,
-    difference,
-    labelled_scenes,
-)
+from ubcn_ros.study.measured import HEADER, by_step, cells, difference, labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results
@@ -80,7 +73,7 @@ class NetworkStudy(Study):
         self.scenes = labelled_scenes(self.data).labelled()
         self.results = open_results(self.path, self.command, {
             'data': [found.name for found in self.data.sets],
-            **data_settings(self.data, self.fingerprints),
+            **self.data_settings,
             'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
             'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
             'precision': self.precision},
@@ -124,7 +117,7 @@ class NetworkStudy(Study):
         network, info = load_model(path)
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
-        rates = measure_scenes(loaded, self.scenes, self.measured(self.scenes), self.rates,
+        rates = measure_scenes(loaded, self.scenes, self.indices, self.rates,
                                self.iterations, progress=progress, rain=self.rain,
                                workers=self.workers)['rates']
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}

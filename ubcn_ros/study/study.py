@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import SceneList
@@ -23,9 +23,10 @@ class Study:
     :param stride, limit: which scenes of the split are measured.
     :param workers: processes that render.
     :param command: that makes the study, for its file.
-    :param fingerprints: as of ``data_settings``.
+    :param fingerprints: hashes of the files of every set by its name, of its ``CheckReport``.
     :param say: told what is being done.
     :ivar file: name of the file of figures.
+    :ivar scenes: of the split that is measured.
     :ivar results: what is in it.
     """
 
@@ -39,6 +40,7 @@ class Study:
     say: Callable[[str], object]
 
     file: ClassVar[str]
+    scenes: SceneList = field(init=False)
     results: StudyResults = field(init=False)
 
     @property
@@ -50,9 +52,21 @@ class Study:
         """Write all figures."""
         self.results.save(self.path)
 
-    def measured(self, scenes: SceneList) -> range:
-        """Return the places of the scenes that are measured."""
-        return range(0, len(scenes), self.stride)[:self.limit]
+    @property
+    def data_settings(self) -> dict[str, Any]:
+        """
+        What of the data decides on figures: the files' content, and what labels mean.
+
+        Plain values, as ``training.run`` has them in a checkpoint.
+        """
+        return {'files': dict(self.fingerprints),
+                'label_set': self.data.label_set and self.data.label_set.to_dict(),
+                'labels': self.data.meanings}
+
+    @property
+    def indices(self) -> range:
+        """Of the scenes that are measured; each is the seed of its rain."""
+        return range(0, len(self.scenes), self.stride)[:self.limit]
 
     def timed(self, name: str) -> None:
         """Say that something is timed, and write it."""
