@@ -55,12 +55,13 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     import torch
 
     from ubcn_ros.benchmark.equality import measure_equality, report
-    from ubcn_ros.images.files import read_image
+    from ubcn_ros.images.files import list_images, read_image
     from ubcn_ros.runtime import Engine
     from ubcn_ros.runtime.export.folder import is_exported
     if threads:
         torch.set_num_threads(threads)
-    files = _image_files(images)[::every]
+    files = [file for path in images
+             for file in (list_images(path) if path.is_dir() else [path])][::every]
     if is_exported(model):
         raise click.BadParameter(f'{model} is an export: give the .safetensors file that it was '
                                  'made of, whose weights are the reference', param_hint='--model')
@@ -75,17 +76,6 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     save_json(json_path, rows)
     if not all(row['equal'] for row in rows):
         sys.exit(1)
-
-
-def _image_files(paths: Sequence[Path]) -> list[Path]:
-    from ubcn_ros.images.files import find_images
-    files = []
-    for path in paths:
-        files += find_images(path).images if path.is_dir() else [path]
-    if not files:
-        raise click.ClickException(f'{", ".join(map(str, paths))} holds no images: give images, '
-                                   'or folders that hold them')
-    return files
 
 
 def _load_engines(model: str, device: str, backends: Sequence[str], precisions: Sequence[str],
