@@ -10,11 +10,7 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    rain_option,
-    rates_option,
-)
+from ubcn_ros.cli.options import OUTPUT_FOLDER, rain_option, rates_option
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
@@ -52,7 +48,7 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
-    theirs, missing = load_theirs(folder, budget, ours, device, precision)
+    theirs, missing = load_theirs(folder, budget, ours)
     with progress_bar(total=len(indices) * len(rates)) as bar:
         grid, found = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
                                       bar.update)

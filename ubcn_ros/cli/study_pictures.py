@@ -99,13 +99,13 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
     return scenes, chosen_indices(scenes, names, stride, limit)
 
 
-def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str, precision: str
+def load_theirs(folder: Path | None, budget: str, ours: LoadedModel
                 ) -> tuple[dict[str, LoadedModel], list[str]]:
-    """Load the baselines that there are; say and return what is missing."""
+    """Load the baselines that there are, as UBCN is; say and return what is missing."""
     from ubcn_ros.study.comparison import UBCN
     from ubcn_ros.study.trained_baselines import TITLES, load_baselines, trained_file
     folder = folder or STUDY
-    theirs = load_baselines(folder, budget, device, precision)
+    theirs = load_baselines(folder, budget, str(ours.device), ours.precision)
     missing = [title for title in TITLES.values() if title not in theirs]
     if missing:
         click.echo(f'left out: {", ".join(missing)}, of which {folder / budget} has no '

@@ -46,7 +46,7 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     results = begin_results()
     paths = find_photographs(sources, stride, limit)
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
-    theirs, missing = load_theirs(folder, budget, ours, device, precision)
+    theirs, missing = load_theirs(folder, budget, ours)
     with progress_bar(total=len(paths)) as bar:
         grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
     results.update(missing=missing, **found)

@@ -10,11 +10,7 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    Number,
-    rain_option,
-)
+from ubcn_ros.cli.options import OUTPUT_FOLDER, Number, rain_option
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     begin_results,
