@@ -7,7 +7,28 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from ubcn_ros.bags import BagError
 from ubcn_ros.cli.benchmark_bag import bag
+
+
+def test_what_was_measured_is_kept_whatever_comes_of_the_rest(tmp_path, monkeypatch):
+    whole = dict.fromkeys(('stamps_equal', 'stamps_compared', 'copied_identical', 'copied',
+                           'frames_per_s', 'engine_frames_per_s', 'share', 'took_s'), 1)
+
+    def peak(load, _folder):
+        if load.frames == 9:
+            raise BagError('a run ended with exit code 3')
+        return 100.0 + load.frames
+    for name, fake in (('measure', lambda *_: ({**whole, 'busy_s': {}}, tmp_path, tmp_path)),
+                       ('small_model', lambda _: tmp_path), ('peak_memory_mib', peak)):
+        monkeypatch.setattr(f'ubcn_ros.benchmark.bag.{name}', fake)
+    found = tmp_path / 'figures.json'
+    result = CliRunner().invoke(bag, ['--kills', '', '--memory-frames', '5,5,9', '--json',
+                                      str(found)])
+    assert result.exit_code == 1 and 'exit code 3' in result.output.splitlines()[-1]
+    assert result.output.count('the memory of 5') == 1, 'the same would be the same work again'
+    assert 'memory, 5 small frames: 105.0 MiB' in result.output
+    assert json.loads(found.read_text())['memory_mib'] == {'5': 105.0}
 
 
 @pytest.mark.slow

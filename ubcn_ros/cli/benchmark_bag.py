@@ -20,6 +20,7 @@ from ubcn_ros.cli.options import (
     Numbers,
     engine_options,
     json_option,
+    once,
     size_option,
     threads_option,
 )
@@ -35,7 +36,7 @@ _SMALL = (64, 48)  # pixels, of the frames whose number memory must not depend o
 @click.option('--kills', default='10,50,90', show_default=True, type=Numbers(99),
               help='Percentages of the frames at which a run is killed and resumed.')
 @click.option('--memory-frames', default='1000,10000', show_default=True,
-              type=Numbers(1_000_000),
+              type=Numbers(1_000_000), callback=once,
               help='Compare the memory of runs with these numbers of small frames, by a small '
                    'model.')
 @threads_option()
@@ -68,22 +69,24 @@ def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
     with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
         figures, source, straight = benchmark.measure(load, folder, _say)
-        figures['kills'] = []
-        for percent in kills:
-            _say(f'killing a run at {percent} %, and going on')
-            figures['kills'].append({'percent': percent, **benchmark.kill_and_resume(
-                load, source, straight, folder / 'killed', percent / 100)})
-            shutil.rmtree(folder / 'killed')
-        small = replace(load, size=_SMALL, iterations=1, engine={
-            'model': str(benchmark.small_model(folder)), 'device': 'cpu', 'precision': 'fp32'})
-        figures['memory_mib'] = {}
-        for count in memory_frames:
-            _say(f'measuring the memory of {count} small frames')
-            figures['memory_mib'][str(count)] = benchmark.peak_memory_mib(
-                replace(small, frames=count), folder)
-    click.echo(f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}\n'
-               f'{_report(figures)}')
-    save_json(json_path, figures)
+        figures |= {'kills': [], 'memory_mib': {}}
+        try:
+            for percent in kills:
+                _say(f'killing a run at {percent} %, and going on')
+                figures['kills'].append({'percent': percent, **benchmark.kill_and_resume(
+                    load, source, straight, folder / 'killed', percent / 100)})
+                shutil.rmtree(folder / 'killed')
+            small = replace(load, size=_SMALL, iterations=1, engine={
+                'model': str(benchmark.small_model(folder)), 'device': 'cpu',
+                'precision': 'fp32'})
+            for count in memory_frames:
+                _say(f'measuring the memory of {count} small frames')
+                figures['memory_mib'][str(count)] = benchmark.peak_memory_mib(
+                    replace(small, frames=count), folder)
+        finally:  # what was measured is kept, whatever came of the rest
+            click.echo(f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}\n'
+                       f'{_report(figures)}')
+            save_json(json_path, figures)
 
 
 def _say(text: str) -> None:

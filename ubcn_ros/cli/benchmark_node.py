@@ -24,6 +24,7 @@ from ubcn_ros.cli.options import (
     iterations_option,
     json_option,
     model_option,
+    once,
     picture_option,
     processing_option,
     size_option,
@@ -51,7 +52,8 @@ Columns = dict[str, dict[str, Any] | None]
 @click.option('--peak', is_flag=True,
               help='Search for the highest rate at which less than 1 % is dropped, starting '
                    'at --rate.')
-@click.option('--cameras', default='1', show_default=True, type=Numbers(16), metavar='N[,N...]',
+@click.option('--cameras', default='1', show_default=True, type=Numbers(16), callback=once,
+              metavar='N[,N...]',
               help='Number of cameras, each with its own sending process; several numbers are '
                    'measured one after the other and shown side by side.')
 @click.option('--mask-only', is_flag=True, help='Subscribe to the mask only, not to the '
@@ -143,7 +145,7 @@ def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None
     measure = _peak if peak else _stream
     if len(cameras) > 1:
         return {counted(count, 'camera'): partial(
-            measure, replace(load, cameras=count)) for count in dict.fromkeys(cameras)}
+            measure, replace(load, cameras=count)) for count in cameras}
     if peak:
         return {'peak': partial(_peak, load)}
     first = 'shared memory' if load.shared_memory else 'default transport'
