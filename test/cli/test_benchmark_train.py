@@ -5,10 +5,12 @@
 import json
 
 import pytest
+import torch
 import yaml
 from camvid_folder import write_scenes
 from click.testing import CliRunner
 
+from ubcn_ros.benchmark.training import measure
 from ubcn_ros.cli.benchmark_train import train
 
 MODEL = {'preset': 'light', 'overrides': {
@@ -54,6 +56,18 @@ def test_a_row_a_stage(call, tmp_path, monkeypatch, on_device, workers, stages):
         assert row['on_device'] == on_device and row['peak_mib'] > 50
         assert row['stage'] in result.output
     assert {path.name for path in tmp_path.iterdir()} == {'data', 'recipe.yaml', 'rows.json'}
+
+
+def test_the_stages_before_one_that_does_not_fit_are_kept(call, tmp_path, monkeypatch):
+    def measure_one(trainer, *arguments):
+        if trainer.stage_name != 'derain':
+            raise torch.OutOfMemoryError('Tried to allocate 80 GiB')
+        return measure(trainer, *arguments)
+    monkeypatch.setattr('ubcn_ros.benchmark.training.measure', measure_one)
+    result = call('--workers', '0')
+    assert result.exit_code == 1
+    assert 'Tried to allocate 80 GiB' in result.output.splitlines()[-1]
+    assert [row['stage'] for row in json.loads((tmp_path / 'rows.json').read_text())] == ['derain']
 
 
 def test_an_unknown_stage_names_those_of_the_recipe(call):

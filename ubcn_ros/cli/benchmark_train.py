@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,14 +58,19 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True  # as in a training
-    with tempfile.TemporaryDirectory() as folder, progress_bar(
-            total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
-        run = Run(config, open_data(data), Path(folder), init)
-        run.check_free(stage)
-        fabric = launch(accelerator, precision)
-        rows = [measure(run.trainer(fabric, name, run.start(name), workers), steps,
-                        _WARM_UP_STEPS, bar.update) for name in stages]
-    click.echo(f'{rows[0]["gpu"] or f"{torch.get_num_threads()} CPU threads"}, '
-               f'{rows[0]["precision"]}, {steps} steps a stage, torch {torch.__version__}\n\n'
-               f'{report(rows)}')
-    save_json(json_path, rows)
+    rows: list[dict[str, Any]] = []
+    try:
+        with tempfile.TemporaryDirectory() as folder, progress_bar(
+                total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
+            run = Run(config, open_data(data), Path(folder), init)
+            run.check_free(stage)
+            fabric = launch(accelerator, precision)
+            for name in stages:
+                rows.append(measure(run.trainer(fabric, name, run.start(name), workers), steps,
+                                    _WARM_UP_STEPS, bar.update))
+    finally:  # what was measured is kept, whatever came of the next stage
+        if rows:
+            click.echo(f'{rows[0]["gpu"] or f"{torch.get_num_threads()} CPU threads"}, '
+                       f'{rows[0]["precision"]}, {steps} steps a stage, torch '
+                       f'{torch.__version__}\n\n{report(rows)}')
+            save_json(json_path, rows)
