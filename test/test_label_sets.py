@@ -13,8 +13,8 @@ from command_line import ubcn
 import ubcn_ros
 from ubcn_ros.bags import create, read_images
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
-from ubcn_ros.evaluation.figures import scene_figures
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+from ubcn_ros.evaluation.metrics import scene_metrics
 from ubcn_ros.evaluation.report import scene_text
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import read_image, write_image
@@ -90,7 +90,7 @@ def test_evaluation_reports_the_classes_of_the_file(model, labels):
     scenes = SceneList('own/val', labels, (MadeUp(str(count), Path('a.png'), Path('b.png')),))
     results = measure_scenes(LoadedModel.load(model, 'cpu', 'fp32'), scenes, [0], [0], 1)
     assert list(results['clean']['own']['iou']) == list(labels.classes)
-    text = scene_text(results, scene_figures(results))
+    text = scene_text(results, scene_metrics(results))
     assert {f'thing {i + 1}' for i in range(count)} <= set(re.findall(r'thing \d+', text))
     assert 0 <= results['clean']['own']['miou'] <= 100
 

@@ -7,7 +7,7 @@ import math
 import cv2
 import pytest
 
-from ubcn_ros.evaluation.figures import Figure
+from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.evaluation.report import draw, pair_text, scene_text, write_json
 from ubcn_ros.text_table import table
 
@@ -34,7 +34,7 @@ def test_columns_line_up():
 
 
 def test_every_measured_figure_is_in_the_table():
-    text = scene_text(RESULTS, [Figure('k', 'some gain', 5.25, 'dB')])
+    text = scene_text(RESULTS, [Metric('k', 'some gain', 5.25, 'dB')])
     for expected in ('27.50', '0.9000', '61.25', '22.25', 'inf', '33.75', '71.50', 'plain, T = 1',
                      '3.88', 'Sky', 'some gain', '5.25'):
         assert expected in text
@@ -43,7 +43,7 @@ def test_every_measured_figure_is_in_the_table():
 
 
 def test_figures_of_pairs_are_in_the_table():
-    text = pair_text(PAIRS, [Figure('k', 'gain', 3.5, 'dB')])
+    text = pair_text(PAIRS, [Metric('k', 'gain', 3.5, 'dB')])
     assert '23.50' in text and '3.50' in text
 
 

@@ -127,7 +127,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     measured = {}
     try:
         for size in sizes or (None,):
-            results, figures, text = (
+            results, metrics, text = (
                 _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations,
                         size, rain, workers)
                 if labelled else
@@ -136,8 +136,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
             title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
             click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
                        f'{loaded.device}\n\n{text}')
-            measured[shown] = {**results, 'figures': {figure.key: figure.to_dict()
-                                                      for figure in figures}}
+            measured[shown] = {**results, 'figures': {metric.key: metric.to_dict()
+                                                      for metric in metrics}}
     finally:  # what was measured is kept, whatever came of the next size
         if measured:
             save_json(json_path, {
@@ -167,27 +167,27 @@ def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
             rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None,
             rain: str, workers: int) -> tuple[dict, list, str]:
-    """Measure scenes with labels; returns results, figures and their text."""
-    from ubcn_ros.evaluation.figures import scene_figures
+    """Measure scenes with labels; returns results, metrics and their text."""
     from ubcn_ros.evaluation.measure import measure_scenes
+    from ubcn_ros.evaluation.metrics import scene_metrics
     from ubcn_ros.evaluation.report import scene_text
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
                                  baselines, bar.update, size, rain, workers)
-    figures = scene_figures(results)
-    return results, figures, scene_text(results, figures)
+    metrics = scene_metrics(results)
+    return results, metrics, scene_text(results, metrics)
 
 
 def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], pairs: Sequence[Scene],
            iterations: int) -> tuple[dict, list, str]:
     """Measure pairs as ``_scenes`` does scenes."""
-    from ubcn_ros.evaluation.figures import pair_figures
     from ubcn_ros.evaluation.measure import measure_pairs
+    from ubcn_ros.evaluation.metrics import pair_metrics
     from ubcn_ros.evaluation.report import pair_text
     with progress_bar(total=len(pairs)) as bar:
         results = measure_pairs(loaded, pairs, iterations, baselines, bar.update)
-    figures = pair_figures(results)
-    return results, figures, pair_text(results, figures)
+    metrics = pair_metrics(results)
+    return results, metrics, pair_text(results, metrics)
 
 
 def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.evaluation.figures import Figure
+from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.images.plots import save_plot
 from ubcn_ros.text_table import table
@@ -21,8 +21,8 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'rain': 'not derained, segmentation trained on rain'}
 
 
-def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Tabulate the summary per rate, IoU per class and the derived figures."""
+def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
+    """Tabulate the summary per rate, IoU per class and the metrics."""
     rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
             for name, score in results['clean'].items()]
     for rate, entry in results['rates'].items():
@@ -45,7 +45,7 @@ def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
     if rains := {rate: entry['rain'] for rate, entry in results['rates'].items()
                  if 'rain' in entry}:
         parts.append(_rain_text(rains))
-    return '\n\n'.join([*parts, figure_text(figures)])
+    return '\n\n'.join([*parts, metric_text(metrics)])
 
 
 def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
@@ -57,19 +57,19 @@ def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
           _number(rain['visibility_error'])] for rate, rain in rains.items()], left=())
 
 
-def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Tabulate the summary of pairs and the derived figures."""
+def pair_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
+    """Tabulate the summary of pairs and the metrics."""
     rows = [['input', *_image(results['input'])]]
     rows += [[f'T = {step["t"]}', *_image(step), *_taken(step)] for step in results['steps']]
     rows += [[f'{name}, T = {step["t"]}', *_image(step), *_taken(step)]
              for name, steps in results['baselines'].items() for step in steps]
-    return _table(('', 'PSNR dB', 'SSIM', 'steps run'), rows) + '\n\n' + figure_text(figures)
+    return _table(('', 'PSNR dB', 'SSIM', 'steps run'), rows) + '\n\n' + metric_text(metrics)
 
 
-def figure_text(figures: Sequence[Figure]) -> str:
-    """Tabulate derived figures."""
+def metric_text(metrics: Sequence[Metric]) -> str:
+    """Tabulate derived metrics."""
     return table(('figure', 'value', 'unit'),
-                 [[f.text, f'{f.value:.2f}', f.unit] for f in figures], left=(0, 2))
+                 [[m.text, f'{m.value:.2f}', m.unit] for m in metrics], left=(0, 2))
 
 
 def json_text(report: Any) -> str:
@@ -92,13 +92,13 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     :param results: of ``measure_scenes`` or ``measure_pairs``.
     :raises ValueError: the path's suffix is not a picture format.
     """
-    from matplotlib.figure import Figure as Canvas  # not pyplot: no display is touched
+    from matplotlib.figure import Figure  # not pyplot: no display is touched
     labelled = 'rates' in results
     rains = {float(rate): entry['rain'] for rate, entry in results.get('rates', {}).items()
              if 'rain' in entry}
     count = (4 if rains else 3) if labelled else 1
-    canvas = Canvas(figsize=(5 * count, 4), layout='constrained')
-    panels = canvas.subplots(1, count, squeeze=False)[0]
+    figure = Figure(figsize=(5 * count, 4), layout='constrained')
+    panels = figure.subplots(1, count, squeeze=False)[0]
     for rate, entry in (results['rates'] if labelled else {'': results}).items():
         label = f'{rate} mm/hr' if labelled else None
         lines = [('psnr', entry['input']['psnr'])]
@@ -128,8 +128,8 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     for panel in panels:
         panel.grid(alpha=0.3)
     drawn, families = in_matplotlib(title)
-    canvas.suptitle(drawn, family=families)
-    save_plot(path, canvas, dpi=120)
+    figure.suptitle(drawn, family=families)
+    save_plot(path, figure, dpi=120)
 
 
 def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:

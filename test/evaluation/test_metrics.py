@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ubcn_ros.evaluation.figures import pair_figures, scene_figures
+from ubcn_ros.evaluation.metrics import pair_metrics, scene_metrics
 
 
 def steps(psnr, miou):
@@ -29,7 +29,7 @@ def results():
 
 @pytest.fixture
 def figures(results):
-    return {figure.key: figure for figure in scene_figures(results)}
+    return {figure.key: figure for figure in scene_metrics(results)}
 
 
 @pytest.mark.parametrize('key, value', [
@@ -65,35 +65,35 @@ def test_what_was_not_measured_is_left_out(results):
     del results['clean']['clean'], results['rates']['0'], results['rates']['250']
     results['rates']['50']['steps'] = results['rates']['50']['steps'][:1]
     results['rates']['150']['steps'] = results['rates']['150']['steps'][:1]
-    assert {figure.key for figure in scene_figures(results)} == {
+    assert {figure.key for figure in scene_metrics(results)} == {
         'psnr_gain_50', 'psnr_gain_150', 'clean_miou', 'ece_50', 'ece_150'}
 
 
 def test_an_untouched_dry_frame_has_an_infinite_psnr(results):
     results['rates'] = {'0': entry(math.inf, (math.inf,) * 3, (70,) * 3, 75)}
-    figures = {figure.key: figure for figure in scene_figures(results)}
+    figures = {figure.key: figure for figure in scene_metrics(results)}
     assert figures['dry_psnr'].value == math.inf
     assert 'worst_step_psnr' not in figures
 
 
 def test_a_step_that_spoils_an_untouched_frame_hides_none_in_rain(results):
     results['rates']['0'] = entry(math.inf, (math.inf, 40, 41), (70,) * 3, 75)
-    worst = {figure.key: figure for figure in scene_figures(results)}['worst_step_psnr']
+    worst = {figure.key: figure for figure in scene_metrics(results)}['worst_step_psnr']
     assert worst.value == pytest.approx(-0.1) and 'T = 3, 150 mm/hr' in worst.text
     results['rates'] = {'0': results['rates']['0']}
-    worst = {figure.key: figure for figure in scene_figures(results)}['worst_step_psnr']
+    worst = {figure.key: figure for figure in scene_metrics(results)}['worst_step_psnr']
     assert worst.value == -math.inf and 'T = 2, 0 mm/hr' in worst.text
 
 
 def test_baselines_are_compared_at_the_last_step(results):
     results['rates']['50']['baselines'] = {'plain': steps((29.0, 29.0, 29.0), (60, 60, 60))}
-    figures = {figure.key: figure for figure in scene_figures(results)}
+    figures = {figure.key: figure for figure in scene_metrics(results)}
     assert figures['psnr_over_plain_50'].value == pytest.approx(0.7)
     assert figures['miou_over_plain_50'].value == pytest.approx(6.0)
 
 
 def test_pairs_gain_over_the_input():
-    figures = pair_figures({'input': {'psnr': 20.0}, 'steps': steps((23.0, 24.5), (0, 0))})
+    figures = pair_metrics({'input': {'psnr': 20.0}, 'steps': steps((23.0, 24.5), (0, 0))})
     assert [f.value for f in figures] == pytest.approx([3.0, 4.5])
-    untouched = pair_figures({'input': {'psnr': math.inf}, 'steps': steps((math.inf,), (0,))})
+    untouched = pair_metrics({'input': {'psnr': math.inf}, 'steps': steps((math.inf,), (0,))})
     assert untouched == []
