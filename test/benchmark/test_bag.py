@@ -12,7 +12,7 @@ from ubcn_ros.bags import BagError, McapBagWriter, open_bag
 from ubcn_ros.benchmark import bag
 
 
-class Scenes:
+class Frames:
     """Noise instead of a drive."""
 
     def __call__(self, number):
@@ -22,7 +22,7 @@ class Scenes:
 @pytest.fixture
 def drive(tmp_path):
     """A drive of twelve frames, its outputs, and a way to write others."""
-    bag.write_drive(tmp_path / 'in', Scenes(), 12)
+    bag.write_drive(tmp_path / 'in', Frames(), 12)
     processed(tmp_path / 'in', tmp_path / 'out', engine=Engine())
 
     def rewritten(change):
@@ -93,7 +93,7 @@ def test_one_that_is_lost_is_counted(drive, topic, name):
 
 def test_a_command_that_fails_ends_the_benchmark_in_one_line(drive, tmp_path, monkeypatch):
     source, out, _ = drive
-    monkeypatch.setattr(bag, 'Scenes', lambda *_: Scenes())
+    monkeypatch.setattr(bag, 'ShiftedFrames', lambda *_: Frames())
     failing = bag.BagLoad(12, (40, 32), 1, {}, (sys.executable, '-c', 'raise SystemExit(3)'))
     with pytest.raises(BagError, match='exit code 3'):
         bag.kill_and_resume(failing, source, out, tmp_path / 'killed', 0.5)

@@ -251,15 +251,15 @@ def test_a_rate_that_the_cameras_do_not_reach_is_not_sustained(monkeypatch):
 def sent(times, delays, lost=(), uncounted=0, **counters):
     """What a camera sent at these times, and received so much later, but for those lost."""
     from ubcn_ros.bags.live.client import DERAINED, Output
-    from ubcn_ros.benchmark.camera_client import Sent
+    from ubcn_ros.benchmark.camera_client import StreamResult
     headers = [number.to_bytes(2, 'big') for number in range(len(times))]
     outputs = [Output(DERAINED, header, time + delay)
                for header, time, delay in zip(headers, times, delays, strict=True)
                if int.from_bytes(header, 'big') not in lost]
     counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
                'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
-    return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},
-                {}, 0.0, 1.0, 1.0, 0.1, uncounted)
+    return StreamResult(dict(zip(headers, times, strict=True)), outputs, [],
+                        {**counted, **counters}, {}, {}, 0.0, 1.0, 1.0, 0.1, uncounted)
 
 
 class Idle:

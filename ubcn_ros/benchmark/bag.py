@@ -41,7 +41,7 @@ _PERIOD_NS = 33_333_333  # of the front camera
 _START_NS = 1_700_000_000_000_000_000
 _IMU_PER_FRAME = 3
 _REAR_EVERY = 10  # frames of the front camera
-_SCENES = 8  # that are rendered; frames are shifted copies of them
+_RENDERED = 8  # frames of a drive; the others are shifted copies of them
 _TURNS = 10  # of the bare engine and a piece of the bag
 _DELAY_NS = 2_000_000  # from stamp to recording
 _POLL_S = 0.02
@@ -62,18 +62,18 @@ class BagLoad:
     program: tuple[str, ...]
 
 
-class Scenes:
+class ShiftedFrames:
     """Frames of a drive, as many as wanted, each another."""
 
     def __init__(self, width: int, height: int):
-        self._images = rainy_images(height, width, _SCENES)
+        self._images = rainy_images(height, width, _RENDERED)
 
     def __call__(self, number: int) -> np.ndarray:
         """Return a frame, (H, W, 3) uint8 RGB."""
-        return np.roll(self._images[number % _SCENES], 3 * (number // _SCENES), axis=1)
+        return np.roll(self._images[number % _RENDERED], 3 * (number // _RENDERED), axis=1)
 
 
-def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
+def write_drive(folder: Path, frame_of: ShiftedFrames, frames: int) -> None:
     """Write a bag: a front camera with its info, a rear one in JPEG, tf and an IMU."""
     zeros = [np.zeros(n) for n in (5, 9, 9, 12)]
     types, channels = TYPES.types, {topic: ros_channel(topic, kind) for topic, kind in (
@@ -88,7 +88,7 @@ def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
 
         for number in range(frames):
             stamp = _START_NS + number * _PERIOD_NS
-            header, pixels, due = make_header(stamp, 'front'), scenes(number), stamp + _DELAY_NS
+            header, pixels, due = make_header(stamp, 'front'), frame_of(number), stamp + _DELAY_NS
             write(FRONT, make_image(header, pixels), due)
             write(_INFO, types[CAMERA_INFO](header, *pixels.shape[:2], 'plumb_bob', *zeros, 0, 0,
                                             region), due + 1)
@@ -113,18 +113,18 @@ def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]
     from ubcn_ros.bags.process.run import load_engine
     options = Options(engine=tuple(load.engine.items()), iterations=load.iterations)
     engine = load_engine(options.engine)  # first, for its errors
-    scenes = Scenes(*load.size)
+    frame_of = ShiftedFrames(*load.size)
     source, out = folder / 'drive', folder / 'straight'
     progress(f'writing a drive of {load.frames} frames')
-    write_drive(source, scenes, load.frames)
+    write_drive(source, frame_of, load.frames)
     for number in range(3):  # do not count
-        engine(scenes(number), load.iterations)
+        engine(frame_of(number), load.iterations)
     progress('processing it, and the bare engine, in turn')
     jobs = plan([(source, out)], options, max(2, min(_TURNS, load.frames // _TURNS)))
     took_s = bare_s = 0.0
     for turn, job in enumerate(jobs):
         first, end = (load.frames * place // len(jobs) for place in (turn, turn + 1))
-        bare_s += _time_engine(engine, scenes, range(first, end), load.iterations)
+        bare_s += _time_engine(engine, frame_of, range(first, end), load.iterations)
         begun = time.perf_counter()
         run_job(job, engine=engine)
         took_s += time.perf_counter() - begun
@@ -202,7 +202,7 @@ def kill_and_resume(load: BagLoad, source: Path, straight: Path, out: Path, shar
 def peak_memory_mib(load: BagLoad, folder: Path) -> float:
     """Process a drive by the command; return the most memory, MiB; BagError where it fails."""
     source, out = folder / f'small_{load.frames}', folder / f'small_{load.frames}_out'
-    write_drive(source, Scenes(*load.size), load.frames)
+    write_drive(source, ShiftedFrames(*load.size), load.frames)
     process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
     peak = 0
     # what the system says after the end would be of this process, where that was larger
@@ -255,11 +255,11 @@ def _frames(out: Path) -> int:
     return 0 if document is None else sum(camera['frames'] for camera in document['cameras'])
 
 
-def _time_engine(engine: Any, scenes: Scenes, numbers: range, iterations: int) -> float:
+def _time_engine(engine: Any, frame_of: ShiftedFrames, numbers: range, iterations: int) -> float:
     """Return the seconds that the engine alone takes for some frames."""
     taken = 0.0
     for number in numbers:
-        pixels = scenes(number)
+        pixels = frame_of(number)
         begun = time.perf_counter()
         engine(pixels, iterations)
         taken += time.perf_counter() - begun

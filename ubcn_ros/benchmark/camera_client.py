@@ -26,7 +26,7 @@ _COUNTERS = ('received', 'processed', 'dropped', 'malformed', 'dropped (failed)'
 
 
 @dataclass(frozen=True)
-class Sent:
+class StreamResult:
     """
     What a camera sent, and what the node made of it; times are time.monotonic(), seconds.
 
@@ -90,7 +90,7 @@ class CameraClient:
         Wait for what was asked for last.
 
         :param progress: called with a number of images that were sent.
-        :return: None of `probe`, Sent of `stream`.
+        :return: None of `probe`, StreamResult of `stream`.
         :raises ReplayError: as the client did.
         """
         while True:
@@ -158,7 +158,7 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
 
 
 def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,
-            progress: Callable[[int], Any]) -> Sent:
+            progress: Callable[[int], Any]) -> StreamResult:
     before = counters(client)
     uncounted = client.published - before['received']
     client.outputs.clear()
@@ -178,8 +178,8 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
     last = max((output.time for output in outputs), default=started)
     if last > started + seconds:  # the node was at it after the last image
         busy, used = last - started, cpu_seconds(node) - used_before
-    return Sent(sent, outputs, list(client.frames), gained, client.status('camera'),
-                client.status('engine'), started, seconds, busy, used, uncounted)
+    return StreamResult(sent, outputs, list(client.frames), gained, client.status('camera'),
+                        client.status('engine'), started, seconds, busy, used, uncounted)
 
 
 def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:

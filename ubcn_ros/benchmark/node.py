@@ -15,7 +15,7 @@ from typing import Any
 
 from ubcn_ros.bags.live.client import source_topic
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
-from ubcn_ros.benchmark.camera_client import CameraClient, Sent
+from ubcn_ros.benchmark.camera_client import CameraClient, StreamResult
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
@@ -65,7 +65,7 @@ class LoadedNode:
         self._running.close()
 
     def stream(self, frames: int, rate_hz: float,
-               progress: Callable[[int], Any] = lambda count: None) -> list[Sent]:
+               progress: Callable[[int], Any] = lambda count: None) -> list[StreamResult]:
         """
         Let every camera send so many images at a rate, all at once; return what became of them.
 

@@ -21,13 +21,13 @@ import numpy as np
 
 from ubcn_ros.bags.live.client import DERAINED
 from ubcn_ros.bags.live.node_process import ReplayError
-from ubcn_ros.benchmark.camera_client import Sent
+from ubcn_ros.benchmark.camera_client import StreamResult
 from ubcn_ros.images.plots import save_plot
 
 _NOT_STAGES = ('pipeline latency', 'processing time', 'deadline', 'total')
 
 
-def delivered(cameras: Sequence[Sent], topic: str = DERAINED) -> dict[str, Any]:
+def delivered(cameras: Sequence[StreamResult], topic: str = DERAINED) -> dict[str, Any]:
     """
     Match outputs to what was sent by their headers.
 
@@ -65,7 +65,7 @@ def delivered(cameras: Sequence[Sent], topic: str = DERAINED) -> dict[str, Any]:
             'jitter_ms': round(float(np.std(gaps)), 2) if gaps else None}
 
 
-def stage_times(cameras: Sequence[Sent]) -> dict[str, dict[str, float | None]]:
+def stage_times(cameras: Sequence[StreamResult]) -> dict[str, dict[str, float | None]]:
     """
     Tell where the time of published frames goes: p50 and p95 by stage, milliseconds.
 
