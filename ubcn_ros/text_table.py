@@ -1,9 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text for people: the one table that commands print, and how counts and lists are written."""
+"""Text for people: the one table that commands print, and how numbers and lists are written."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -31,6 +32,11 @@ def table(header: Sequence[str] | None, rows: Sequence[Sequence[str]], left: Seq
 def counted(number: int, noun: str, plural: str = '') -> str:
     """Write a number with its noun."""
     return f'{number} {noun if number == 1 else plural or noun + "s"}'
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """Write a number with so many digits after the point; '-' where it is None or NaN."""
+    return '-' if value is None or math.isnan(value) else f'{value:.{digits}f}'
 
 
 def listed(names: Sequence[str], most: int = 5, separator: str = ', ') -> str:

@@ -13,7 +13,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
-from ubcn_ros.text_table import table
+from ubcn_ros.text_table import fixed, table
 
 if TYPE_CHECKING:
     from ubcn_ros.report.compare import BagComparison, CameraComparison
@@ -102,7 +102,7 @@ def _end_text(found: BagComparison, bag: Path, count: int) -> str:
         parts += [f'Worst by {FIGURES[names[0]].title}:', table(
             ('stamp', *(['camera'] if several else []), *(FIGURES[name].title for name in names)),
             [(row.text, *([row.camera] if several else []),
-              *(f'{row.values[name]:.2f}' if name in row.values else '-' for name in names))
+              *(fixed(row.values.get(name)) for name in names))
              for row in rows], left=(0, 1) if several else (0,)),
             'Play the worst: ' + play_command(bag, max(0.0, rows[0].seconds - _BEFORE_S))]
     return '\n'.join(parts)

@@ -157,12 +157,12 @@ def _train(run: Run, fabric: Fabric, stage: str | None, stages: Sequence[str], o
 
 def _show_figures(runs: Sequence[Run]) -> None:
     """Print what the best network of each run reached at its validation."""
-    from ubcn_ros.text_table import table
+    from ubcn_ros.text_table import fixed, table
     found = {run.config.name: run.files.figures for run in runs}
     names = [*dict.fromkeys(name for figures in found.values() for name in figures)]
     click.echo('\n' + table(('recipe', *names), [
-        (recipe, *(f'{figures[name]:.2f}' if figures.get(name) is not None else '-'
-                   for name in names)) for recipe, figures in found.items()]))
+        (recipe, *(fixed(figures.get(name)) for name in names))
+        for recipe, figures in found.items()]))
 
 
 def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.images.plots import save_plot
-from ubcn_ros.text_table import table
+from ubcn_ros.text_table import fixed, table
 from ubcn_ros.whole_files import write_whole
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
@@ -23,12 +23,12 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
 
 def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
     """Tabulate the summary per rate, IoU per class and the metrics."""
-    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
+    rows = [['clean', _SEGMENTATION[name], '', '', fixed(score['miou'])]
             for name, score in results['clean'].items()]
     for rate, entry in results['rates'].items():
         own = entry['segmentation']['own']
-        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou'])])
-        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou'])]
+        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), fixed(own['miou'])])
+        rows += [['', _SEGMENTATION[name], '', '', fixed(score['miou'])]
                  for name, score in entry['segmentation'].items() if name != 'own']
         rows += [['', f'T = {step["t"]}', *_step(step)] for step in entry['steps']]
         rows += [['', f'{name}, T = {step["t"]}', *_step(step)]
@@ -40,7 +40,7 @@ def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
     steps = next(iter(last.values()))['t']
     parts.append(f'IoU % per class, T = {steps} (first column: clean, not derained)\n' + table(
         ('class', 'clean', *last),
-        [[name, _number(iou), *(_number(step['iou'][name]) for step in last.values())]
+        [[name, fixed(iou), *(fixed(step['iou'][name]) for step in last.values())]
          for name, iou in clean.items()]))
     if rains := {rate: entry['rain'] for rate, entry in results['rates'].items()
                  if 'rain' in entry}:
@@ -52,9 +52,9 @@ def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
     return 'what the model tells of the rain, medians over the images\n' + table(
         ('rain mm/hr', 'told mm/hr', 'error %', 'below 2 mm/hr %', 'visibility m', 'told m',
          'error %'),
-        [[rate, *map(_number, (rain['rate'], rain['rate_error'], rain['dry'])),
+        [[rate, *map(fixed, (rain['rate'], rain['rate_error'], rain['dry'])),
           f'{rain["visibility_truth"]:.0f}', f'{rain["visibility"]:.0f}',
-          _number(rain['visibility_error'])] for rate, rain in rains.items()], left=())
+          fixed(rain['visibility_error'])] for rate, rain in rains.items()], left=())
 
 
 def pair_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
@@ -149,11 +149,11 @@ def _image(score: dict[str, Any]) -> tuple[str, str]:
 
 
 def _step(score: dict[str, Any]) -> tuple[str, ...]:
-    return *_image(score), _number(score['miou']), _number(score['ece']), *_taken(score)
+    return *_image(score), fixed(score['miou']), fixed(score['ece']), *_taken(score)
 
 
 def _taken(score: dict[str, Any]) -> tuple[str, ...]:
-    return (_number(score['iterations']),) if 'iterations' in score else ()
+    return (fixed(score['iterations']),) if 'iterations' in score else ()
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
@@ -161,10 +161,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence
     """Tabulate rows that may lack their last cells, without columns that all of them lack."""
     width = max(map(len, rows))
     return table(columns[:width], [[*row, *[''] * (width - len(row))] for row in rows], left)
-
-
-def _number(value: float | None) -> str:
-    return '-' if value is None or math.isnan(value) else f'{value:.2f}'
 
 
 def _finite(value: Any) -> Any:

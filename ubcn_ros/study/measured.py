@@ -11,6 +11,7 @@ from typing import Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.text_table import fixed
 
 MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
 """Figures of quality: key, heading and digits."""
@@ -72,7 +73,5 @@ def mean(values: Sequence[float | None]) -> float | None:
 
 def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
     """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
-    def cell(value: float | None, digits: int) -> str:
-        return '-' if value is None or math.isnan(value) else f'{value:.{digits}f}'
-    return [' / '.join(cell(row.get(key), digits) for row in rates.values())
+    return [' / '.join(fixed(row.get(key), digits) for row in rates.values())
             for key, _, digits in MEASURES]
