@@ -93,9 +93,7 @@ def test_a_reader_that_goes_away_is_not_an_error():
 
 
 def test_a_group_imports_a_command_when_it_is_asked_for():
-    group = LazyGroup(lazy={'later': ('ubcn_ros.no.such', 'later', 'Do it later.')})
-    listed = CliRunner().invoke(group, ['--help'])
-    assert listed.exit_code == 0 and 'later  Do it later.' in listed.output
+    group = LazyGroup(lazy={'later': 'ubcn_ros.no.such:later'})
     assert isinstance(CliRunner().invoke(group, ['later']).exception, ModuleNotFoundError)
     assert 'No such command' in CliRunner().invoke(group, ['never']).output
 

@@ -8,21 +8,13 @@ import click
 
 from ubcn_ros.cli.commands import LazyGroup
 
-# name -> (module, attribute, line for the help)
 COMMANDS = {
-    'bag': ('ubcn_ros.cli.benchmark_bag', 'bag',
-            'Measure `ubcn bag process` on a rendered drive.'),
-    'engine': ('ubcn_ros.cli.benchmark_engine', 'engine',
-               'Time the engine by stage, size, steps and precision.'),
-    'equality': ('ubcn_ros.cli.benchmark_equality', 'equality',
-                 'Compare backends and precisions with eager fp32.'),
-    'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
-                'Time a fresh process up to its first frame, by phase, and compare the outputs '
-                'of the starts.'),
-    'train': ('ubcn_ros.cli.benchmark_train', 'train',
-              'Time a training by a recipe; nothing is trained or kept.'),
-    'node': ('ubcn_ros.cli.benchmark_node', 'node',
-             'Measure a running node: rate, loss, latency and memory; or fuzz it.'),
+    'bag': 'ubcn_ros.cli.benchmark_bag:bag',
+    'engine': 'ubcn_ros.cli.benchmark_engine:engine',
+    'equality': 'ubcn_ros.cli.benchmark_equality:equality',
+    'startup': 'ubcn_ros.cli.benchmark_startup:startup',
+    'train': 'ubcn_ros.cli.benchmark_train:train',
+    'node': 'ubcn_ros.cli.benchmark_node:node',
 }
 
 

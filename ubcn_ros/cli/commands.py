@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
+import pkgutil
 import re
 import shlex
 import signal
@@ -126,12 +126,12 @@ class Command(click.Command):
 
 class LazyGroup(click.Group):
     """
-    A group that imports a command when it is asked for, so that `--help` answers at once.
+    A group that imports its commands when they are asked for, whose modules import nothing heavy.
 
-    :param lazy: name -> (module, attribute, line for the help).
+    :param lazy: name -> 'module:attribute'.
     """
 
-    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: dict[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy
 
@@ -141,15 +141,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command of this name."""
-        if name not in self.lazy:
-            return None
-        module, attribute, _ = self.lazy[name]
-        return getattr(importlib.import_module(module), attribute)
+        return pkgutil.resolve_name(self.lazy[name]) if name in self.lazy else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands with one line each, importing none."""
+        """List the commands, each with the whole first line of its help."""
         with formatter.section('Commands'):
-            formatter.write_dl([(name, self.lazy[name][2]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, self.get_command(ctx, name).get_short_help_str(100))
+                                for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Import and run the command."""

@@ -8,23 +8,14 @@ import click
 
 from ubcn_ros.cli.commands import LazyGroup
 
-# name -> (module, attribute, line for the help)
 COMMANDS = {
-    'baselines': ('ubcn_ros.cli.study_baselines', 'baselines',
-                  'Compare UBCN with derain-only networks, as in Table 4 of the paper.'),
-    'degradations': ('ubcn_ros.cli.study_degradations', 'degradations',
-                     'Train and test at four levels of rain, pepper, haze and noise, as in '
-                     'Figure 1 of the paper.'),
-    'networks': ('ubcn_ros.cli.study_networks', 'networks',
-                 'Compare whole models: quality by rain rate and step, size, and time.'),
-    'methods': ('ubcn_ros.cli.study_methods', 'methods',
-                'Draw every baseline and UBCN side by side, in light and in heavy rain.'),
-    'steps': ('ubcn_ros.cli.study_steps', 'steps',
-              'Draw the input, the ground truth and every step of the loop.'),
-    'real-rain': ('ubcn_ros.cli.study_real_rain', 'real_rain',
-                  'Draw what every baseline and UBCN make of photographs in real rain.'),
-    'report': ('ubcn_ros.cli.study_report', 'report',
-               'Show all studies beside the paper, as one HTML page and one PDF.'),
+    'baselines': 'ubcn_ros.cli.study_baselines:baselines',
+    'degradations': 'ubcn_ros.cli.study_degradations:degradations',
+    'networks': 'ubcn_ros.cli.study_networks:networks',
+    'methods': 'ubcn_ros.cli.study_methods:methods',
+    'steps': 'ubcn_ros.cli.study_steps:steps',
+    'real-rain': 'ubcn_ros.cli.study_real_rain:real_rain',
+    'report': 'ubcn_ros.cli.study_report:report',
 }
 
 
