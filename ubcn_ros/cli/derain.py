@@ -14,12 +14,13 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
-    ResultWriter,
     check_names,
     is_media_name,
     plan_jobs,
     recursive_option,
+    result_video,
     run_jobs,
+    write_result,
 )
 from ubcn_ros.cli.options import (
     OUTPUT_FILE_OR_FOLDER,
@@ -70,8 +71,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
     if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
         check_names(jobs.inputs, jobs.names)
-    results = ResultWriter(output, jobs.pixel_aspect)
-    files = [results.video, video, json_path, *([] if results.video else jobs.targets)]
+    out_video = result_video(output, jobs.pixel_aspect)
+    files = [video, json_path, *([output] if out_video else jobs.targets)]
     files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]
     outputs = [os.path.realpath(file) for file in files if file]
     inputs = {os.path.realpath(path) for path in jobs.inputs}
@@ -85,7 +86,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
 
     def work(image: Any, job: ImageJob) -> None:
         frame = engine(image, iterations=iterations)
-        results.write(job, frame.derained)
+        write_result(job, frame.derained, out_video)
         if labels is not None:
             write_image(labels / job.name, frame.labels)
         if overlays is not None:
@@ -96,7 +97,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
         facts[job.name.as_posix()] = _facts(frame)  # once all is written
 
     try:
-        run_jobs(jobs, work, output, filter(None, (results, panes)))
+        run_jobs(jobs, work, output, out_video, panes)
     finally:
         save_json(json_path, {'model': engine.info.name, 'images': facts})
 

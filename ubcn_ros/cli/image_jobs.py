@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 from ubcn_ros.text_table import counted
+
+if TYPE_CHECKING:
+    from ubcn_ros.images.panes import PaneVideo
+    from ubcn_ros.images.video_writer import VideoWriter
 
 _OTHER_FORMATS = ('.jpe', '.jfif', '.gif', '.apng', '.avif', '.heic', '.heif', '.jxl', '.jp2',
                   '.ppm', '.pgm', '.pnm', '.tga', '.exr', '.hdr', '.dng', '.svg', '.pdf')
@@ -242,38 +246,18 @@ def _is_mp4(path: Path) -> bool:
     return path.suffix.lower() == '.mp4' and not path.is_dir()
 
 
-class ResultWriter:
-    """
-    Writes results where OUTPUT says: to image files, or to a video. A context manager.
+def result_video(output: Path, pixel_aspect: Fraction) -> VideoWriter | None:
+    """Return what writes OUTPUT where it is a video, else None."""
+    from ubcn_ros.images.video_writer import VideoWriter
+    return VideoWriter(output, math.inf, pixel_aspect) if _is_mp4(output) else None
 
-    ``video``: OUTPUT where it is a video, else None.
 
-    :param pixel_aspect: of a video, as of `VideoWriter`.
-    """
-
-    def __init__(self, output: Path, pixel_aspect: Fraction):
-        from ubcn_ros.images.video_writer import VideoWriter
-        self.video = output if _is_mp4(output) else None
-        self._writer = VideoWriter(output, math.inf, pixel_aspect) if self.video else None
-
-    def __enter__(self) -> ResultWriter:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._writer is not None:
-            self._writer.__exit__(*error)
-
-    @property
-    def note(self) -> str | None:
-        """What is to be told of the video: frames that are not shown at their times."""
-        return self._writer and self._writer.note
-
-    def write(self, job: ImageJob, image: Any) -> None:
-        """Write the result of a job, (H, W, 3) uint8 RGB."""
-        if self._writer is not None:
-            self._writer.write(image, job.shown_s)
-            return
-        from ubcn_ros.images.files import write_image
+def write_result(job: ImageJob, image: Any, video: VideoWriter | None) -> None:
+    """Write the result of a job, (H, W, 3) uint8 RGB, to the video or to a file of its own."""
+    from ubcn_ros.images.files import write_image
+    if video is not None:
+        video.write(image, job.shown_s)
+    else:
         write_image(job.target, image)
 
 
@@ -287,12 +271,12 @@ def _skipped(listing: Any) -> str:
 
 
 def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None], output: Path,
-             writers: Iterable[Any]) -> None:
+             *writers: VideoWriter | PaneVideo | None) -> None:
     """
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
 
     :param output: for the text where a signal ends it.
-    :param writers: that `work` writes to, ResultWriter and PaneVideo.
+    :param writers: of the videos that `work` writes to, or None.
     """
     from ubcn_ros.images.files import ImageFileError
     from ubcn_ros.images.video_writer import FrameSizeError
@@ -302,7 +286,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     done = broken = 0
     try:
         with stop_on_signals(), ExitStack() as open_files:
-            for writer in writers:
+            for writer in filter(None, writers):
                 open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)
             with progress_bar(jobs, len(jobs), jobs.unit) as bar:

@@ -16,12 +16,13 @@ from ubcn_ros.bag_names import has_bag_name
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
-    ResultWriter,
     VideoJobs,
     is_media_name,
     plan_jobs,
     recursive_option,
+    result_video,
     run_jobs,
+    write_result,
 )
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_error, warn
@@ -114,21 +115,21 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     :param alone: renders rain on an image by itself, by its number.
     """
     jobs = plan_jobs(source, output, recursive, rate_hz)
-    results = ResultWriter(output, jobs.pixel_aspect)
-    continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
+    video = result_video(output, jobs.pixel_aspect)
+    continuous = sequence or isinstance(jobs, VideoJobs) or video is not None
     if not continuous:
         rain_of('', 0)  # which a ramp cannot be
     sequences: dict[str, Any] = {}
 
     def work(image: Any, job: ImageJob) -> None:
         if not continuous:
-            results.write(job, alone(image, job.number))
+            write_result(job, alone(image, job.number), video)
             return
         if job.sequence not in sequences:
             sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s if ramp else 0.0)
-        results.write(job, sequences[job.sequence](image, job.time_s))
+        write_result(job, sequences[job.sequence](image, job.time_s), video)
 
-    run_jobs(jobs, work, output, [results])
+    run_jobs(jobs, work, output, video)
 
 
 def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
