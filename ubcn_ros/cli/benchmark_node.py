@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -246,23 +246,19 @@ def _without_shared_memory(load: Load) -> dict[str, Any] | None:
 
 def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
     """Lay out results side by side, a column per title and a row per figure of the first."""
-    def text(value: Any) -> str:
-        return '-' if value is None else str(value)
+    flat = [dict(_flat(column)) for column in columns.values()]
+    return table(('', *columns), [
+        (name, *('-' if each.get(name) is None else str(each[name]) for each in flat))
+        for name in flat[0]])
 
-    rows = []
-    for key in next(iter(columns.values())):
-        cells = [column.get(key) for column in columns.values()]
-        if isinstance(cells[0], list):  # the trials of a peak
-            continue
-        if isinstance(cells[0], dict):
-            for part, value in cells[0].items():
-                values = [(cell or {}).get(part) for cell in cells]
-                rows += [(f'{key} {part}', *map(text, values))] if not isinstance(value, dict) \
-                    else [(f'{key} {part} {name}', *(text((v or {}).get(name)) for v in values))
-                          for name in value if not isinstance(value[name], dict)]
-        else:
-            rows.append((key, *map(text, cells)))
-    return table(('', *columns), rows)
+
+def _flat(value: Any, name: str = '', depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Yield figures of nested dictionaries with their names; no lists, as trials of a peak are."""
+    if not isinstance(value, (dict, list)):
+        yield name, value
+    elif isinstance(value, dict) and depth:
+        for key, part in value.items():
+            yield from _flat(part, f'{name} {key}'.strip(), depth - 1)
 
 
 def latency_line(title: str, latency: dict[str, Any]) -> str:
