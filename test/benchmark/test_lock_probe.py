@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The interpreter's lock as a thread finds it that wakes now and then."""
+"""The GIL as a thread finds it that wakes now and then."""
 
 import threading
 import time

@@ -1,11 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The node with a thread that probes the interpreter's lock: `lock_probe FILE [node's arguments]`.
+The node with a thread that probes the GIL: `lock_probe FILE [node's arguments]`.
 
 The thread sleeps, and notes by how much it wakes too late, but for the time that it was ready and
-had no processor: what is more than on an idle node, it waited for other threads that held the
-lock. At the end all goes to FILE.
+had no processor: what is more than on an idle node, it waited for other threads that held
+it. At the end all goes to FILE.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _RunQueue:
 
 def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> dict[str, Any]:
     """
-    Tell how the lock was held while frames were processed.
+    Tell how the GIL was held while frames were processed.
 
     :param samples: as of LockProbe, (N, 2).
     :param start, end: of that time, time.monotonic(), seconds; the second before is idle.

@@ -81,7 +81,7 @@ class LoadedNode:
             raise ReplayError(f'the node ended with exit code {self.node.process.returncode}')
 
     def lock(self, start: float, end: float, frames: int) -> dict[str, Any]:
-        """Tell how the interpreter's lock was held, as `lock_figures`; once it has stopped."""
+        """Tell how the GIL was held, as `lock_figures`; once it has stopped."""
         return lock_figures(read_samples(self._samples), start, end, frames)
 
 

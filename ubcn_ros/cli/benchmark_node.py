@@ -87,10 +87,9 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
 
     Starts a node and sends it a stream of images over DDS. Every image is processed, dropped or
     malformed: the table says how many of each, how late and how old the outputs are, where a
-    frame's time goes, how long each frame holds the interpreter's lock, and what resources the
-    process uses. The exit code is 1 if the node ends, does not answer or miscounts, and 3 if no
-    output of the first image comes within a minute; of several runs, those before are still shown
-    and written.
+    frame's time goes, how long each frame holds the GIL, and what resources the process uses. The
+    exit code is 1 if the node ends, does not answer or miscounts, and 3 if no output of the first
+    image comes within a minute; of several runs, those before are still shown and written.
     """
     if sum(map(bool, (messages, steps, peak))) > 1:
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
