@@ -135,6 +135,8 @@ def test_untrained_parts_are_refused_where_they_are_used(tiny_model, partial_mod
 def test_what_cannot_be_measured_is_said(tmp_path, tiny_model, pairs_folder):
     result = run('--model', tiny_model, '--data', pairs_folder, '--clean-segmentation', 'x')
     assert result.exit_code == 2 and 'has no labels' in result.output
+    result = run('--model', tiny_model, '--data', pairs_folder, '--rates', '0,50')
+    assert result.exit_code == 2 and 'has rain of its own: leave out --rates' in result.output
     result = run('--model', tiny_model, '--data', pairs_folder / 'target')
     assert result.exit_code == 2 and 'neither labels nor rain' in result.output
     result = run('--model', tiny_model, '--data', tmp_path)
