@@ -218,6 +218,16 @@ def test_malformed_frames_are_left_out_and_told(tmp_path):
     assert 'stamp 1.200000000' in line and 'differ in size' in line
 
 
+def test_of_many_malformed_frames_the_first_are_told_and_the_rest_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.cli.output._SHOWN', 1)
+    processed(tmp_path / 'a')
+    write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: (
+        np.zeros((40, 40, 3), np.uint8) if n else rainy(n)), FRONT['labels']: labels})
+    done = bag_compare(tmp_path / 'a', tmp_path / 'b')
+    first, rest = (line for line in done.output.splitlines() if line.startswith('Error: '))
+    assert done.exit_code == 1 and 'differ in size' in first and rest == 'Error: and 2 more'
+
+
 def test_one_bag_alone_is_not_enough(tmp_path):
     result = bag_compare(tmp_path / 'a')
     assert result.exit_code == 2 and 'give a second bag to compare with, or --truth' in \

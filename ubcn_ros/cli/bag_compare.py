@@ -12,7 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_errors, warn
 from ubcn_ros.text_table import fixed, table
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
                           'truth': truth and str(truth), **found.as_dict()})
     wrong = [*found.lacking, *(f'{line}; left out' for camera in found.cameras
                                for line in camera.malformed)]
-    for line in wrong:
-        say_error(line)
+    say_errors(wrong)
     if wrong:
         sys.exit(1)
 

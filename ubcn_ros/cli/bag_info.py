@@ -13,7 +13,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, say_errors, warn
 from ubcn_ros.text_table import counted, listed, table
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
             click.echo(('\n' if number else '') + _text(info))
         for note in info.notes:
             warn(note)
-        for line in info.damage:
-            say_error(line)
+        say_errors(info.damage)
     save_json(json_path, {'bags': found})
     if damaged:
         sys.exit(1)

@@ -9,13 +9,15 @@ Text tables are `ubcn_ros.text_table.table`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from ubcn_ros.cli.commands import as_line
+
+_SHOWN = 100
 
 
 def progress_bar(items: Iterable[Any] | None = None, total: int | None = None,
@@ -42,6 +44,14 @@ def warn(text: str | None) -> None:
 def say_error(text: str) -> None:
     """Print what went wrong on one line, where the work goes on."""
     click.echo(f'Error: {as_line(text)}', err=True)
+
+
+def say_errors(lines: Sequence[str]) -> None:
+    """Print what went wrong as ``say_error``: the first hundred lines, then how many are left."""
+    for line in lines[:_SHOWN]:
+        say_error(line)
+    if more := len(lines[_SHOWN:]):
+        say_error(f'and {more} more')
 
 
 def save_json(path: Path | None, figures: Any) -> None:

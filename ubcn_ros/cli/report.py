@@ -22,7 +22,7 @@ from ubcn_ros.cli.options import (
     precision_option,
     processing_option,
 )
-from ubcn_ros.cli.output import bar_updater, progress_bar, say_error
+from ubcn_ros.cli.output import bar_updater, progress_bar, say_errors
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
@@ -100,8 +100,7 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     write(out, made)
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
-    for line in made.errors:
-        say_error(line)
+    say_errors(made.errors)
     if made.errors:
         sys.exit(1)
 
