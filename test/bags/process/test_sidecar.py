@@ -9,7 +9,7 @@ from drives import drive, processed, write_bag
 
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.process import read_sidecar
+from ubcn_ros.bags.process import read_sidecar, read_tally
 
 
 @pytest.fixture(scope='module')
@@ -42,3 +42,13 @@ def test_what_is_not_such_a_document_is_an_error_with_a_remedy(tmp_path, text):
 
 def test_without_one_there_is_none(tmp_path):
     assert read_sidecar(tmp_path) is None
+
+
+@pytest.mark.parametrize('changes', [{'cameras': None}, {'cameras': {'/a': {'faces': 1}}},
+                                     {'read': 3}, {'position': [1]}, {'speed': 1}], ids=str)
+def test_a_tally_of_another_version_is_an_error_with_a_remedy(tmp_path, document, changes):
+    assert read_tally(tmp_path, document).frames == 2
+    other = {**document, 'tally': {**document['tally'], **changes}}
+    for wrong in (other, {key: value for key, value in document.items() if key != 'tally'}):
+        with pytest.raises(BagError, match='process.json does not say .*: go on with the version'):
+            read_tally(tmp_path, wrong)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.fleet.pool import Pool
 from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag, RunPiece, TaskOutcome
-from ubcn_ros.bags.process import Job, Options, Result, Tally, read_sidecar
+from ubcn_ros.bags.process import Job, Options, Result, read_sidecar, read_tally
 from ubcn_ros.text_table import counted
 
 RETRIES = 3
@@ -218,8 +218,8 @@ def progress(job: Job) -> tuple[int, float]:
         document = read_sidecar(job.out)
         if document is None:
             return 0, 0.0
-        tally = Tally.from_json(document['tally'])
-    except (BagError, KeyError, TypeError):  # which the worker will say
+        tally = read_tally(job.out, document)
+    except BagError:  # which the worker will say
         return 0, 0.0
     if document['finished']:
         return tally.frames, 1.0

@@ -12,6 +12,7 @@ from ubcn_ros.bags.process.jobs import plan
 from ubcn_ros.bags.process.joining import join
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.run import Result, run_job
-from ubcn_ros.bags.process.sidecar import Tally, read_sidecar
+from ubcn_ros.bags.process.sidecar import Tally, read_sidecar, read_tally
 
-__all__ = ['Job', 'Options', 'Result', 'Tally', 'join', 'plan', 'read_sidecar', 'run_job']
+__all__ = ['Job', 'Options', 'Result', 'Tally', 'join', 'plan', 'read_sidecar', 'read_tally',
+           'run_job']

@@ -10,7 +10,7 @@ from typing import Any
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.sidecar import Tally
+from ubcn_ros.bags.process.sidecar import Tally, read_tally
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 
 
@@ -42,7 +42,7 @@ def finished_tally(out: Path, document: dict[str, Any]) -> Tally:
     :param document: its sidecar.
     :raises BagError: it is not what was written.
     """
-    tally = Tally.from_json(document['tally'])
+    tally = read_tally(out, document)
     check_output(out, tally.written)
     return tally
 

@@ -20,7 +20,13 @@ from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.resume import check_settings
 from ubcn_ros.bags.process.run import Result
-from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
+from ubcn_ros.bags.process.sidecar import (
+    CameraTally,
+    Tally,
+    read_sidecar,
+    read_tally,
+    write_sidecar,
+)
 from ubcn_ros.bags.storage.metadata import read_metadata, write_metadata
 from ubcn_ros.bags.storage.reader import open_bag
 
@@ -54,7 +60,7 @@ def _join(jobs: Sequence[Job], out: Path) -> Result:
     documents = [_finished(job) for job in jobs]
     for job, document in zip(jobs, documents, strict=True):
         check_settings(job.out, _common_settings(documents[0]), _common_settings(document))
-    tally = merge_tallies([Tally.from_json(document['tally']) for document in documents])
+    tally = merge_tallies([*map(read_tally, (job.out for job in jobs), documents)])
     with open_bag(jobs[0].source) as reader:
         tally.problems += input_problems(
             reader, jobs[0], (jobs[0].start_ns, jobs[-1].end_ns), tally.read)

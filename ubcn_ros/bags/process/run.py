@@ -27,6 +27,7 @@ from ubcn_ros.bags.process.sidecar import (
     Tally,
     describe,
     read_sidecar,
+    read_tally,
     write_sidecar,
 )
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
@@ -102,7 +103,7 @@ class _Run:
 
     def __init__(self, job: Job, reader: BagReader, engine: Any, settings: dict[str, Any],
                  document: dict[str, Any] | None):
-        self.tally = Tally.from_json(document['tally']) if document else Tally()
+        self.tally = read_tally(job.out, document) if document else Tally()
         self._goes_on = document is not None
         self._job, self._reader, self._engine, self._settings = job, reader, engine, settings
         prefixes = dict(job.prefixes)

@@ -104,7 +104,7 @@ class Tally:
         """
         Rebuild a tally.
 
-        :raises KeyError, TypeError, ValueError: the values are something else.
+        :raises AttributeError, KeyError, TypeError, ValueError: the values are something else.
         """
         values = dict(values)
         for name in ('read', 'written', 'engine_ms', 'busy_s'):
@@ -174,6 +174,21 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError) as error:
         raise BagError(f'{path} cannot be read ({reason(error)}): remove {folder} and process the '
                        'bag again') from error
+
+
+def read_tally(folder: Path, document: dict[str, Any]) -> Tally:
+    """
+    Return the tally that process.json of a bag holds.
+
+    :param document: as of `read_sidecar`.
+    :raises BagError: it holds none, or one of another version.
+    """
+    try:
+        return Tally.from_json(document['tally'])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BagError(f'{Path(folder) / PROCESSED} does not say how far it has come as version '
+                       f'{__version__} does ({reason(error)}): go on with the version that wrote '
+                       f'it, or remove {folder} and process the bag again') from error
 
 
 def _check(document: Any) -> None:
