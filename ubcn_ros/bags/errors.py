@@ -22,6 +22,11 @@ class MalformedMessage(BagError):
     """A message of a bag cannot be the image that its type says; the text says why."""
 
 
+def about(bag: Path, text: str) -> str:
+    """Begin a text with the bag that it is about, unless it names that already."""
+    return text if str(bag) in text else f'{bag}: {text}'
+
+
 def reason(error: BaseException) -> str:
     """Return what an error of another library says, in one line."""
     text = ' '.join((getattr(error, 'strerror', None) or str(error)).split())

@@ -122,7 +122,8 @@ def _write_summary(fleet: Fleet, root: Path, wall_s: float) -> None:
 
 def _report(fleet: Fleet) -> bool:
     """Print what went wrong, a line each; return whether something did."""
-    wrong = [line if str(bag.source) in line else f'{bag.source}: {line}' for bag in fleet.bags
+    from ubcn_ros.bags.errors import about
+    wrong = [about(bag.source, line) for bag in fleet.bags
              for line in ([bag.error] if bag.error else bag.result.errors)]
     failed = sum(bag.error is not None for bag in fleet.bags)
     if len(fleet.bags) > 1:

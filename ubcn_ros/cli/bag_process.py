@@ -165,7 +165,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
     :param frames: is kept at how many went out, by output.
     :return: whether something could not be processed.
     """
-    from ubcn_ros.bags import BagError
+    from ubcn_ros.bags.errors import BagError, about
     from ubcn_ros.bags.process import plan
     from ubcn_ros.bags.process.video import video_paths
     failed: list[Path] = []
@@ -177,7 +177,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
             if len(pairs) == 1:
                 raise
             failed.append(source)
-            say_error(str(error) if str(source) in str(error) else f'{source}: {error}')
+            say_error(about(source, str(error)))
             return None
 
     # errors of bags before the seconds of loading

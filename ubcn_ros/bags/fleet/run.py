@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, about
 from ubcn_ros.bags.fleet.pool import Pool
 from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag, RunPiece, TaskOutcome
 from ubcn_ros.bags.process import Job, Options, Result, read_sidecar, read_tally
@@ -169,7 +169,7 @@ class Fleet:
 
     def _tell_of(self, bag: Bag, lines: Sequence[str]) -> None:
         for line in lines:
-            self._tell(line if str(bag.source) in line else f'{bag.source}: {line}')
+            self._tell(about(bag.source, line))
 
     def _gain(self, assignment: Assignment) -> bool:
         """Count what came of a piece; return whether it came further."""
