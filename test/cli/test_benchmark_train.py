@@ -14,7 +14,7 @@ from ubcn_ros.benchmark.training import measure
 from ubcn_ros.cli.benchmark_train import train
 
 MODEL = {'preset': 'light', 'overrides': {
-    'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'veil': None, 'derain': {'channels': 4, 'blocks': 1},
     'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
     'segmentation': 'small_segmentation:SmallSegmentation'}}
 

@@ -74,9 +74,10 @@ def test_the_same_scene_gets_the_same_at_any_size(veil):
 
 def test_streaks_are_as_sharp_to_it_in_small_frames():
     torch.manual_seed(0)
-    small, larger = (resample(torch.rand(1, 3, *size), GRID).std() for size in (
-        (360, 480), (384, 512)))
-    assert float(small / larger) == pytest.approx(1, abs=0.1)
+    # three pixels wide
+    small, larger = (resample(F.avg_pool2d(torch.rand(1, 3, *size), 3, 1, 1), GRID).std()
+                     for size in ((360, 480), GRID))
+    assert float(small / larger) == pytest.approx(1, abs=0.12)
 
 
 def test_it_sees_the_whole_frame(veil):
@@ -88,7 +89,7 @@ def test_it_sees_the_whole_frame(veil):
 def test_texture_tells_apart_what_the_thumbnail_averages_away():
     torch.manual_seed(0)
     smooth = torch.full((1, 3, *GRID), 0.5)
-    streaks = smooth + 0.4 * torch.tensor([1.0, -0.5, -0.5]).repeat(GRID[1] // 3)
+    streaks = smooth + 0.4 * torch.tensor([1.0, -0.5, -0.5, 0]).repeat(GRID[1] // 4)
     for texture in (0, 6):
         veil = Veil(VeilConfig(4, 1, texture)).eval()
         torch.nn.init.normal_(veil.rain[-1].weight)
@@ -133,8 +134,8 @@ def test_what_it_tells_of_the_rain_is_soon_learnt(monkeypatch):
 
 def test_texture_starts_blind_to_even_areas():
     veil = Veil(VeilConfig(4, 0, 6))
-    assert veil.texture(torch.full((1, 3, 8, 8), 0.7))[..., 1:-1, 1:-1].abs().max() < 1e-5
-    assert veil.texture(torch.rand(1, 3, 8, 8)).abs().max() > 0.05
+    assert veil.texture(torch.full((1, 12, 8, 8), 0.7))[..., 1:-1, 1:-1].abs().max() < 1e-5
+    assert veil.texture(torch.rand(1, 12, 8, 8)).abs().max() > 0.05
 
 
 def test_features_cannot_die():

@@ -8,8 +8,6 @@ import torch
 from ubcn_ros.network.blocks import shuffle, unshuffle
 from ubcn_ros.network.veil_field import (
     THUMBNAIL,
-    FieldIDM,
-    FieldIDMConfig,
     FieldSAM,
     FieldSAMConfig,
     VeilField,
@@ -32,20 +30,17 @@ def awake(field):
     return field
 
 
-def test_networks_start_as_without_it():
+def test_sam_starts_as_without_it():
     image, previous = torch.rand(2, 1, 3, 50, 70)
     paths = torch.rand(1, 5, 13, 18).softmax(1)
-    for kind, settings, arguments in (
-            (FieldIDM, FieldIDMConfig, (image,)),
-            (lambda c: FieldSAM(c, 5), lambda **k: FieldSAMConfig(form='trunk', **k),
-             (image, previous, paths))):
-        plain = kind(settings(channels=8, blocks=2, unshuffle=2)).eval()
-        torch.nn.init.normal_(plain.tail[1].weight, std=0.05)
-        veiled = kind(settings(channels=8, blocks=2, unshuffle=2, veil_channels=4)).eval()
-        missing = veiled.load_state_dict(plain.state_dict(), strict=False)
-        assert not missing.unexpected_keys
-        assert all(key.startswith('veil.') for key in missing.missing_keys)
-        assert torch.equal(plain(*arguments), veiled(*arguments))
+    plain, veiled = (FieldSAM(FieldSAMConfig(channels=8, blocks=2, unshuffle=2, form='trunk',
+                                             veil_channels=channels), 5).eval()
+                     for channels in (0, 4))
+    torch.nn.init.normal_(plain.tail[1].weight, std=0.05)
+    missing = veiled.load_state_dict(plain.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert all(key.startswith('veil.') for key in missing.missing_keys)
+    assert torch.equal(plain(image, previous, paths), veiled(image, previous, paths))
 
 
 def test_blocks_change_linearly_and_pixels_of_a_block_alike():
@@ -65,19 +60,23 @@ def test_blocks_change_linearly_and_pixels_of_a_block_alike():
 @pytest.mark.parametrize('texture', [0, 5])
 @pytest.mark.parametrize('factor', [1, 2])
 def test_any_size(size, texture, factor):
-    idm = FieldIDM(FieldIDMConfig(channels=8, blocks=1, unshuffle=factor, veil_channels=4,
-                        veil_texture=texture, veil_depth=1)).eval()
-    awake(idm.veil)
-    assert idm(torch.rand(2, 3, *size)).shape == (2, 3, *size)
+    sam = FieldSAM(FieldSAMConfig(channels=8, blocks=1, unshuffle=factor, veil_channels=4,
+                                  veil_texture=texture, veil_depth=1), 5).eval()
+    awake(sam.veil)
+    image, paths = torch.rand(2, 3, *size), torch.rand(2, 5, 8, 8).softmax(1)
+    assert sam(image, image, paths).shape == (2, 3, *size)
 
 
-def test_what_the_field_hands_on_is_what_idm_adds_its_residual_to():
-    idm = FieldIDM(FieldIDMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4)).eval()
-    awake(idm.veil)
-    image = torch.rand(1, 3, 50, 70)
-    change = shuffle(idm.veil(thumbnail(image), unshuffle(image, 2)).change, 2, (50, 70))
+def test_what_the_field_hands_on_is_what_sam_adds_its_residual_to():
+    sam = FieldSAM(FieldSAMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4), 5).eval()
+    awake(sam.veil)
+    image, previous = torch.rand(2, 1, 3, 50, 70)
+    paths = torch.full((1, 5, 8, 8), 0.2)
+    seen = torch.cat((thumbnail(image), thumbnail(previous), sam.masks(paths, THUMBNAIL)), 1)
+    change = shuffle(sam.veil(seen, unshuffle(image, 2)).change, 2, (50, 70))
     assert change.abs().max() > 1e-3
-    torch.testing.assert_close(idm(image), image + change)  # the last convolution is zero
+    # the last convolution is zero
+    torch.testing.assert_close(sam(image, previous, paths), image + change)
 
 
 def test_texture_starts_blind_to_even_areas():
@@ -148,20 +147,21 @@ def test_features_cannot_die():
             torch.nn.init.constant_(parameter, -10)
     small = torch.rand(1, 3, *THUMBNAIL)
     field(small, torch.rand(1, 3, 96, 128)).change.sum().backward()
-    for layer in (field.texture, field.down1, field.up0):
+    for layer in (field.texture, field.down1[0], field.up0):
         assert layer[0].weight.grad.abs().max() > 0
 
 
 def test_a_veil_is_learnt():
     # every scene's mean is 0.5, the veil is brighter: the whole frame tells how thick it is
     torch.manual_seed(0)
-    idm = FieldIDM(FieldIDMConfig(channels=4, blocks=1, unshuffle=2, veil_channels=8))
-    optimizer = torch.optim.Adam(idm.veil.parameters(), 6e-3)
-    losses = []
+    sam = FieldSAM(FieldSAMConfig(channels=4, blocks=1, unshuffle=2, veil_channels=8), 5)
+    optimizer = torch.optim.Adam(sam.veil.parameters(), 6e-3)
+    paths, losses = torch.full((4, 5, 8, 8), 0.2), []
     for _ in range(40):
         clean = torch.rand(4, 3, 24, 32)
         thickness = 0.6 * torch.rand(4, 1, 1, 1)
-        loss = (idm(clean * (1 - thickness) + 0.8 * thickness) - clean).abs().mean()
+        rainy = clean * (1 - thickness) + 0.8 * thickness
+        loss = (sam(rainy, rainy, paths) - clean).abs().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -28,8 +28,8 @@ def model(voc_root, tmp_path_factory, one_thread):
     folder = tmp_path_factory.mktemp('voc2012')
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe['model']['overrides'] = {
-        **{part: {'channels': 4, 'blocks': 1, 'veil_channels': 0}
-           for part in ('derain', 'attention')},
+        **{part: {**recipe['model']['overrides'].get(part, {}), 'channels': 4, 'blocks': 1}
+           for part in ('derain', 'attention')}, 'veil': None,
         'segmentation': 'small_segmentation:SmallSegmentation'}
     for name, stage in recipe['stages'].items():
         side = 96 if name == 'adapt' else 32  # as the discriminator needs

@@ -30,7 +30,7 @@ from ubcn_ros.training.trainer import Trainer
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 TINY = {'preset': 'light', 'overrides': {
-    'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'veil': None, 'derain': {'channels': 4, 'blocks': 1},
     'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
     'segmentation': 'small_segmentation:SmallSegmentation'}}
 

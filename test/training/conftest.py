@@ -21,10 +21,10 @@ from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
-_TINY = {'channels': 4, 'blocks': 1, 'veil_channels': 0}
+_TINY = {'channels': 4, 'blocks': 1}
 TINY_MODEL = {
     'preset': 'light',
-    'overrides': {'derain': _TINY, 'attention': _TINY,
+    'overrides': {'veil': None, 'derain': _TINY, 'attention': {**_TINY, 'veil_channels': 0},
                   'segmentation': 'small_segmentation:SmallSegmentation'}}
 STAGE = {'optimizer_steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
          'samples': {'crop': [32, 48], 'renders': 4, 'reuse': 2},
@@ -142,7 +142,7 @@ def make_trainer(scenes, tmp_path):
 
 def merge(values, changes):
     """Values with the changes put in, mappings within mappings too."""
-    return {**values, **{k: merge(values.get(k, {}), v) if isinstance(v, dict) else v
+    return {**values, **{k: merge(values.get(k) or {}, v) if isinstance(v, dict) else v
                          for k, v in changes.items()}}
 
 

@@ -53,18 +53,18 @@ def test_a_veil_is_put_in_front_changed_and_left_out(recipe):
         config = recipe('derain', model={'preset': preset, 'overrides': overrides})
         return model_config(config, CAMVID).veil
 
-    assert veil('light', {}) is None
+    assert veil('paper', {}) is None
+    assert veil('paper', {'veil': {'depth': 3}}) == VeilConfig(depth=3)
+    assert veil('light', {}) == VeilConfig()
     assert veil('light', {'veil': {'depth': 3}}) == VeilConfig(depth=3)
-    assert veil('light-next', {}) == VeilConfig()
-    assert veil('light-next', {'veil': {'every_step': True}}) == VeilConfig(every_step=True)
-    assert veil('light-next', {'veil': None}) is None
-    for preset in ('light', 'light-next'):
+    assert veil('light', {'veil': None}) is None
+    for preset in ('paper', 'light'):
         with pytest.raises(ValueError, match='overrides.*depth is .many'):
             veil(preset, {'veil': {'depth': 'many'}})
 
 
 def test_the_published_context_instead_of_a_window(recipe):
-    config = recipe('derain', model={'preset': 'light-next', 'overrides': {
+    config = recipe('derain', model={'preset': 'light', 'overrides': {
         'segmentation_options': {'context_window': None}}})
     assert build(model_config(config, CAMVID)).segmentation.pyramid.window is None
 

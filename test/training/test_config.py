@@ -214,7 +214,7 @@ def test_no_frame_is_enlarged_more_than_twice_to_a_short_side(settings, side, sc
 
 
 @pytest.mark.parametrize(('preset', 'veil', 'channels'), [
-    ('light-next', None, None), ('light-next', {'channels': 8}, 8), ('light', {'channels': 8}, 8)])
+    ('light', None, None), ('light', {'channels': 8}, 8), ('paper', {'channels': 8}, 8)])
 def test_a_veil_is_left_out_changed_or_added(preset, veil, channels):
     config = model_config(TrainConfig('a', ModelConfig(preset, {'veil': veil})), CAMVID)
     assert (config.veil and config.veil.channels) == channels

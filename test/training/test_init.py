@@ -186,7 +186,7 @@ def test_the_veil_is_taken_with_idm(has):
     assert ('derain' in trained_after(rows, PARTS)) == has
     assert rows[0].weights == sum(p.numel() for part in (ours.derain, ours.veil)
                                   for p in part.parameters())
-    assert has or 'Veil.down1' in init_table(rows)
+    assert has or 'veil.down1' in init_table(rows)
     kept = network(seed=2, veil=veil)
     before = kept.veil.field.weight.clone()
     start_from(kept, source, ['segmentation'])

@@ -24,10 +24,10 @@ from ubcn_ros.training.run import Run
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
         'segmentation': 'small_segmentation:SmallSegmentation'}
-TINY_FIELD = {part: {**TINY[part], 'veil_channels': 4, 'veil_depth': 1}
-              for part in ('derain', 'attention')}
 TINY_DDRNET = {**TINY, 'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
-TINY_VEIL = {'veil': {'channels': 4, 'depth': 0, 'texture': 2}}
+TINY_VEIL = {'veil': {'channels': 4, 'depth': 0, 'texture': 2},
+             'attention': {**TINY['attention'], 'veil_channels': 4, 'veil_depth': 0,
+                           'veil_texture': 2}}
 
 
 def tiny(config):
@@ -40,17 +40,17 @@ def tiny(config):
         stages[name] = replace(stage, optimizer_steps=1, epochs=0.0, batch=2, samples=replace(
             stage.samples, crop=(side, side), renders=2, drive_share=0,
             short_sides=(32, 48) if any(stage.samples.short_sides) else (0, 0)))
-    small = {'light-next': {**TINY_DDRNET, **TINY_VEIL}, 'light': {**TINY, **TINY_FIELD}}.get(
-        config.model.preset or 'light', TINY)
+    small = ({**TINY_DDRNET, **TINY_VEIL} if config.model.preset in ('', 'light') else TINY)
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),
                    model=replace(config.model, overrides={**config.model.overrides, **{
                        key: {**config.model.overrides.get(key, {}), **value}
-                       if isinstance(value, dict) else value for key, value in small.items()}}))
+                       if isinstance(value, dict) else value for key, value in small.items()
+                       if config.model.overrides.get(key, {}) is not None}}))
 
 
 def test_there_are_recipes():
     assert {path.stem for path in RECIPES} == {
-        'paper', 'light', 'light-next', 'holdout', 'fine-tune', 'voc2012', 'baselines',
+        'paper', 'light', 'light-small', 'holdout', 'fine-tune', 'voc2012', 'baselines',
         'baselines-small', 'degradations', 'degradations-small'}
 
 

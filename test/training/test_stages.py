@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures('small_discriminator')
 MODULES = {'derain': {'derain'}, 'adapt': {'segmentation'}, 'attend': {'attention'},
            'joint': {'derain', 'segmentation', 'attention'}}
 CROP = {'adapt': [64, 64]}  # the discriminator needs features of 8x8 at stride 8
+VEIL = {'channels': 4, 'depth': 0, 'texture': 2}
 
 
 @pytest.fixture
@@ -232,29 +233,45 @@ def test_attend_needs_two_steps(make):
         make('attend', {'iterations': 1})
 
 
-TEXTURED = pytest.mark.parametrize(('veil', 'texture'), [(0, 0), (4, 0), (4, 5)])
-
-
-def network_with_veil(make, veil, texture=0):
-    """Network in evaluation mode; a veil field of IDM has values to work with."""
-    stage, _ = make('joint', derain={'channels': 4, 'blocks': 1, 'veil_channels': veil,
-                                     'veil_texture': texture},
-                    attention={'channels': 4, 'blocks': 1, 'veil_channels': veil,
-                               'veil_texture': texture})
-    if veil:
-        torch.nn.init.normal_(stage.network.derain.veil.field.weight, std=0.05)
-    return stage.network.eval()
-
-
-@TEXTURED
-def test_a_second_step_starts_as_derain(make, veil, texture):
-    network = network_with_veil(make, veil, texture)
+@pytest.mark.parametrize('veil', [None, VEIL])
+def test_a_second_step_starts_as_derain(make, veil):
+    stage, _ = make('joint', derain={'channels': 4, 'blocks': 1},
+                    attention={'channels': 4, 'blocks': 1, 'veil_channels': 0}, veil=veil)
+    network = stage.network.eval()
     image = torch.rand(1, 3, 32, 48)
     first, second = network(image, 2)
     assert not torch.allclose(first.image, second.image, atol=1e-4)
     start_from_derain(network)
     first, second = network(image, 2)
     torch.testing.assert_close(first.image, second.image, atol=1e-5, rtol=0)
+
+
+def test_sams_own_veil_starts_as_that_before_idm(make):
+    field = {'veil_channels': 4, 'veil_depth': 0, 'veil_texture': 2, 'veil_below': True}
+    stage, _ = make('joint', derain={'channels': 4, 'blocks': 1},
+                    attention={'channels': 4, 'blocks': 1, **field}, veil=VEIL)
+    network = stage.network
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    hints = network.attention.veil.field.weight[6:].clone()
+    start_from_derain(network)
+    ours, theirs = network.attention.veil, network.veil
+    assert torch.equal(ours.texture[0].weight, theirs.texture[0].weight)
+    assert torch.equal(ours.down2[0][0].weight, theirs.down2[0][0].weight)
+    assert torch.equal(ours.field.weight, torch.cat((theirs.field.weight, hints)))
+    for layer, other, before in ((ours.down1[0][0], theirs.down1[0][0], 0),
+                                 (ours.up0[0], theirs.up0[0], 4)):
+        assert torch.equal(layer.weight[:, :before + 3], other.weight[:, :before + 3])
+        assert not layer.weight[:, before + 3:-2].any(), 'the previous image and the paths'
+        assert torch.equal(layer.weight[:, -2:], other.weight[:, -2:])
+
+
+def test_sams_own_veil_of_another_size_starts_by_itself(make):
+    stage, _ = make('joint', derain={'channels': 4, 'blocks': 1}, veil=VEIL,
+                    attention={'channels': 4, 'blocks': 1, 'veil_channels': 8})
+    before = stage.network.attention.veil.down2[0][0].weight.clone()
+    start_from_derain(stage.network)
+    assert torch.equal(stage.network.attention.veil.down2[0][0].weight, before)
 
 
 def parts_that_change(stage, config, data, steps=15):
@@ -268,9 +285,6 @@ def test_a_sam_of_another_width_says_so(make):
     stage, _ = make('joint', attention={'channels': 8, 'blocks': 1})
     with pytest.raises(ValueError, match='channels 8 and 4: set warm_start'):
         start_from_derain(stage.network)
-
-
-VEIL = {'channels': 4, 'depth': 0, 'texture': 2}
 
 
 def test_derain_trains_the_veil_before_idm_and_what_it_tells(make, batch):

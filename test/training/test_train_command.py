@@ -398,7 +398,7 @@ def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, ca
 def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_path, batch,
                                                  devices, stage, settings):
     path = write_recipe(tmp_path / 'tiny.yaml', {
-        'model': {'preset': 'light-next', 'overrides': {'veil': {'channels': 4}}},
+        'model': {'preset': 'light', 'overrides': {'veil': {'channels': 4}}},
         'stages': {stage: {'batch': batch, **settings}}})
     options = ['--data', str(camvid_root), '--out', str(tmp_path / 'out'), '--accelerator', 'cpu',
                '--devices', str(devices)]

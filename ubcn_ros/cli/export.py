@@ -44,8 +44,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     once, then attend and segment T - 1 times: neither T nor the processing size is part of the
     models. To get the engine's answer, images are resized before segment and attend; export.json
     says to which sizes, how, and what else a program of your own has to do. With a network that
-    lifts the veil of rain first, derain also gives lifted, which attend takes instead of image,
-    and rain: log(1 + rate in mm/hr) and log(extinction in 1/m) of each image. Images are
+    lifts the veil of rain first, derain also gives rain: log(1 + rate in mm/hr) and log(extinction
+    in 1/m) of each image, and, where attend takes it instead of image, lifted. Images are
     N x 3 x H x W, RGB, 0 to 1, fp32. Batch, height and width (both 32 or more) are dynamic unless
     fixed; if fixed, the sizes are those at which the engine processes such an image, which may be
     smaller for segment and attend than for derain.

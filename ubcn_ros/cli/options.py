@@ -22,7 +22,7 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
-PRESET = click.Choice(['light', 'light-next', 'paper', 'wide'])
+PRESET = click.Choice(['light', 'paper', 'wide'])
 BASELINE = click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet'])
 COUNT = click.IntRange(1, 1024)
 """A number of threads, processes, devices or machines."""

@@ -60,6 +60,11 @@ class SAMConfig:
                              'choose one from 0 (off) to below 1 / paths')
 
     @property
+    def lifts(self) -> bool:
+        """Whether SAM lifts the veil of the rainy image itself."""
+        return False
+
+    @property
     def has_zeros(self) -> bool:
         """Whether masks have zeros, by a threshold, at which stacks have nothing to do."""
         return self.form == 'stacks' and self.path_threshold > 0 and not self.uniform_masks

@@ -20,7 +20,7 @@ from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.keywords import called
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
-from ubcn_ros.network.veil_field import FieldIDM, FieldIDMConfig, FieldSAM, FieldSAMConfig
+from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
@@ -33,20 +33,24 @@ class Step(NamedTuple):
     :param image: Bt, (N, 3, H, W) RGB, not clamped.
     :param logits: St before the softmax, (N, num_classes, h, w) at the segmentation network's
         stride.
-    :param lifted: O', (N, 3, H, W), the rainy image without its veil, the same at every step; O
-        itself where the network has no ``Veil``.
+    :param rainy: (N, 3, H, W), what SAM takes, the same at every step: O', the rainy image
+        without its veil, or O where the network has no ``Veil``, or a SAM that lifts it itself.
     :param rain: (N, 2), what the Veil says of the rain, see ``rain_estimate``; None without one.
     """
 
     image: torch.Tensor
     logits: torch.Tensor
-    lifted: torch.Tensor
+    rainy: torch.Tensor
     rain: torch.Tensor | None = None
 
     @property
     def full_logits(self) -> torch.Tensor:
         """The logits at the image's size, (N, K, H, W) fp32, as ``enlarged`` returns them."""
         return enlarged(self.logits, self.image.shape[-2:])
+
+
+Derained = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+"""Derained image, what SAM takes of the rainy one, and the rain, as in ``Step``."""
 
 
 def enlarged(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -61,7 +65,7 @@ def enlarged(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 DERAIN_SIDE = 720
 """Short side, pixels, that an image has at least where it is made smaller for IDM."""
 
-PRESETS = ('light', 'light-next', 'paper', 'wide')
+PRESETS = ('light', 'paper', 'wide')
 """Names of configurations, of ``UBCNConfig.preset``."""
 
 
@@ -83,9 +87,9 @@ class UBCNConfig:
     veil: VeilConfig | None = None
 
     @property
-    def derain_side(self) -> int | None:
-        """DERAIN_SIDE; None with a Veil, trained for any camera: IDM sees all images whole."""
-        return DERAIN_SIDE if self.veil is None else None
+    def lifted(self) -> bool:
+        """Whether SAM takes O', the image without its veil, and not O."""
+        return self.veil is not None and not self.attention.lifts
 
     @classmethod
     def preset(cls, name: str, label_set: LabelSet = _NUMBERED) -> UBCNConfig:
@@ -94,31 +98,25 @@ class UBCNConfig:
 
         'paper' is tables 1 and 3 with PSPNet-ResNet50, 'wide' the same with the IDM of 92 channels
         and 22 RES that table 4's 13.40 MB fit; 'light' is the network that ships, for real
-        time: it works on 2x2 pixels at a time, has veil fields, the trunk form of SAM, which takes
-        most of the coarse difference to the previous image back, and DDRNet-23-slim with finer
-        heads. 'light-next' follows it when it is trained: the veil is a module of its own in front
-        of IDM and SAM, and says how hard it rains.
+        time: a veil in front of the loop, IDM and the trunk form of SAM on 2x2 pixels at a time,
+        SAM with a veil of its own, and DDRNet-23-slim with finer heads.
 
         :param name: one of ``PRESETS``.
         :param label_set: classes and paths; by default as many as the paper's, without names.
         :raises ValueError: the name is none of them.
         """
-        dilations = (1, 2, 4)
-        options = {'stride2_head': True, 'context_window': [8, 10]}
         if name == 'paper':
             return cls(label_set)
         if name == 'wide':
             return cls(label_set, IDMConfig(channels=92, blocks=22))
-        if name == 'light-next':
-            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
-                       SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk'),
-                       'ddrnet23_slim', options, VeilConfig())
         if name == 'light':
-            veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
-            return cls(label_set, FieldIDMConfig(unshuffle=2, dilations=dilations, **veil),
+            dilations = (1, 2, 4)
+            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
                        FieldSAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
-                                      veil_below=True, coarse_from_previous=0.7, **veil),
-                       'ddrnet23_slim', options)
+                                      veil_channels=24, veil_texture=16, veil_depth=1,
+                                      veil_below=True, coarse_from_previous=0.7),
+                       'ddrnet23_slim', {'stride2_head': True, 'context_window': [8, 10]},
+                       VeilConfig())
         raise ValueError(f'unknown preset {name!r}: choose one of {", ".join(PRESETS)}')
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,15 +135,15 @@ class UBCNConfig:
         values = dict(values)
         if 'label_set' in values:
             values['label_set'] = LabelSet.from_dict(values['label_set'])
-        for key, kind, with_field in (('derain', IDMConfig, FieldIDMConfig),
-                                      ('attention', SAMConfig, FieldSAMConfig)):
+        sam = FieldSAMConfig if 'veil_channels' in values.get('attention', ()) else SAMConfig
+        for key, kind in (('derain', IDMConfig), ('attention', sam)):
             if key == 'derain' and 'network' in values.get(key, ()):
                 values[key] = called(BaselineConfig, key, values[key])
             elif key in values:
                 part = dict(values[key])
                 if 'dilations' in part:
                     part['dilations'] = tuple(part['dilations'])
-                values[key] = called(with_field if 'veil_channels' in part else kind, key, part)
+                values[key] = called(kind, key, part)
         if values.get('veil') is not None:
             values['veil'] = called(VeilConfig, 'veil', values['veil'])
         return called(cls, 'the network', values)
@@ -184,9 +182,9 @@ class UBCN(nn.Module):
 
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
-        :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
-            from the whole image and IDM works as ``derain_first`` says, SAM at that size where it
-            is smaller; the images of the steps have the image's size all the same.
+        :param size: (h, w) at which the image is labelled; None for its own. SAM works at that
+            size where it is smaller, the veil and IDM as ``derain_first`` says; the images of the
+            steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
@@ -204,8 +202,8 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1.
         :param size: as for ``forward``.
         """
-        derained, lifted, rain = self.derain_first(image)
-        return Step(derained, self.segment(derained, size), lifted, rain)
+        derained, rainy, rain = self.derain_first(image)
+        return Step(derained, self.segment(derained, size), rainy, rain)
 
     def next_step(self, previous: Step, size: tuple[int, int] | None = None) -> Step:
         """
@@ -217,17 +215,19 @@ class UBCN(nn.Module):
         derained = self.attend(previous, size)
         return previous._replace(image=derained, logits=self.segment(derained, size))
 
-    def derain_first(self, image: torch.Tensor
-                     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def derain_first(self, image: torch.Tensor) -> Derained:
         """
-        Lift the veil and derain, at ``derain_size``, without labels: O' = veil(O), B1 = IDM(O').
+        Lift the veil and derain, as ``derain_at`` has it: O' = veil(O), B1 = IDM(O').
 
         :param image: O, (N, 3, H, W) RGB 0..1.
-        :return: B1, O' and the rain, as in ``Step``.
+        :return: B1, what SAM takes, and the rain, as in ``Step``.
         """
+        return derain_at(derain_size(*image.shape[-2:]), self.derain_natively, image)
+
+    def derain_natively(self, image: torch.Tensor) -> Derained:
+        """Lift the veil and derain at the image's own size, whatever it is."""
         lifted, rain = self.lift(image)
-        size = derain_size(*image.shape[-2:], self.config.derain_side)
-        return derain_at(size, self.derain, lifted), lifted, rain
+        return self.derain(lifted), lifted if self.config.lifted else image, rain
 
     def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Lift the veil alone: O' = veil(O), or O without one, and the rain, as in ``Step``."""
@@ -248,10 +248,8 @@ class UBCN(nn.Module):
         """
         if size is not None:
             return attend_at(size, self.attend, previous)
-        lifted = previous.lifted
-        if self.veil is not None and self.veil.config.every_step:
-            lifted, _ = self.lift(lifted)
-        return self.attention(lifted, previous.image, self.path_probabilities(previous.logits))
+        return self.attention(previous.rainy, previous.image,
+                              self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """
@@ -276,32 +274,33 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
     return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
 
 
-def derain_size(height: int, width: int, side: int | None) -> tuple[int, int] | None:
+def derain_size(height: int, width: int) -> tuple[int, int] | None:
     """
     Return the (h, w) at which IDM works: the image's divided by an integer, or None for its own.
 
-    From twice ``side`` on, streaks are wider than any that it was trained on.
-
-    :param side: ``UBCNConfig.derain_side``.
+    From twice ``DERAIN_SIDE`` on, streaks are wider than any that it was trained on.
     """
-    part = min(height, width) // side if side else 1
+    part = min(height, width) // DERAIN_SIDE
     return None if part < 2 else (round(height / part), round(width / part))
 
 
-def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], torch.Tensor],
-              image: torch.Tensor) -> torch.Tensor:
+def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], Derained],
+              image: torch.Tensor) -> Derained:
     """
-    Derain an image by an IDM that works at another size: B1, (N, 3, H, W).
+    Derain an image at another size.
 
-    Its correction of the image is enlarged and added to it, so that what is finer stays.
+    The corrections of the image are enlarged and added to it, so that what is finer stays.
 
     :param size: (h, w), or None for the image's own.
-    :param derain: ``UBCN.derain``, or what stands for it.
+    :param derain: ``UBCN.derain_natively``, or what stands for it.
     """
     if size is None:
         return derain(image)
     small = resample(image, size)
-    return image + resize(derain(small) - small, image.shape[-2:])
+    derained, rainy, rain = derain(small)
+    derained, rainy = (image if x is small else image + resize(x - small, image.shape[-2:])
+                       for x in (derained, rainy))
+    return derained, rainy, rain
 
 
 def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step
@@ -320,7 +319,7 @@ def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], pre
     if size is None:
         return attend(previous)
     before = previous._replace(image=resample(previous.image, size),
-                               lifted=resample(previous.lifted, size))
+                               rainy=resample(previous.rainy, size))
     correction = attend(before) - before.image
     return previous.image + resize(correction, previous.image.shape[-2:])
 
@@ -347,8 +346,7 @@ def build(config: UBCNConfig) -> UBCN:
         path_threshold is 1 / K or more.
     """
     label_set = config.label_set
-    idm = (build_baseline if isinstance(config.derain, BaselineConfig) else
-           FieldIDM if isinstance(config.derain, FieldIDMConfig) else IDM)
+    idm = build_baseline if isinstance(config.derain, BaselineConfig) else IDM
     sam = FieldSAM if isinstance(config.attention, FieldSAMConfig) else SAM
     return UBCN(
         Veil(config.veil) if config.veil else None, idm(config.derain),

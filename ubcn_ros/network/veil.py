@@ -29,15 +29,16 @@ from ubcn_ros.network.blocks import (
     resample,
     residual_stack,
     resize,
+    unshuffle,
 )
 
-GRID = (288, 384)
+GRID = (384, 512)
 """
-Height and width to which every frame is resized, so that equal scenes look equal. Below those of
-any camera: an enlarged frame would be blurred, and show less rain.
+Height and width to which every frame is resized, so that equal scenes look equal: about those of
+the smallest cameras. A frame that is enlarged much is blurred, and shows less rain.
 """
 THUMBNAIL = (96, 128)
-"""Height and width of the grid on which the veil is estimated, a third of ``GRID``."""
+"""Height and width of the grid on which the veil is estimated, a quarter of ``GRID``."""
 _LEAK = 0.1
 _START = (3.0, -5.0)  # rain of 19 mm/hr and a visibility of 440 m: about the middle of both
 
@@ -50,11 +51,9 @@ class VeilConfig:
     channels: int = 24
     # further RES at each level
     depth: int = 1
-    # channels of texture: features of the frame that are rectified before they are averaged. In a
+    # channels of texture: features of 2x2 pixels that are rectified before they are averaged. In a
     # thumbnail streaks are averaged away, and with them what tells how hard it rains; 0 for none
     texture: int = 16
-    # what was lifted is lifted again before each further step, instead of once
-    every_step: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size that no network has."""
@@ -78,21 +77,20 @@ class VeilEstimate(NamedTuple):
         return image + torch.addcmul(self.offset, self.gain, image)
 
 
-class Veil(nn.Module):
+class VeilNetwork(nn.Module):
     """
-    Rainy image to the gain and offset that lift its veil, and to its rain.
+    U-shaped network of a thumbnail; it starts as no change at all.
 
-    It starts as no change at all.
+    :param seen: channels of the thumbnail.
+    :param channels, depth: as of ``VeilConfig``.
+    :param outputs: channels of what it yields: three of gain, three of offset, and any others.
     """
 
     resize = staticmethod(resize)
 
-    def __init__(self, config: VeilConfig = VeilConfig()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, seen: int, channels: int, depth: int, outputs: int) -> None:
         super().__init__()
-        self.config = config
-        channels, wide, depth = config.channels, 2 * config.channels, config.depth
-        seen = 3 + config.texture
-        self.texture = texture_conv(3, config.texture) if config.texture else None
+        wide = 2 * channels
         self.down1 = nn.Sequential(leaky_conv(seen, channels, 2), residual_stack(channels, depth))
         self.down2 = nn.Sequential(leaky_conv(channels, wide, 2), residual_stack(wide, depth))
         self.down3 = nn.Sequential(leaky_conv(wide, wide, 2), residual_stack(wide, depth))
@@ -101,18 +99,47 @@ class Veil(nn.Module):
         self.up2 = leaky_conv(wide, wide)
         self.up1 = leaky_conv(wide, channels)
         self.up0 = leaky_conv(channels + seen, channels)
-        self.field = nn.Conv2d(channels, 6, 1)
+        self.field = nn.Conv2d(channels, outputs, 1)
+        init_zero(self.whole)
+        with torch.no_grad():
+            self.field.weight[:6].zero_()
+            self.field.bias.zero_()
+            for level in (self.down1, self.down2, self.down3):
+                for block in level[1]:  # starts as next to no change
+                    block.conv2.weight.mul_(0.1)
+
+    def estimate(self, seen: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """
+        Run the U.
+
+        :param seen: the thumbnail, (N, seen, 96, 128).
+        :return: (N, outputs, 96, 128), and the features of the levels on the way down.
+        """
+        fine = self.down1(seen)
+        coarse = self.down2(fine)
+        x = self.down3(coarse)
+        lowest = x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
+        x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
+        x = self.up1(self.resize(x, fine.shape[-2:])) + fine
+        x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
+        return self.field(x), [seen, fine, coarse, lowest]
+
+
+class Veil(VeilNetwork):
+    """Rainy image to the gain and offset that lift its veil, and to its rain."""
+
+    def __init__(self, config: VeilConfig = VeilConfig()) -> None:  # noqa: B008 (frozen)
+        channels, wide, seen = config.channels, 2 * config.channels, 3 + config.texture
+        super().__init__(seen, channels, config.depth, 6)
+        self.config = config
+        self.texture = texture_conv(2, config.texture) if config.texture else None
         told = 2 * (seen + channels + 2 * wide)
         # without the normalisation it does not learn: images differ by a few percent of the means
         self.rain = nn.Sequential(nn.BatchNorm2d(told), leaky_conv(told, wide, kernel=1),
                                   nn.Conv2d(wide, 2, 1))
-        for last in (self.whole, self.field, self.rain[-1]):
-            init_zero(last)
+        init_zero(self.rain[-1])
         with torch.no_grad():
             self.rain[-1].bias.copy_(torch.tensor(_START))
-            for level in (self.down1, self.down2, self.down3):
-                for block in level[1]:  # starts as next to no change
-                    block.conv2.weight.mul_(0.1)
 
     def forward(self, image: torch.Tensor) -> VeilEstimate:
         """
@@ -120,25 +147,18 @@ class Veil(nn.Module):
 
         :param image: (N, 3, H, W) RGB 0..1, H and W from 32 up.
         """
-        seen = self._seen(image)
-        fine = self.down1(seen)
-        coarse = self.down2(fine)
-        x = self.down3(coarse)
-        x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
-        rain = self.rain(_statistics(seen, fine, coarse, x)).flatten(1)
-        x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
-        x = self.up1(self.resize(x, fine.shape[-2:])) + fine
-        x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
+        field, levels = self.estimate(self._seen(image))
+        rain = self.rain(_statistics(*levels)).flatten(1)
         # at the precision of the image, which it is to keep; both at once are faster than by turns
-        field = self.resize(self.field(x).to(image.dtype), image.shape[-2:])
+        field = self.resize(field.to(image.dtype), image.shape[-2:])
         return VeilEstimate(*field.split(3, 1), rain)
 
     def _seen(self, image: torch.Tensor) -> torch.Tensor:
         """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""
         frame = resample(image, GRID).to(self.field.weight.dtype)
-        seen = [F.avg_pool2d(frame, 3)]
+        seen = [F.avg_pool2d(frame, 4)]
         if self.texture is not None:
-            seen.append(F.avg_pool2d(self.texture(frame), 3))
+            seen.append(F.avg_pool2d(self.texture(unshuffle(frame, 2)), 2))
         return torch.cat(seen, 1)
 
 
@@ -159,8 +179,12 @@ def leaky_conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int
     return nn.Sequential(init_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 
-def texture_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Make a convolution that starts blind to even areas, which the thumbnail shows anyway."""
-    layer = leaky_conv(in_channels, out_channels)
+def texture_conv(factor: int, out_channels: int) -> nn.Sequential:
+    """
+    Make a convolution that starts blind to even areas, which the thumbnail shows anyway.
+
+    :param factor: of the unshuffled image that it sees.
+    """
+    layer = leaky_conv(3 * factor ** 2, out_channels)
     init_blind(layer[0].weight)
     return layer

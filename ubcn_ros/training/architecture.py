@@ -39,7 +39,9 @@ def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | No
         if key not in values:
             raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
         if key == 'derain' and isinstance(value, dict) and 'network' in value:
-            values[key] = value  # a baseline: what IDM has is not of it
+            values[key] = value  # a baseline: what IDM has is not of it, nor the veil before it
+            if 'veil' not in config.model.overrides:
+                values['veil'] = None
         elif key == 'veil':  # there may be none
             values[key] = value and _overridden(values[key] or {}, value, 'overrides.veil')
         else:

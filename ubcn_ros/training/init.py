@@ -97,7 +97,7 @@ def _joined(network: UBCN, part: str, values: Callable[[nn.Module], Mapping[str,
     """Values by name of a part; of derain those of the veil, too, which it is trained with."""
     found = dict(values(getattr(network, part)))
     if part == 'derain' and network.veil is not None:
-        return {f'Veil.{name}': value for name, value in values(network.veil).items()
+        return {f'veil.{name}': value for name, value in values(network.veil).items()
                 } | found
     return found
 
@@ -140,7 +140,7 @@ def path_weights(source: SAM, sources: Sequence[Sequence[int]]) -> dict[str, tor
                       for k, value in enumerate(means(each))}
     if isinstance(source, FieldSAM) and source.veil is not None:
         repeats = 2 if source.config.veil_below else 1
-        for name, before in (('veil.down1.0.weight', 0),
+        for name, before in (('veil.down1.0.0.weight', 0),
                              ('veil.up0.0.weight', source.config.veil_channels)):
             weight, start = state[name], before + _IMAGES
             paths = (weight.shape[1] - start - source.config.veil_texture) // repeats

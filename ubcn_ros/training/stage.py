@@ -128,7 +128,7 @@ class Stage(nn.Module):
         """
         Work out the weighted losses of what a ``Veil`` says; 0 without one, or without weights.
 
-        :param lifted, rain: as of ``Step``.
+        :param lifted, rain: as of ``UBCN.lift``.
         """
         loss = 0.0
         if rain is not None and self.config.rain_weight:

@@ -50,9 +50,9 @@ class DerainStage(Stage):
         return loss / (1 + derain.early_weight * len(early))
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
-        derained, lifted, rain = self.network.derain_first(image)
+        derained, rainy, rain = self.network.derain_first(image)
         return [Step(derained, derained.new_zeros(
-            len(image), self.network.label_set.num_classes, 1, 1), lifted, rain)]
+            len(image), self.network.label_set.num_classes, 1, 1), rainy, rain)]
 
     def quality(self, scores: dict[str, float]) -> float:
         return self.mean_score(scores, 'psnr', 1)
@@ -252,9 +252,12 @@ class JointStage(AttendStage):
                     'means of 0 and 150 mm/hr')
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        first = self.network.first_step(batch['degraded'])
+        lifted, rain = self.network.lift(batch['degraded'])
+        derained = self.network.derain(lifted)
+        rainy = lifted if self.network.config.lifted else batch['degraded']
+        first = Step(derained, self.network.segment(derained), rainy, rain)
         loss, logs = self._steps_loss(batch, [first])
-        return loss + self.veil_loss(first.lifted, first.rain, batch, logs), logs
+        return loss + self.veil_loss(lifted, rain, batch, logs), logs
 
     def quality(self, scores: dict[str, float]) -> float:
         return super().quality(scores) + self.mean_score(scores, 'miou', self.config.iterations)

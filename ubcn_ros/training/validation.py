@@ -61,7 +61,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
                 steps = stage.unrolled(batch['degraded'])
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
-                psnr.setdefault('lifted', []).append(decibels(steps[0].lifted, batch['clean']))
+                with fabric.autocast():
+                    lifted, _ = stage.network.lift(batch['degraded'])
+                psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))
             for t, step in enumerate(steps, 1):
                 psnr.setdefault(f'T{t}', []).append(decibels(step.image, batch['clean']))
                 if 'miou' in stage.measures:

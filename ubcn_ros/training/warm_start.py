@@ -19,8 +19,8 @@ def check_warm_start(config: UBCNConfig) -> None:
         raise ValueError(f'SAM cannot start from {theirs.network}, which is there in the place of '
                          'IDM: train the stage derain alone, with --stage derain, or set '
                          'warm_start to false')
-    alike = ('channels', 'unshuffle', 'veil_texture')
-    pairs = [(name, getattr(ours, name, 0), getattr(theirs, name, 0)) for name in alike]
+    pairs = [(name, getattr(ours, name), getattr(theirs, name))
+             for name in ('channels', 'unshuffle')]
     differ = [f'{name} {one} and {other}' for name, one, other in pairs if one != other]
     if differ:
         raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
@@ -57,29 +57,36 @@ def tensors_from_derain(network: UBCN) -> dict[str, torch.Tensor]:
         if part == 'body':  # SAM may have fewer blocks
             found |= {place: tensor for place in (f'{stack}.{inner}' for stack in stacks)
                       if place in ours}
-        elif part != 'veil':
+        else:
             found[name] = tensor
     first = 'head.0.0.weight'
     found[first] = torch.zeros_like(ours[first])
     found[first][:, :theirs[first].shape[1]] = theirs[first]
-    if any(name.startswith('veil.') for name in theirs.keys() & ours.keys()):
-        found |= _veil_tensors(ours, theirs, network.config.derain.veil_texture)
+    if network.veil is not None and network.config.attention.lifts:
+        found |= _veil_tensors(network, ours)
     return found
 
 
-def _veil_tensors(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor],
-                  texture: int) -> dict[str, torch.Tensor]:
-    """Return what SAM's field takes of IDM's, on the rainy image; both with all tensors' names."""
-    found = {name: tensor for name, tensor in theirs.items()
-             if name.startswith('veil.') and ours[name].shape == tensor.shape}
-    for name in ('veil.down1.0.weight', 'veil.up0.0.weight'):
-        # what the level below says, then the image, then its texture
-        before, image, fine = theirs[name].split(
-            (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
-        start = before.shape[1]
-        found[name] = torch.zeros_like(ours[name])
-        found[name][:, :start] = before
-        found[name][:, start:start + 3] = image
-        if texture:
-            found[name][:, -texture:] = fine
+def _veil_tensors(network: UBCN, ours: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """
+    Return what SAM's field takes of the ``Veil`` before IDM; nothing where their sizes differ.
+
+    :param ours: all tensors of SAM, by name.
+    """
+    veil, sam = network.config.veil, network.config.attention
+    if (veil.channels, veil.depth, veil.texture) != (
+            sam.veil_channels, sam.veil_depth, sam.veil_texture):
+        return {}
+    found = {}
+    for name, tensor in network.veil.state_dict().items():
+        field = ours.get(f'veil.{name}')
+        if name in ('down1.0.0.weight', 'up0.0.weight'):
+            # the field sees the previous image and the paths, too, before its texture
+            seen = tensor.shape[1] - veil.texture
+            more = tensor.new_zeros(len(tensor), field.shape[1] - tensor.shape[1], 3, 3)
+            tensor = torch.cat((tensor[:, :seen], more, tensor[:, seen:]), 1)
+        elif name.startswith('field.'):  # the hints stay
+            tensor = torch.cat((tensor, field[len(tensor):]))
+        if field is not None and field.shape == tensor.shape:  # not what tells the rain
+            found[f'veil.{name}'] = tensor
     return found

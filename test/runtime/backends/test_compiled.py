@@ -67,7 +67,7 @@ def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before)
 def test_parts_are_announced_once_per_size():
     said = []
     stages = compiled(StageFunctions(lambda x: x + 1, lambda x, working: x * 2,
-                                     lambda step, working: step.lifted + 5),
+                                     lambda step, working: step.rainy + 5),
                       said.append, compile=lambda stage, dynamic: stage)
     small, large = torch.zeros(1, 3, 32, 40), torch.zeros(2, 3, 40, 48)
     assert stages.derain(small).max() == 1

@@ -37,7 +37,7 @@ class Loop:
     def derain_size(self, image):
         if self.sizes['derain']:
             return self.sizes['derain']
-        part = min(image) // (self.sizes['derain_side'] or math.inf)
+        part = min(image) // self.sizes['derain_side']
         return image if part < 2 else [round(side / part) for side in image]
 
     def label_size(self, image):
@@ -62,10 +62,9 @@ class Loop:
         label = self.label_size(size)
         attention = self.attention_size(size, label)
         small = resample(image, self.derain_size(size))
-        found = {'lifted': image, **self.stage('derain', image=small)}
-        rainy, derained = found['lifted'], found['derained']
-        if derained.shape != image.shape:
-            derained = image + enlarge(derained - small, size)
+        found = {'lifted': small, **self.stage('derain', image=small)}
+        rainy, derained = (image + enlarge(found[name] - small, size)
+                           for name in ('lifted', 'derained'))
         logits = self.stage('segment', derained=resample(derained, label))['logits']
         for _ in range(iterations - 1):
             small, seen = resample(derained, attention), resample(rainy, attention)
@@ -130,13 +129,14 @@ def test_the_description_of_one_that_was_trained_at_no_size_does_too(tiny_model,
 @pytest.fixture
 def derained_at_32(monkeypatch):
     """IDM works at 32 pixels and more."""
-    monkeypatch.setattr('ubcn_ros.network.ubcn.DERAIN_SIDE', 32)
+    for module in ('network.ubcn', 'runtime.export.loop'):
+        monkeypatch.setattr(f'ubcn_ros.{module}.DERAIN_SIDE', 32)
 
 
 @pytest.mark.usefixtures('derained_at_32')
 def test_the_description_of_any_size_gives_the_engines_answer(rain_model, tmp_path):
     # the short side and little more, twice that and more, one that is not aligned, and ones that
-    # are enlarged a little and by more; with a veil none is made smaller for IDM
+    # are enlarged a little and by more
     require_the_engines(*export_of(rain_model, 40, tmp_path),
                         [(40, 56), (41, 53), (97, 131), (35, 77), (150, 40), (33, 38), (39, 36)])
 

@@ -142,9 +142,8 @@ def test_large_images_by_our_kernel(slope, skip):
     assert 'Triton 1' not in CALLS
 
 
-@pytest.mark.parametrize('preset', ['light', 'light-next'])
-def test_with_our_kernel_every_convolution_is_fused(preset):
-    network = trained(build(UBCNConfig.preset(preset)))
+def test_with_our_kernel_every_convolution_is_fused():
+    network = trained(build(UBCNConfig.preset('light')))
     fold_batch_norm(network)
     fuse_residual_blocks(network, on_cpu(), {'reference': None})
     fuse_path_mixes(network, on_cpu(), {'one product': one_product})
@@ -153,7 +152,7 @@ def test_with_our_kernel_every_convolution_is_fused(preset):
     left = [name for name, module in network.named_modules() if type(module) is nn.Conv2d]
     assert all('.conv' in name or name.endswith('.mix') for name in left), left
     assert not any(type(module) in (nn.ReLU, nn.LeakyReLU)
-                   for part in (network.derain, network.veil) if part is not None
+                   for part in (network.derain, network.veil)
                    for module in part.modules())
     image = torch.rand(1, 3, 256, 256)
     with torch.inference_mode():
@@ -187,20 +186,16 @@ def test_segmentation_equals_plain(caplog, name):
     assert (result - expected).norm() <= 1e-4 * expected.norm()
 
 
-@pytest.mark.parametrize('preset', ['light', 'light-next'])
-def test_light_presets_equal_plain(caplog, preset):
-    network = trained(build(UBCNConfig.preset(preset)))
+def test_the_light_preset_equals_plain(caplog):
+    network = trained(build(UBCNConfig.preset('light')))
     fold_batch_norm(network)
     plain = copy.deepcopy(network)
     assert fuse_convolutions(network, on_cpu()) > 50
     assert not any(type(module) is RES for module in network.modules())
     for part in (network.derain, network.attention):
         assert isinstance(part.head[0][0], FusedConv) and part.head[0][0].in_channels in (12, 24)
-    veils = ([network.derain.veil, network.attention.veil] if network.veil is None else
-             [network.veil])
-    for veil in veils:
-        assert isinstance(veil.texture[0], FusedConv)
-        assert isinstance(veil.middle[0], FusedConvRES)
+    assert isinstance(network.veil.texture[0], FusedConv)
+    assert isinstance(network.veil.middle[0], FusedConvRES)
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
         for found, expected in zip(network(image, 2), plain(image, 2), strict=True):
@@ -238,12 +233,11 @@ def test_leaves_what_does_not_fit():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize('preset', ['light', 'light-next'])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_prepared_for_a_gpu_equals_plain(monkeypatch, dtype, preset, caplog):
+def test_prepared_for_a_gpu_equals_plain(monkeypatch, dtype, caplog):
     monkeypatch.undo()  # cuDNN's own
     caplog.set_level(logging.INFO)
-    network = trained(build(UBCNConfig.preset(preset)))
+    network = trained(build(UBCNConfig.preset('light')))
     exact = copy.deepcopy(network).to('cuda')
     network = prepare(network, torch.device('cuda'), dtype)
     for _ in range(2):  # chosen, then run

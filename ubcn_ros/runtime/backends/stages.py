@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import UBCN, Step, UBCNConfig
-from ubcn_ros.network.ubcn import attend_at, derain_at, derain_size, label_view
+from ubcn_ros.network.ubcn import Derained, attend_at, derain_at, derain_size, label_view
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
 from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelInfo
@@ -21,8 +21,8 @@ from ubcn_ros.runtime.weights import ModelInfo
 class StageFunctions:
     """What the stages of the steps compute, on tensors as in ``UBCN``."""
 
-    # Rainy image to the derained one, the lifted one and the rain, as ``UBCN.derain_first``.
-    derain: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]
+    # Rainy image to the derained one, what SAM takes and the rain, as ``UBCN.derain_first``.
+    derain: Callable[[torch.Tensor], Derained]
     # Derained image and working size to logits.
     segment: Callable[[torch.Tensor, WorkingSize], torch.Tensor]
     # The step before and working size to the derained image.
@@ -44,18 +44,20 @@ class StageFunctions:
         :param derain, segment, attend: as in ``export.stages``.
         :param config: of the network.
         """
-        def derain_(image: torch.Tensor
-                    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-            if config.veil is not None:
-                return tuple(derain(image))
-            size = derain_size(*image.shape[-2:], config.derain_side)
-            return derain_at(size, derain, image), image, None
+        def derain_natively(image: torch.Tensor) -> Derained:
+            if config.veil is None:
+                return derain(image), image, None
+            derained, *lifted, rain = derain(image)
+            return derained, lifted[0] if lifted else image, rain
+
+        def derain_(image: torch.Tensor) -> Derained:
+            return derain_at(derain_size(*image.shape[-2:]), derain_natively, image)
 
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(label_view(image, working))
 
         def attend_natively(previous: Step) -> torch.Tensor:
-            return attend(previous.lifted, previous.image, previous.logits)
+            return attend(previous.rainy, previous.image, previous.logits)
 
         def attend_(previous: Step, working: WorkingSize) -> torch.Tensor:
             if working is None:
@@ -89,9 +91,9 @@ class StagesBackend:
 
     def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment."""
-        derained, lifted, rain = self.stages.derain(image)
+        derained, rainy, rain = self.stages.derain(image)
         mark('derain')
-        return Step(derained, self._segment(derained, mark) if segment else None, lifted, rain)
+        return Step(derained, self._segment(derained, mark) if segment else None, rainy, rain)
 
     def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again."""

@@ -126,7 +126,7 @@ class StaticBuffers:
 
 
 def _buffers_of_step(rainy: torch.Tensor, stages: StageFunctions, working: WorkingSize) -> Step:
-    """Return buffers for a step; where no veil is lifted, ``rainy`` is the one without veil."""
+    """Return buffers for a step; ``rainy`` is also what SAM takes where that is not lifted."""
     image, lifted, rain = stages.derain(rainy)
     image = torch.empty_like(image).copy_(image)
     return Step(image, torch.empty_like(stages.segment(image, working)),
@@ -205,7 +205,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
         _require(found.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
         _require(found.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
-    _require(found.lifted, lifted, 1 / 255, 'image without its veil')
+    _require(found.rainy, lifted, 1 / 255, 'what SAM takes of the rainy image')
     if rain is not None:
         _require(found.rain, rain, 0.05, 'rain')
     buffers.run(_packing(derained=True, labels=True, confidence=True))

@@ -82,10 +82,10 @@ def compare(network: UBCN, stages: StageFunctions,
         worst, got = [], None
         for step in wanted:
             if got is None:
-                derained, lifted, rain = stages.derain(image)
+                derained, rainy, rain = stages.derain(image)
             else:
                 derained = stages.attend(got, working)
-            got = Step(derained, stages.segment(derained, working), lifted, rain)
+            got = Step(derained, stages.segment(derained, working), rainy, rain)
             worst.append(_compare(step, got))
         same = (step.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
         # not max(): a NaN has to win
@@ -100,7 +100,7 @@ def _compare(wanted: Step, got: Step) -> tuple[float, float, float, float]:
     if shapes[0] != shapes[1]:
         raise ExportCheckError(f'an exported step has {shapes[1]}, expected {shapes[0]}')
     image = (wanted.image - got.image).abs()
-    largest = torch.maximum(image.max(), (wanted.lifted - got.lifted).abs().max())
+    largest = torch.maximum(image.max(), (wanted.rainy - got.rainy).abs().max())
     logits = (wanted.logits - got.logits).abs().max() / wanted.logits.abs().max()
     rain = 0 if wanted.rain is None else (wanted.rain - got.rain).abs().max()
     return float(largest), float(image.mean()), float(logits), float(rain)

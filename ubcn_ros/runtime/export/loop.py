@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.ubcn import attention_size, derain_size
+from ubcn_ros.network.ubcn import DERAIN_SIDE, attention_size, derain_size
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -36,11 +36,10 @@ def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
     side = short_side(TRAINED, info)
     label = size and (working_size(*size, side) or size)
     attention = label and (attention_size(size, label) or size)
-    derain_side = info.config.derain_side
-    derain = size and (derain_size(*size, derain_side) or size)
+    derain = size and (derain_size(*size) or size)
     fixed = {name: value and list(value) for name, value in (
         ('image', size), ('derain', derain), ('label', label), ('attention', attention))}
-    return {'short_side': side or None, 'derain_side': derain_side, 'alignment': ALIGNMENT,
+    return {'short_side': side or None, 'derain_side': DERAIN_SIDE, 'alignment': ALIGNMENT,
             'least': MIN_SIDE, **fixed}
 
 
@@ -51,10 +50,13 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
     :param network: that the stages are of.
     :param sizes: as ``loop_sizes`` returns them.
     """
-    rainy = 'image' if network.veil is None else 'lifted'
-    first = 'derained, lifted, rain = derain(image)' if network.veil is not None else (
-        'small = resample(image, derain size); derained = image + enlarge(derain(small) - small, '
-        'image size), which at the size of the image is derain(image)')
+    rainy = 'lifted' if network.config.lifted else 'image'
+    first = 'small = resample(image, derain size); ' + (
+        'x, y, rain = derain(small); derained = image + enlarge(x - small, image size); lifted = '
+        'image + enlarge(y - small, image size), which at the size of the image are x and y'
+        if network.config.lifted else
+        ('x = ' if network.veil is None else 'x, rain = ') + 'derain(small); derained = image + '
+        'enlarge(x - small, image size), which at the size of the image is x')
     return [
         _RESAMPLE, _ENLARGE, *_sizes_text(sizes),
         'nothing is padded: the stages take these sizes',
@@ -84,7 +86,7 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
         f'min(H, W) / {step}), {sizes["least"]}), and where s <= min(H, W) at most '
         f'{step} * floor(side / {step}), where {scaled}, '
         'and round takes the even one of two that are as near',
-        *([f'derain size = that of the image where k = floor(min(H, W) / {derained}) is below 2, '
-           'else H / k x W / k, both rounded likewise'] if derained else []),
+        f'derain size = that of the image where k = floor(min(H, W) / {derained}) is below 2, '
+        'else H / k x W / k, both rounded likewise',
         f'attention size = that of the image where h > H or w > W, or where h = {step} * '
         f'floor(H / {step}) and w = {step} * floor(W / {step}), else h x w']

@@ -37,28 +37,29 @@ class ExportStage(nn.Module):
 
 
 class Derain(ExportStage):
-    """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O')."""
+    """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O'), O' where SAM takes it."""
 
     parts, inputs, outputs = ('veil', 'derain'), ('image',), ('derained',)
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
         if network.veil is not None:
-            self.outputs = ('derained', 'lifted', 'rain')
+            lifted = ('lifted',) if network.config.lifted else ()
+            self.outputs = ('derained', *lifted, 'rain')
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """
         Derain.
 
         :param image: O, (N, 3, H, W) fp32 RGB 0..1, as ``derain_at`` passes it.
-        :return: B1, (N, 3, H, W) fp32, not clamped; with a veil O' likewise and (N, 2) fp32, the
-            logarithms of ``rain_estimate``.
+        :return: B1, (N, 3, H, W) fp32, not clamped; O' likewise, where SAM takes it; with a veil
+            (N, 2) fp32, the logarithms of ``rain_estimate``.
         """
-        lifted, rain = self.network.lift(image)
-        derained = self.network.derain(lifted)
+        derained, rainy, rain = self.network.derain_natively(image)
         if rain is None:
             return derained.float()
-        return derained.float(), lifted.float(), rain.float()
+        lifted = (rainy.float(),) if self.network.config.lifted else ()
+        return derained.float(), *lifted, rain.float()
 
 
 class Segment(ExportStage):
@@ -77,17 +78,15 @@ class Segment(ExportStage):
 
 
 class Attend(ExportStage):
-    """Bt = SAM(O, Bt-1, St-1), with a veil SAM(O', Bt-1, St-1)."""
+    """Bt = SAM(O, Bt-1, St-1), or SAM(O', Bt-1, St-1)."""
 
-    parts = ('veil', 'attention')
-    inputs, outputs = ('image', 'previous', 'previous_logits'), ('derained',)
+    parts, outputs = ('attention',), ('derained',)
+    inputs = ('image', 'previous', 'previous_logits')
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
-        if network.veil is not None:
+        if network.config.lifted:
             self.inputs = ('lifted', *self.inputs[1:])
-            if not network.veil.config.every_step:
-                self.network.veil = None
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor, previous_logits: torch.Tensor
                 ) -> torch.Tensor:
