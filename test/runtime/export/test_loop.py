@@ -4,13 +4,17 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from random_images import clouds
 
 from ubcn_ros.cli.export import export
+from ubcn_ros.network import build
+from ubcn_ros.network.veil_field import FieldSAMConfig
 from ubcn_ros.runtime import Engine, load_model, save_model
 
 pytest.importorskip('onnx')
@@ -139,6 +143,23 @@ def test_the_description_of_any_size_gives_the_engines_answer(rain_model, tmp_pa
     # are enlarged a little and by more
     require_the_engines(*export_of(rain_model, 40, tmp_path),
                         [(40, 56), (41, 53), (97, 131), (35, 77), (150, 40), (33, 38), (39, 36)])
+
+
+@pytest.mark.usefixtures('derained_at_32')
+def test_the_description_of_a_sam_that_lifts_the_veil_itself_does_too(rain_model, tmp_path):
+    network, info = load_model(rain_model)
+    changed = build(replace(info.config, attention=FieldSAMConfig(
+        8, 2, 2, form='trunk', veil_channels=4, veil_texture=2)))
+    state = changed.state_dict()
+    changed.load_state_dict(state | {name: value for name, value in network.state_dict().items()
+                                     if name in state})
+    torch.nn.init.normal_(changed.attention.veil.field.weight, std=0.02)
+    save_model(tmp_path / 'own.safetensors', changed, {})
+    folder, model = export_of(tmp_path / 'own.safetensors', 40, tmp_path)
+    stages = json.loads((folder / 'export.json').read_text())['stages']
+    assert [value['name'] for value in stages['derain']['outputs']] == ['derained', 'rain']
+    assert stages['attend']['inputs'][0]['name'] == 'image'
+    require_the_engines(folder, model, [(41, 53), (97, 131)])
 
 
 @pytest.mark.usefixtures('derained_at_32')
