@@ -84,11 +84,12 @@ def tiny_model(tmp_path_factory):
     import torch
 
     from ubcn_ros.data.formats.camvid import CAMVID
-    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+    from ubcn_ros.network import IDMConfig, UBCNConfig, build
+    from ubcn_ros.network.veil_field import FieldSAMConfig
     from ubcn_ros.runtime import save_model
     torch.manual_seed(0)
     config = UBCNConfig(CAMVID, IDMConfig(8, 2, 2),
-                        SAMConfig(8, 2, 2, form='trunk'),
+                        FieldSAMConfig(8, 2, 2, form='trunk', coarse_from_previous=0.5),
                         'small_segmentation:SmallSegmentation', {'width': 4})
     network = build(config)
     # the last convolutions start at zero, which would make every output the input

@@ -257,8 +257,8 @@ def test_another_network_under_the_same_recipe_is_not_resumed(copied):
     config = run.network.config
     changed = replace(run)
     changed.network = build(replace(config, attention=replace(config.attention,
-                                                              uniform_masks=True)))
-    with pytest.raises(ValueError, match='network.attention.uniform_masks: False before'):
+                                                              coarse_from_previous=0.5)))
+    with pytest.raises(ValueError, match='network.attention.coarse_from_previous: 0.7 before'):
         changed.plan(resume=True)
 
 

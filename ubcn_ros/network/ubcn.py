@@ -227,7 +227,11 @@ class UBCN(nn.Module):
     def derain_natively(self, image: torch.Tensor) -> Derained:
         """Lift the veil and derain at the image's own size, whatever it is."""
         lifted, rain = self.lift(image)
-        return self.derain(lifted), lifted if self.config.lifted else image, rain
+        return self.derain(lifted), self.rainy(image, lifted), rain
+
+    def rainy(self, image: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
+        """Choose what SAM takes of the rainy image: O', or O, as in ``Step``."""
+        return lifted if self.config.lifted else image
 
     def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Lift the veil alone: O' = veil(O), or O without one, and the rain, as in ``Step``."""

@@ -254,8 +254,8 @@ class JointStage(AttendStage):
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         lifted, rain = self.network.lift(batch['degraded'])
         derained = self.network.derain(lifted)
-        rainy = lifted if self.network.config.lifted else batch['degraded']
-        first = Step(derained, self.network.segment(derained), rainy, rain)
+        first = Step(derained, self.network.segment(derained),
+                     self.network.rainy(batch['degraded'], lifted), rain)
         loss, logs = self._steps_loss(batch, [first])
         return loss + self.veil_loss(lifted, rain, batch, logs), logs
 

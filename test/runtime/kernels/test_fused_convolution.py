@@ -152,7 +152,7 @@ def test_with_our_kernel_every_convolution_is_fused():
     left = [name for name, module in network.named_modules() if type(module) is nn.Conv2d]
     assert all('.conv' in name or name.endswith('.mix') for name in left), left
     assert not any(type(module) in (nn.ReLU, nn.LeakyReLU)
-                   for part in (network.derain, network.veil)
+                   for part in (network.derain, network.veil, network.attention.veil)
                    for module in part.modules())
     image = torch.rand(1, 3, 256, 256)
     with torch.inference_mode():
@@ -194,8 +194,9 @@ def test_the_light_preset_equals_plain(caplog):
     assert not any(type(module) is RES for module in network.modules())
     for part in (network.derain, network.attention):
         assert isinstance(part.head[0][0], FusedConv) and part.head[0][0].in_channels in (12, 24)
-    assert isinstance(network.veil.texture[0], FusedConv)
-    assert isinstance(network.veil.middle[0], FusedConvRES)
+    for veil in (network.veil, network.attention.veil):
+        assert isinstance(veil.texture[0], FusedConv)
+        assert isinstance(veil.middle[0], FusedConvRES)
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
         for found, expected in zip(network(image, 2), plain(image, 2), strict=True):

@@ -127,10 +127,10 @@ class StaticBuffers:
 
 def _buffers_of_step(rainy: torch.Tensor, stages: StageFunctions, working: WorkingSize) -> Step:
     """Return buffers for a step; ``rainy`` is also what SAM takes where that is not lifted."""
-    image, lifted, rain = stages.derain(rainy)
+    image, seen, rain = stages.derain(rainy)
     image = torch.empty_like(image).copy_(image)
     return Step(image, torch.empty_like(stages.segment(image, working)),
-                rainy if lifted is rainy else torch.empty_like(lifted).copy_(lifted),
+                rainy if seen is rainy else torch.empty_like(seen).copy_(seen),
                 None if rain is None else torch.empty_like(rain))
 
 
@@ -143,13 +143,13 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, step: Step, views: tuple
     It refers to the buffers, not to the object that holds them: their memory is so free at once
     when that is dropped.
     """
-    image, logits, lifted, rain = step
+    image, logits, seen, rain = step
 
     def derain() -> None:
-        derained, without_veil, estimate = stages.derain(rainy)
+        derained, seen_by_sam, estimate = stages.derain(rainy)
         image.copy_(derained)
-        if lifted is not rainy:
-            lifted.copy_(without_veil)
+        if seen is not rainy:
+            seen.copy_(seen_by_sam)
         if rain is not None:
             rain.copy_(estimate)
 
@@ -195,17 +195,17 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     buffers.run('unpack')
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
     found = buffers.step
-    image, lifted, rain = reference.derain(rainy)
+    image, seen, rain = reference.derain(rainy)
     for number in range(1, _CHECKED_STEPS + 1):
         buffers.run('derain' if number == 1 else 'attend')
         buffers.run('segment')
         if number > 1:
             image = reference.attend(step, working)  # noqa: F821
-        step = Step(image, reference.segment(image, working), lifted, rain)
+        step = Step(image, reference.segment(image, working), seen, rain)
         _require(found.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
         _require(found.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
-    _require(found.rainy, lifted, 1 / 255, 'what SAM takes of the rainy image')
+    _require(found.rainy, seen, 1 / 255, 'what SAM takes of the rainy image')
     if rain is not None:
         _require(found.rain, rain, 0.05, 'rain')
     buffers.run(_packing(derained=True, labels=True, confidence=True))
