@@ -421,6 +421,19 @@ def test_the_model_of_the_first_stage_need_not_be_named_again(make, model, capsy
     assert f'wrote {run.files.result}' in capsys.readouterr().out
 
 
+def test_a_model_that_was_calibrated_since_is_the_same_start(make, model):
+    run = make(init=model, stages=('derain', 'adapt'), brief=True)
+    train(run, 'derain')
+    network, info = load_model(model)
+    save_model(model, network, {**info.metadata, 'temperature': 1.5})
+    run = make(init=model, stages=('derain', 'adapt'), brief=True)
+    assert run.plan(resume=True) == ['adapt']
+    network.derain.tail[1].weight.data += 1.0
+    save_model(model, network, info.metadata)
+    with pytest.raises(ValueError, match='start: '):
+        make(init=model, stages=('derain', 'adapt'), brief=True).plan(resume=True)
+
+
 def test_a_model_that_is_not_started_from_is_not_in_the_record(copied, model, capsys):
     run = copied(init=model)
     run.files.discard('adapt')

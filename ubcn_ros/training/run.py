@@ -32,6 +32,7 @@ from ubcn_ros.training.record import (
     joined_license,
     kept_calibration,
     model_record,
+    network_hash,
     scenes_record,
 )
 from ubcn_ros.training.run_folder import RunFolder
@@ -184,13 +185,13 @@ class Run:
 
     def _start_hash(self, stage: str) -> str | None:
         """
-        Hash of what a stage starts from: the network of the stage before, or else --init's file.
+        Hash of the network that a stage starts from: of the stage before, or else of --init.
 
-        How the stage before was typed changes no weight.
+        How it was typed, or was calibrated since, changes no weight.
         """
         if best := self.files.best_before(stage):
             return file_hash(best)
-        return self._init[1].sha256 if self._init else None
+        return network_hash(self._init[0]) if self._init else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``start.starting_network``."""
