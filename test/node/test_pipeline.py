@@ -400,6 +400,15 @@ def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
     assert (made.camera.statistics.failed, other.statistics.processed) == (1, 1)
 
 
+def test_only_the_engine_s_failures_end_in_giving_up(bench):
+    made, unpublished, unread = bench(max_failures=2), [], arrival()
+    made.camera.outputs.publish = lambda *_: unpublished[1]
+    object.__setattr__(unread, 'to_rgb', lambda: unpublished[1])
+    for one in (arrival(), unread) * 3:
+        made.process([(made.camera, one)])
+    assert made.camera.statistics.failed == 6 and not made.given_up and not made.streak.count
+
+
 @pytest.mark.parametrize('method', ['publish', 'publish_numbers'])
 def test_a_frame_ends_in_one_counter_whatever_fails(bench, method):
     made = bench()

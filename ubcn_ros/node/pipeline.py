@@ -57,7 +57,8 @@ class Pipeline:
 
         :param node: rclpy node with `settings`, read anew for each batch.
         :param engine: as `Engine.load` returns it.
-        :param streak: counts failures in a row; once it has given up, frames are dropped.
+        :param streak: counts failures of the engine in a row; once it has given up, frames are
+            dropped.
         :param give_up: called when the streak reaches the limit of the settings.
         :param take_fewer: called where memory did not suffice for a batch, with how many images
             are to go together from now on, and the reason.
@@ -154,10 +155,11 @@ class Pipeline:
         for frame, outcome in zip(frames, outcomes, strict=True):
             if outcome.error is not None:
                 self._failed(frame.camera, outcome.error)
+                self._count_failure(outcome.error)
                 continue
+            self._streak.succeeded()
             try:
                 self._publish(frame, outcome, settings, inferred)
-                self._streak.succeeded()
                 # with the numbers: other cameras of the batch wait for these, too
                 times, now = self._publishing[frame.camera], self._clock()
                 times.append(now - since)
@@ -201,12 +203,18 @@ class Pipeline:
         return seconds * 1e3 if abs(seconds) < _OTHER_CLOCK_SECONDS else None
 
     def _failed(self, camera: Camera, error: Exception) -> None:
-        """Count and log a frame that is dropped, and give up where it is one too many."""
+        """Count and log a frame that is dropped."""
         if not self._node.context.ok():  # publishers are gone when the process is told to stop
             return
         reason = error_text(error)
         camera.statistics.dropped_failed(reason)
         camera.error(type(error).__name__, f'{camera.topic}: frame dropped: {reason}')
+
+    def _count_failure(self, error: Exception) -> None:
+        """Give up where the engine failed once too often: nothing else is mended by that."""
+        if not self._node.context.ok():
+            return
+        reason = error_text(error)
         if gpu_lost(error):
             self._streak.gpu_lost = reason
         if self._streak.failed(reason, self._node.settings.max_failures):
