@@ -421,7 +421,7 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
     for name in FAST_DDS:
         with monkeypatch.context() as patched:
             patched.setenv(name, '/their/profile.xml')
-            assert not sets()
+            assert sets() == 1  # the other, to theirs
 
 
 @pytest.mark.parametrize('arguments, expected', [

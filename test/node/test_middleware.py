@@ -12,7 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubcn_ros.node.middleware import Host, ImageLoad, explain_room, profile_segment
+from ubcn_ros.node.middleware import (
+    FAST_DDS,
+    Host,
+    ImageLoad,
+    explain_room,
+    fast_dds_profile,
+    profile_segment,
+)
 
 CONFIG = Path(__file__).parents[2] / 'config'
 FULL_HD, SMALL = ImageLoad(1920, 1080, 1, 5), ImageLoad(160, 120, 1, 5)
@@ -95,6 +102,24 @@ def test_a_container_s_shared_memory_is_named_with_its_option(host):
 def test_other_transports_of_fast_dds_have_no_segment(host, builtin, silent):
     text = explain_room(FAST, FULL_HD, {'FASTDDS_BUILTIN_TRANSPORTS': builtin}, host.limits)
     assert (text == '') == silent
+
+
+@pytest.mark.parametrize('distribution, read', [('jazzy', 0), ('kilted', 1), ('lyrical', 1)])
+def test_the_variable_that_this_fast_dds_does_not_read_gives_no_room(host, distribution, read):
+    profile, environment = str(CONFIG / 'fastdds.xml'), {'ROS_DISTRO': distribution}
+    right, wrong = FAST_DDS[read], FAST_DDS[1 - read]
+    assert explain_room(FAST, FULL_HD, {**environment, right: profile}, host.limits) == ''
+    text = explain_room(FAST, FULL_HD, {**environment, wrong: profile}, host.limits)
+    assert f'as {right} is not set' in text and f'Set {right} to config/fastdds.xml' in text
+
+
+def test_a_profile_of_the_user_s_stands_for_both_variables():
+    first, second = FAST_DDS
+    ours = Path('/ours.xml')
+    assert fast_dds_profile({}, ours) == {first: '/ours.xml', second: '/ours.xml'}
+    assert fast_dds_profile({first: '/theirs.xml'}, ours) == {second: '/theirs.xml'}
+    assert fast_dds_profile({second: '/theirs.xml'}, ours) == {first: '/theirs.xml'}
+    assert fast_dds_profile({first: '/a.xml', second: '/b.xml'}, ours) == {}
 
 
 PARTICIPANT = '<participant profile_name="p" is_default_profile="{}"><rtps>{}</rtps></participant>'

@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
+_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
 _FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
 _ZENOH_MEMORY = 'transport/shared_memory/'
@@ -32,10 +33,13 @@ _ANY = './/{*}'  # elements below another, whatever their namespace
 
 
 def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, str]:
-    """Return the variables that give Fast DDS this profile; none where it has one already."""
-    if any(map(environment.get, FAST_DDS)):
-        return {}
-    return dict.fromkeys(FAST_DDS, str(file))
+    """
+    Return the variables that give Fast DDS this profile, or the one that it has already.
+
+    Each version reads one of them: set to a profile of the user's, one stands for both.
+    """
+    given = next(filter(None, map(environment.get, FAST_DDS)), str(file))
+    return {name: given for name in FAST_DDS if not environment.get(name)}
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,19 @@ def explain_room(rmw: str, load: ImageLoad, environment: Mapping[str, str], host
 
 
 def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
-    variable = next(filter(environment.get, FAST_DDS), '')
-    if variable:
-        path = environment[variable]
+    variable = _profile_variable(environment)
+    if path := environment.get(variable):
         segment, where = profile_segment(Path(path)), f'segment_size in {path}'
     else:
         builtin = environment.get('FASTDDS_BUILTIN_TRANSPORTS', 'DEFAULT').partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
-        where = f'as {FAST_DDS[0]} is not set, segment_size'
+        where = f'as {variable} is not set, segment_size'
     if segment is None:  # another transport was chosen
         return ''
     if segment < load.sent:
-        file = 'config/fastdds.xml' if not variable else f'a copy with {load.sent} or more in it'
+        file = 'config/fastdds.xml' if not path else f'a copy with {load.sent} or more in it'
         return (f'Fast DDS: shared memory for {_mib(load.sent)} is needed ({load}, {load.depth} '
-                f'under way), and {where} is {_mib(segment)}. Set {variable or FAST_DDS[0]} to '
+                f'under way), and {where} is {_mib(segment)}. Set {variable} to '
                 f'{file}, for the camera driver, too, {_LOST}')
     status = os.statvfs(host.shared_memory)
     room = status.f_frsize * status.f_blocks
@@ -118,6 +121,13 @@ def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> st
                 f'--shm-size={-(-4 * segment // 2**20)}m or --ipc=host, or their processes may '
                 'end with a bus error')
     return ''
+
+
+def _profile_variable(environment: Mapping[str, str]) -> str:
+    """Return the variable that this distribution's Fast DDS reads; one that is set, if unknown."""
+    if distribution := environment.get('ROS_DISTRO'):
+        return FAST_DDS[distribution not in _FAST_DDS_2]
+    return next(filter(environment.get, FAST_DDS), FAST_DDS[0])
 
 
 def profile_segment(path: Path) -> int | None:
