@@ -94,6 +94,42 @@ def test_rates_are_over_the_time_since_the_last_report(statistics, clock):
     assert statistics.report().values['rate in (Hz)'] == '0.00'
 
 
+def test_images_that_nothing_comes_of_raise_the_level(statistics, clock):
+    def after(seconds):
+        for _ in range(round(seconds)):
+            clock.now += 1.0
+            statistics.arrived()
+            statistics.dropped_stale(1)
+        return statistics.report()
+
+    statistics.arrived()
+    assert after(4).level is Level.OK
+    report = after(4)
+    assert report.level is Level.WARN and 'nothing has come of any for 8 s' in report.message
+    assert after(30).level is Level.ERROR
+    finish(statistics)
+    assert after(4).level is Level.OK
+    after(30)
+    statistics.forget_lateness()  # nobody waits for them any more
+    assert statistics.report().level is Level.OK
+    statistics.arrived()
+    clock.now += 60.0
+    assert statistics.report().level is Level.OK, 'that no image comes is told elsewhere'
+
+
+def test_a_slow_engine_is_not_a_stuck_one(statistics, clock):
+    finish(statistics, latency=9000.0)
+    statistics.arrived()
+    for _ in range(20):
+        clock.now += 1.0
+        statistics.arrived()
+    assert statistics.report().level is Level.OK
+    clock.now += 4.0
+    statistics.arrived()
+    clock.now += 4.0
+    assert statistics.report().level is Level.WARN
+
+
 def test_level_is_about_what_is_new(statistics):
     assert statistics.report().level is Level.OK
     statistics.dropped_malformed('data', '5 bytes of data')

@@ -107,7 +107,7 @@ class Camera:
         self._subscriptions = []
         self.mailbox.clear()
         self.outputs.forget_camera_infos()
-        self.statistics.forget_deadlines()
+        self.statistics.forget_lateness()
         self._count_replaced()
 
     def destroy(self) -> None:

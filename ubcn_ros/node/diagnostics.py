@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -30,6 +30,8 @@ DEADLINE_FRAMES, DEADLINE_SECONDS = 100, 10.0
 """Deadlines are judged over the newest frames, as many and as old as this at most."""
 LATE_WARN, LATE_ERROR = 0.05, 0.5
 """Shares of late frames from which the level is raised."""
+STUCK_WARN_SECONDS, STUCK_ERROR_SECONDS = 5.0, 30.0
+"""For how long images may come in, and nothing be made of any, before the level is raised."""
 _newest = partial(deque, maxlen=300)
 """Hold the newest samples of a quantity, of which percentiles and means are."""
 
@@ -87,6 +89,7 @@ class CameraStatistics:
         # of the newest frames with a deadline, when each was done and whether it was late
         self._lateness: deque[tuple[float, bool]] = deque(maxlen=DEADLINE_FRAMES)
         self._last_arrival: float | None = None
+        self._unanswered: float | None = None  # first arrival since something came of an image
         self._reported = clock(), (0,) * 6
 
     def arrived(self, missed: int = 0) -> None:
@@ -96,6 +99,8 @@ class CameraStatistics:
             self.stale += missed
             self.missed += missed
             self._last_arrival = self._clock()
+            if self._unanswered is None:
+                self._unanswered = self._last_arrival
 
     def dropped_stale(self, count: int) -> None:
         """Count frames that the engine never took, as a newer one came or none was wanted."""
@@ -106,17 +111,20 @@ class CameraStatistics:
         """Count a frame that nobody wanted anything of."""
         with self._lock:
             self.idle += 1
+            self._unanswered = None
 
     def dropped_malformed(self, kind: str, text: str) -> None:
         """Count a message that is not an image, by kind of reason."""
         with self._lock:
             self.malformed[kind] += 1
+            self._unanswered = None
             self._note('malformed', text)
 
     def dropped_failed(self, text: str) -> None:
         """Count a frame on which conversion, engine or publishing failed, or after giving up."""
         with self._lock:
             self.failed += 1
+            self._unanswered = None
             self._note('failed', text)
 
     def reduced_to_one_step(self, text: str) -> None:
@@ -134,6 +142,7 @@ class CameraStatistics:
         """
         with self._lock:
             self.processed += 1
+            self._unanswered = None
             self._processing_size = numbers.working_size
             self._set_deadline(numbers.deadline_ms)
             if numbers.deadline_ms:
@@ -162,10 +171,11 @@ class CameraStatistics:
         with self._lock:
             return None if self._last_arrival is None else self._clock() - self._last_arrival
 
-    def forget_deadlines(self) -> None:
-        """Judge deadlines anew, as where frames cease to come; the counters stay."""
+    def forget_lateness(self) -> None:
+        """Judge deadlines and answers anew, as where frames cease to come; the counters stay."""
         with self._lock:
             self._lateness.clear()
+            self._unanswered = None
 
     def report(self, deadline_ms: float | None = None) -> DiagnosticReport:
         """
@@ -186,7 +196,8 @@ class CameraStatistics:
             self._reported = now, counts
             new = [count - earlier for count, earlier in zip(counts, before, strict=True)]
             rate_in, rate_out = (count / max(now - then, 1e-6) for count in new[:2])
-            level, message = self._worst(now, rate_in, rate_out, *new[1:])
+            findings = *self._stuck(now), self._worst(now, rate_in, rate_out, *new[1:])
+            level, message = max(findings, key=lambda finding: finding[0])  # the first of equals
             return DiagnosticReport(level, message, self._values(rate_in, rate_out, malformed))
 
     def _note(self, counter: str, text: str) -> None:
@@ -198,6 +209,16 @@ class CameraStatistics:
         if deadline_ms != self._deadline_ms:
             self._deadline_ms = deadline_ms
             self._lateness.clear()
+
+    def _stuck(self, now: float) -> Iterator[tuple[Level, str]]:
+        """Tell of an engine that has answered no image for long, by what it usually takes."""
+        if self._unanswered is None or now - self._last_arrival > STUCK_WARN_SECONDS:
+            return
+        since = now - self._unanswered
+        usual = 3 * max(self._times['latency'], default=0.0) / 1e3
+        if since > max(STUCK_WARN_SECONDS, usual):
+            level = Level.ERROR if since > max(STUCK_ERROR_SECONDS, usual) else Level.WARN
+            yield level, f'images come in, and nothing has come of any for {since:.0f} s'
 
     def _worst(self, now: float, rate_in: float, rate_out: float, processed: int, malformed: int,
                failed: int, reduced: int, idle: int) -> tuple[Level, str]:
