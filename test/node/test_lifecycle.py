@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every request is answered, in every state, and whatever a callback raises, the node goes on."""
 
+import logging
 import threading
 import time
 from types import SimpleNamespace
@@ -266,6 +267,62 @@ def test_loading_ends_where_the_process_is_told_to_stop(ros):
         loading.set()
         assert node.stop(20.0)
         node.destroy_node()
+
+
+@pytest.mark.parametrize('label', ['deactivate', 'shutdown'])
+def test_diagnostics_go_on_while_a_transition_waits(node, monkeypatch, label, capfd):
+    hold, reports = threading.Event(), []
+    bring(node, 'active')
+    future = node._worker.submit(lambda: hold.wait(30))
+    monkeypatch.setattr(node._diagnostics, 'publish', lambda: reports.append(hold.is_set()))
+    timer = threading.Timer(2.5, hold.set)
+    timer.start()
+    assert node.change_state(label) == SUCCESS
+    assert future.done() and reports.count(False) >= 1
+    assert 'waiting for the frame, or the warm-up, that is in hand' in capfd.readouterr().err
+
+
+def test_a_size_that_cannot_be_warmed_up_is_not_used(node, monkeypatch, capfd):
+    bring(node, 'active')
+    camera, warm_up = node.cameras[0], node.engine.warm_up
+
+    def refused(*_, processing_size, **__):
+        if processing_size == 96:
+            raise ValueError('this network takes 64')
+
+    def ask_for(size):
+        node.set_parameters([rclpy.Parameter('processing_size', value=size)])
+        wait_until(lambda: node._resizing.done(), 'the warm-up', 20.0)
+
+    monkeypatch.setattr(node.engine, 'warm_up', refused)
+    ask_for(64)
+    ask_for(96)
+    told = ('processing_size 96 cannot be warmed up, the size before stays: this network takes '
+            '64')
+    assert camera.processing.asked == 64 and told in capfd.readouterr().err
+    assert node.not_resized == told
+    monkeypatch.setattr(node.engine, 'warm_up', warm_up)
+    ask_for(0)
+    assert camera.processing.asked == 0 and not node.not_resized
+
+
+def test_what_the_engine_warns_of_is_in_the_node_s_log(node, capfd):
+    logging.getLogger('ubcn_ros.runtime.engine').warning('short of %s', 'memory')
+    logging.getLogger('ubcn_ros.runtime.engine').error('out of luck')
+    told = capfd.readouterr().err
+    assert '[WARN]' in told and 'ubcn]: short of memory' in told
+    assert '[ERROR]' in told and 'ubcn]: out of luck' in told
+
+
+def test_room_is_looked_for_again_where_images_are_larger(node, monkeypatch):
+    looked = []
+    monkeypatch.setattr('ubcn_ros.node.ubcn_node.explain_room',
+                        lambda _, load, __: looked.append((load.height, load.width)))
+    bring(node, 'active')
+    for size in ((48, 64), (2160, 3840), (2160, 3840), (480, 640)):
+        node._pipeline.sizes[node.cameras[0]] = size
+        node._diagnostics.publish()
+    assert looked == [(480, 640), (2160, 3840)]
 
 
 def test_a_gpu_that_is_lost_while_configuring_is_not_tried_again(ros, capfd):

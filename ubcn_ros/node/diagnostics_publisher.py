@@ -38,13 +38,17 @@ class DiagnosticsPublisher:
             self.publish()
 
     def publish(self) -> None:
-        """Publish all reports."""
+        """Publish all reports; the log hears of what the images need."""
         node, message = self._node, DiagnosticArray()
+        if node.engine is not None:
+            node.explain_room()
         message.header.stamp = node.get_clock().now().to_msg()
         name = node.get_fully_qualified_name().lstrip('/')
         engine = engine_report(node)
         if warning := self._duplicate_name_warning():
             engine.add(Level.WARN, warning)
+        if node.not_resized:
+            engine.add(Level.WARN, node.not_resized)
         node.callback_errors.put_into(engine)
         message.status = [status_message(f'{name}: engine', engine, node.settings.model)]
         deadline_ms = node.settings.deadline_ms

@@ -10,13 +10,15 @@ Run the lifecycle: what the node holds in each state, and the transitions betwee
 | active       | and the subscriptions                                          |
 
 The executor's thread runs callbacks, each of them short but for the transitions, which wait for
-the worker: configuring publishes the diagnostics meanwhile. The worker's thread owns the engine;
+the worker and publish the diagnostics meanwhile. The worker's thread owns the engine;
 the pipeline publishes in a thread of its own.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
@@ -39,9 +41,13 @@ from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.pipeline import Pipeline
 from ubcn_ros.node.qos import output_qos
 from ubcn_ros.node.recovery import FailureStreak, bare, error_text, free_memory
+from ubcn_ros.node.runtime_log import RuntimeLog
 from ubcn_ros.node.topics import RAIN
 from ubcn_ros.node.worker import Worker
 from ubcn_ros.runtime.lost_gpu import gpu_lost
+
+_WAIT_SECONDS = 1.0
+"""How long a transition waits without a word."""
 
 
 class UBCNNode(ParameterNode):
@@ -49,6 +55,8 @@ class UBCNNode(ParameterNode):
     Derains and labels the images of its cameras with one engine.
 
     :ivar cameras: while configured.
+    :ivar not_resized: why the cameras' images are not processed at the size that is asked for; ''
+        where they are.
     """
 
     def __init__(self, load: Load = load_engine, stopping: Callable[[], bool] | None = None,
@@ -71,9 +79,16 @@ class UBCNNode(ParameterNode):
         self._pipeline: Pipeline | None = None
         self._resizing: Future | None = None
         self._streak = FailureStreak()
-        self._not_configured = ''
+        self._explained = 0  # bytes of images under way for which there is room, or a warning
+        self._not_configured = self.not_resized = ''
         self._giving_up = self.create_guard_condition(self._give_up)
         self._diagnostics = DiagnosticsPublisher(self)
+        self._runtime_log = RuntimeLog(self)
+
+    def destroy_node(self) -> None:
+        """Take the node down."""
+        self._runtime_log.close()
+        super().destroy_node()
 
     @property
     def configured(self) -> bool:
@@ -115,7 +130,7 @@ class UBCNNode(ParameterNode):
             return TransitionCallbackReturn.FAILURE
         lost, self._streak = self.gpu_lost, FailureStreak()
         self._streak.gpu_lost = lost  # for as long as the process lives
-        self._not_configured = ''
+        self._not_configured = self.not_resized = ''
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
         failure = None
         try:
@@ -145,12 +160,13 @@ class UBCNNode(ParameterNode):
         """Make what the state inactive holds; False where the node is told to stop meanwhile."""
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         settings.check_lists()  # before loading takes its time
-        self._explain_room()
+        self._explained = 0
+        self.explain_room()
         future = self._worker.submit(lambda: load_and_warm_up(self._load, settings, self._say))
         while not wait([future], timeout=0.1).done:
             if self._stopping():
                 return False
-            self._diagnostics.publish_if_due()  # the executor's thread is here
+            self._diagnostics.publish_if_due()
         engine, self._worker.turns.most = future.result()
         self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
                                   self._take_fewer)
@@ -179,8 +195,8 @@ class UBCNNode(ParameterNode):
     @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe once the frames in hand are out; the engine stays warm."""
-        self._worker.pause()
-        self._pipeline.finish()
+        self._wait_for(self._worker.pause)
+        self._wait_for(self._pipeline.finish)
         for camera in self.cameras:
             camera.close()
         if not self.gave_up:
@@ -219,11 +235,16 @@ class UBCNNode(ParameterNode):
         return self._worker is None or (self._worker.close(timeout) and (
             self._pipeline is None or self._pipeline.finish(timeout)))
 
-    def _explain_room(self) -> None:
-        """Warn where there is no room, or slow memory, for images of the size to warm up with."""
+    def explain_room(self) -> None:
+        """Warn where there is no room, or slow memory, for the largest images, once for each."""
         settings = self.settings
-        load = ImageLoad(settings.warm_up_width, settings.warm_up_height,
-                         len(settings.cameras) or 1, output_qos().depth)
+        sizes = [*self._pipeline.sizes.values()] if self._pipeline is not None else []
+        height, width = max([(settings.warm_up_height, settings.warm_up_width), *sizes],
+                            key=math.prod)
+        load = ImageLoad(width, height, len(settings.cameras) or 1, output_qos().depth)
+        if load.sent <= self._explained:
+            return
+        self._explained = load.sent
         for text in (explain_room(get_rmw_implementation_identifier(), load, os.environ),
                      explain_malloc(load.image, os.environ)):
             if text:
@@ -256,8 +277,12 @@ class UBCNNode(ParameterNode):
         try:
             if all(map(min, (kind[:2] for kind in kinds))):
                 worker.turns.most = warm_up(pipeline.engine, kinds, self._say)
-        except Exception as error:  # the frames will tell
-            self.get_logger().error(f'cannot warm up: {error_text(error)}')
+        except Exception as error:
+            self.not_resized = (f'processing_size {Spec.typed(settings.processing_size)} cannot '
+                                f'be warmed up, the size before stays: {error_text(error)}')
+            self.get_logger().error(self.not_resized)
+            return
+        self.not_resized = ''
         for camera, asked in cameras:
             camera.processing.asked = asked
 
@@ -276,13 +301,26 @@ class UBCNNode(ParameterNode):
         if self.gave_up and self._worker is not None:
             self.change_state('deactivate')  # its callback returns ERROR: the error transition
 
+    def _wait_for(self, step: Callable[[float], bool]) -> None:
+        """
+        Wait for the other threads in the executor's; diagnostics go on meanwhile.
+
+        :param step: waits for so many seconds, and says whether it has come.
+        """
+        told = time.monotonic() + _WAIT_SECONDS
+        while not step(0.1):
+            self._diagnostics.publish_if_due()
+            if time.monotonic() >= told:
+                self._say('waiting for the frame, or the warm-up, that is in hand')
+                told += 10 * _WAIT_SECONDS
+
     def _release(self) -> None:
         worker = self._worker
         if worker is None:
             return
         if self._resizing is not None:
             self._resizing.cancel()  # unless it runs: nothing is to be warm any more
-        worker.pause()  # told to stop here, `stop` ends the thread
+        self._wait_for(worker.pause)  # told to stop here, `stop` ends the thread
         self._worker = None
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises
             stack.callback(worker.close)
