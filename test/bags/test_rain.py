@@ -193,6 +193,15 @@ def test_malformed_images_are_copied_and_told(tmp_path):
         data for _, data in broken.messages[1:]]
 
 
+def test_a_camera_of_which_nothing_can_be_read_is_copied_and_told(tmp_path):
+    broken = topic(LEFT, lambda n: raw(n, 'mono8', picture(n)[..., 0])[:-100])
+    dry = drive(tmp_path / 'dry.mcap', **{LEFT: broken})
+    done = ubcn('rain', dry, tmp_path / 'out', '--rate', 50)
+    assert done.exit_code == 1 and done.output.count(f'Error: {LEFT} was copied: ') == 1
+    assert [record.data for record in of_topic(tmp_path / 'out', LEFT)] == [
+        data for _, data in broken.messages]
+
+
 def test_the_command_says_what_was_done(tmp_path):
     (tmp_path / 'dry').mkdir()
     drive(tmp_path / 'dry' / 'dry_0.mcap')

@@ -49,6 +49,18 @@ def test_malformed_images_are_told_and_the_exit_code_says_so(tmp_path, process):
         assert not any(c.topic.startswith('/rear') for c in reader.connections)
 
 
+@pytest.mark.parametrize('pieces', [(), ('--pieces', '2')])
+def test_a_camera_of_which_nothing_can_be_read_is_an_error(tmp_path, process, pieces):
+    records = [record._replace(data=record.data[:40]) if record.channel.topic.startswith('/rear')
+               else record for record in drive(4)]
+    done = process(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out', *pieces)
+    assert done.exit_code == 1
+    error, = (line for line in done.output.splitlines() if line.startswith('Error: '))
+    assert '/rear/image/compressed (sensor_msgs/msg/CompressedImage) is not processed: ' in error
+    document = read_sidecar(tmp_path / 'out')
+    assert document['finished'] and document['problems'] == [error[error.index('/rear/'):]]
+
+
 def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, monkeypatch):
     source = write_bag(tmp_path / 'in.mcap', drive(4))
     real, calls = running.Tally.timings, []

@@ -126,7 +126,9 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
             [asdict(camera) for camera in cameras], [asdict(other) for other in others],
             [item.name for item in reader.attachments()],
             [name for name, _ in reader.metadata_records()],
-            reader.notes, [*reader.damage, *miscounted])
+            reader.notes, [*reader.damage, *miscounted, *(
+                f'{other.topic} ({other.type}): {other.reason}' for other in others
+                if other.broken)])
 
 
 class _Topic:

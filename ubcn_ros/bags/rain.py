@@ -162,6 +162,8 @@ class _BagRain:
         done, reader = self.done, self._reader
         if (left := done.malformed - MAX_REPORTED) > 0:
             done.errors.append(f'and {left} more malformed images')
+        done.errors += [f'{other.topic} was copied: {other.reason}' for other in done.skipped
+                        if other.broken]
         done.errors += reader.damage
         for connection in reader.connections:
             done.errors += reader.count_problems(connection, found[connection.kind])

@@ -154,7 +154,8 @@ def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
     for topic, encoding in done.converted.items():
         warn(f'images of {topic} are rgb8 now: there is no way back to {encoding}')
     for other in done.skipped:
-        click.echo(f'{other.topic} was copied: {other.reason}')
+        if not other.broken:  # which is an error
+            click.echo(f'{other.topic} was copied: {other.reason}')
     for line in done.errors:
         say_error(line)
     told = ', '.join(f'{number} of {topic}' for topic, number in done.images.items())

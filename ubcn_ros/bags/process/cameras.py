@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
@@ -55,11 +55,16 @@ class BagCamera:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A topic with images, or like them, that is no camera, or a calibration that is left out."""
+    """
+    A topic with images, or like them, that is no camera, or a calibration that is left out.
+
+    `broken` is whether it should have been one, but none of its messages is whole.
+    """
 
     topic: str
     type: str
     reason: str
+    broken: bool = False
 
     @property
     def text(self) -> str:
@@ -90,7 +95,7 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
                          if name == camera.topic and kind != camera.type]
     cameras, skipped = [], []
     for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
-        reason = found.why_not(name, kind)
+        reason, broken = found.why_not(name, kind)
         twin = next((camera for camera in cameras
                      if base_topic(camera.topic) == base_topic(name)), None)
         if twin is not None and not reason:
@@ -98,7 +103,7 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
                       f'the other transport of {twin.topic}, which is processed')
             cameras[cameras.index(twin)] = replace(twin, twin=name)
         if reason:
-            skipped.append(Skipped(name, kind, reason))
+            skipped.append(Skipped(name, kind, reason, broken))
         else:
             cameras.append(found.camera(name, kind))
     return cameras, skipped
@@ -120,6 +125,20 @@ def no_camera(reader: BagReader, topics: Iterable[str], skipped: Sequence[Skippe
         f'{reader.path} has no camera: its topics are {listed or "(none)"}',
         f'of these are not taken: {told}; one that has images is taken all the same when --topic '
         'names it' if told else 'give a bag with images', *reader.damage]))
+
+
+class _Look(NamedTuple):
+    """
+    What looking for an image has found.
+
+    :param reason: why the first message is none, '' where one is.
+    :param encoding: of one.
+    :param broken: whether any is broken, not just of an encoding that is not read.
+    """
+
+    reason: str
+    encoding: str = ''
+    broken: bool = False
 
 
 class _Topics:
@@ -165,7 +184,7 @@ class _Topics:
             raise self._error(f'topic {topic} is of type {", ".join(there) or "(none)"}, not '
                               f'{IMAGE} or {COMPRESSED}')
         if kind is None:
-            reasons = {known: self._unreadable(topic, known)[0] for known in kinds}
+            reasons = {known: self._unreadable(topic, known).reason for known in kinds}
             kind = next((known for known in kinds if not reasons[known]), None)
             if kind is None:
                 raise self._error(f'topic {topic} has no image that can be read: '
@@ -177,48 +196,43 @@ class _Topics:
         return BagCamera(topic, kind, self._counts[topic, kind], info,
                          self._paired(self._of(topic, kind), infos), self._focal_length(infos))
 
-    def why_not(self, topic: str, kind: str) -> str:
-        """Say why a topic is not a camera; '' where it is one."""
+    def why_not(self, topic: str, kind: str) -> tuple[str, bool]:
+        """Say why a topic is not a camera, '' where it is one; and whether it is broken."""
         if kind not in (IMAGE, COMPRESSED):
-            return 'not a type that is decoded here'
+            return 'not a type that is decoded here', False
         words = {word for word in re.split('[/_]', base_topic(topic).lower()) if word}
         if node_topics.is_output(topic):
-            return 'output of an earlier run, by its name'
+            return 'output of an earlier run, by its name', False
         if found := sorted(words & _MASK_WORDS):
-            return f"masks, by '{found[0]}' in its name"
-        reason, encoding = self._unreadable(topic, kind)
-        if encoding in _DEPTH or (encoding == 'mono16' and words & _DEPTH_WORDS):
-            return f'depth, as its encoding is {encoding}'
-        return reason
+            return f"masks, by '{found[0]}' in its name", False
+        found = self._unreadable(topic, kind)
+        if found.encoding in _DEPTH or (found.encoding == 'mono16' and words & _DEPTH_WORDS):
+            return f'depth, as its encoding is {found.encoding}', False
+        return found.reason, found.broken
 
     def _of(self, topic: str, kind: str) -> list[Channel]:
         return [channel for channel in self._channels.get(topic, ())
                 if channel.msgtype == kind and channel.serialization == 'cdr']
 
-    def _unreadable(self, topic: str, kind: str) -> tuple[str, str]:
+    def _unreadable(self, topic: str, kind: str) -> _Look:
         """
-        Say why none of the messages is an image, or ''; also the encoding of one.
+        Say why none of the messages is an image.
 
         All are looked at only where broken ones are all that is found before.
         """
         if not self._counts.get((topic, kind)):
-            return 'it has no messages', ''
+            return _Look('it has no messages')
         channels = self._of(topic, kind)
         if not channels:
             encodings = {channel.serialization for channel in self._channels[topic]}
-            return f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr', ''
-        reason, encoding, broken = self._look(self._samples(channels), kind)
-        if broken and encoding not in _DEPTH:  # an image may be among those not looked at
-            reason, encoding, _ = self._look(self._reader.records(channels), kind)
-        return reason, encoding
+            return _Look(f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr')
+        found = self._look(self._samples(channels), kind)
+        if found.broken and found.encoding not in _DEPTH:  # one may be among those not looked at
+            found = self._look(self._reader.records(channels), kind)
+        return found
 
-    def _look(self, records: Iterable[Record], kind: str) -> tuple[str, str, bool]:
-        """
-        Look for an image.
-
-        :return: why the first message is none, '' where one is; the encoding of one; whether any
-            is broken, not just of an encoding that is not read.
-        """
+    def _look(self, records: Iterable[Record], kind: str) -> _Look:
+        """Look for an image."""
         reason, encoding, broken = '', '', False
         for record in records:
             try:
@@ -229,8 +243,8 @@ class _Topics:
                 reason = reason or str(error)
                 broken |= getattr(error.__cause__, 'kind', '') != 'encoding'
             else:
-                return '', encoding, False
-        return reason or 'none of its messages can be read', encoding, broken
+                return _Look('', encoding)
+        return _Look(reason or 'none of its messages can be read', encoding, broken)
 
     def _samples(self, channels: list[Channel]) -> Iterator[Record]:
         """Yield the first messages, and some from later on, as of a camera that starts slowly."""

@@ -183,7 +183,8 @@ class _Run:
         :raises BagError: they differ.
         """
         check_output(self._job.out, self.tally.written)
-        self._note_problems(self._reader.damage + input_problems(
+        broken = [skipped.text for skipped in self._job.skipped if skipped.broken]
+        self._note_problems(broken + self._reader.damage + input_problems(
             self._reader, self._job, (self._job.start_ns, self._job.end_ns), self.tally.read))
         self.save(finished=True)
 
