@@ -92,6 +92,11 @@ def test_one_bag_goes_to_out_itself(tree, names):
         (root / 'bag', root.parent / 'out')]
 
 
+def test_the_only_bag_of_a_folder_keeps_its_name(tree):
+    root = tree('drives/monday/metadata.yaml', 'drives/monday/monday_0.mcap')
+    assert outputs(root, root / 'drives') == {'drives/monday': 'out/monday'}
+
+
 def test_of_several_sources_each_goes_to_its_name(tree):
     root = tree('x.mcap', 'day/a.mcap', 'day/b.mcap', 'more/x.mcap')
     assert outputs(root, root / 'x.mcap', root / 'day') == {

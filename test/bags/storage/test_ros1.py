@@ -210,6 +210,14 @@ def test_their_cameras_are_processed(tmp_path):
     assert topics.count('/front/derained/camera_info') == 2
 
 
+@pytest.mark.parametrize('names', [['run.bag'], ['run_0.bag', 'run_1.bag']])
+def test_a_folder_of_a_recording_is_read_as_one_bag(tmp_path, names):
+    for place, name in enumerate(names):
+        write(tmp_path / name, [('/image', IMAGE, place, image(place))])
+    with open_bag(tmp_path) as reader:
+        assert sum(1 for _ in reader.records()) == len(names)
+
+
 def test_a_compressed_file_that_is_cut_off_says_so(tmp_path):
     bag = write(tmp_path / 'in.bag', [('/image', IMAGE, n, image(n)) for n in range(3)])
     packed = tmp_path / 'in.bag.zstd'

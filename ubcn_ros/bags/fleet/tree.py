@@ -71,7 +71,7 @@ def bags_below(source: Path, tell: Tell) -> list[Path] | None:
         tell(line)
     # a folder with a file is its bag, if it has no others; outputs stay where they were
     # when what cannot be read now can be
-    alone = len(bags) == 1 and bags[0].parent == source and not told
+    alone = len(bags) == 1 and bags[0].parent == source and bags[0].is_file() and not told
     return None if bags == [source] or alone or not (bags or told) else bags
 
 

@@ -199,9 +199,11 @@ class BagReader:
 
     def _choose_files(self, metadata: BagMetadata | None) -> list[Path]:
         """Take the files that metadata.yaml names, else those that are there."""
-        there = sorted(path for path in self.path.iterdir() if not path.name.startswith('.')
-                       and has_bag_name(path.name, ROSBAG2_SUFFIXES))
+        names = sorted(path for path in self.path.iterdir() if not path.name.startswith('.'))
+        there = [path for path in names if has_bag_name(path.name, ROSBAG2_SUFFIXES)]
         if metadata is None or not metadata.files:
+            # of a recording of ROS 1, which has no metadata.yaml
+            there = there or [path for path in names if has_bag_name(path.name)]
             if not there:
                 raise BagError(f'no bag at {self.path}: {_HOW}')
             return self._once(there)
