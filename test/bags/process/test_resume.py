@@ -29,7 +29,7 @@ from mcap.writer import CompressionType
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, open_bag
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, McapBagWriter, open_bag
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, read_sidecar, run
 from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -267,6 +267,23 @@ def test_a_finished_bag_that_is_not_what_was_written_is_told(source, tmp_path, d
     damage(tmp_path / 'out' / 'out_0.mcap')
     with pytest.raises(BagError, match=r'out is not what was written: .*; check its disk, remove'):
         processed(source, tmp_path / 'out', resume=True)
+
+
+@pytest.mark.parametrize('place', [8 + 4, 200])  # of the header's length; in the first chunk
+def test_a_damaged_bag_of_somebody_else_is_not_removed(source, tmp_path, place):
+    out = tmp_path / 'out'
+    with McapBagWriter(out) as writer, open_bag(source) as reader:
+        for record in reader.records():
+            writer.write(record)
+            writer.flush()
+    (out / 'metadata.yaml').unlink()
+    with (out / 'out_0.mcap').open('r+b') as file:
+        file.seek(place)
+        file.write(b'\xff' * 4)
+    before = (out / 'out_0.mcap').read_bytes()
+    with pytest.raises(BagError, match=r'has no process.json'):
+        processed(source, out, resume=True)
+    assert (out / 'out_0.mcap').read_bytes() == before
 
 
 def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):

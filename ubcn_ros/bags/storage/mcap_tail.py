@@ -18,7 +18,7 @@ from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.opcode import Opcode
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.storage.mcap_layout import HEAD, find_records
+from ubcn_ros.bags.storage.mcap_layout import DAMAGE, HEAD, find_records
 from ubcn_ros.bags.storage.mcap_records import Message, channel_of, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -95,9 +95,13 @@ def find_tail(path: Path, keep: int) -> Tail | None:
 
 
 def is_bare(path: Path) -> bool:
-    """Return whether no message of a file that `McapOutput` made is whole."""
-    tail = find_tail(path, keep=1)
-    return tail is None or not (tail.messages or tail.pending)
+    """Return whether a file that `McapOutput` made holds no message, not behind damage either."""
+    tail, size = find_tail(path, keep=1), path.stat().st_size
+    if tail is not None and (tail.messages or tail.pending):
+        return False
+    with path.open('rb') as file:
+        return not size or not any(opcode in (Opcode.CHUNK, DAMAGE)
+                                   for opcode, *_ in find_records(file, size, 0))
 
 
 class _Known:
