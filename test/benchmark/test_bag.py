@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured of bag to bag: what is wrong in outputs is counted as wrong."""
 
-import sys
-
 import numpy as np
 import pytest
 from drives import Engine, processed
 
-from ubcn_ros.bags import BagError, McapBagWriter, open_bag
+from ubcn_ros.bags import McapBagWriter, open_bag
 from ubcn_ros.benchmark import bag
 
 
@@ -40,8 +38,6 @@ def test_all_is_as_it_should_be(drive):
     source, out, _ = drive
     assert bag.compare_with_input(source, out) == {
         'stamps_compared': 40, 'stamps_equal': 40, 'copied': 74, 'copied_identical': 74}
-    found = bag.compare_outputs(out, out)
-    assert found['messages'] == found['identical'] == 116
 
 
 def flipped(data):
@@ -70,7 +66,6 @@ def test_one_that_differs_is_counted(drive, topic, changes, expected):
     changed = rewritten(change)
     figures = bag.compare_with_input(source, changed)
     assert figures == {**bag.compare_with_input(source, out), **expected}
-    assert bag.compare_outputs(changed, out)['identical'] < 116
 
 
 @pytest.mark.parametrize('topic, name', [
@@ -89,13 +84,3 @@ def test_one_that_is_lost_is_counted(drive, topic, name):
     assert found[name] < whole[name]
     assert found['copied'] == whole['copied'] or topic == '/tf'
     assert found['stamps_compared'] == whole['stamps_compared']
-
-
-def test_a_command_that_fails_ends_the_benchmark_in_one_line(drive, tmp_path, monkeypatch):
-    source, out, _ = drive
-    monkeypatch.setattr(bag, 'ShiftedFrames', lambda *_: Frames())
-    failing = bag.BagLoad(12, (40, 32), 1, {}, (sys.executable, '-c', 'raise SystemExit(3)'))
-    with pytest.raises(BagError, match='exit code 3'):
-        bag.kill_and_resume(failing, source, out, tmp_path / 'killed', 0.5)
-    with pytest.raises(BagError, match='exit code 3'):
-        bag.peak_memory_mib(failing, tmp_path)

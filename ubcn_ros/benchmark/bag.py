@@ -1,15 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bag to bag: is all there, how fast beside the bare engine, in how much memory, after kills."""
+"""Bag to bag: is all there, and how fast beside the bare engine."""
 
 from __future__ import annotations
 
 import itertools
-import shlex
-import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ from ubcn_ros.bags import (
     CAMERA_INFO,
     COMPRESSED,
     IMAGE,
-    BagError,
     McapBagWriter,
     Record,
     make_compressed,
@@ -44,22 +40,16 @@ _REAR_EVERY = 10  # frames of the front camera
 _RENDERED = 8  # frames of a drive; the others are shifted copies of them
 _TURNS = 10  # of the bare engine and a piece of the bag
 _DELAY_NS = 2_000_000  # from stamp to recording
-_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
 class BagLoad:
-    """
-    A drive, and the arguments of `ubcn bag process` that choose engine and steps.
-
-    `program` is the command line of `ubcn` up to its sub-command.
-    """
+    """A drive, and the arguments of `ubcn bag process` that choose engine and steps."""
 
     frames: int
     size: tuple[int, int]  # width and height, pixels
     iterations: int
     engine: dict[str, Any]  # arguments of Engine.load
-    program: tuple[str, ...]
 
 
 class ShiftedFrames:
@@ -100,15 +90,14 @@ def write_drive(folder: Path, frame_of: ShiftedFrames, frames: int) -> None:
                 write(_IMU, _imu(stamp), due + 4 + sample * _PERIOD_NS // _IMU_PER_FRAME)
 
 
-def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]
-            ) -> tuple[dict[str, Any], Path, Path]:
+def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]) -> dict[str, Any]:
     """
     Process a drive in pieces, and time the bare engine on the same frames before each.
 
     In turn, so that what else the machine does meets both.
 
     :param folder: to write to.
-    :return: figures, the drive and its outputs.
+    :return: figures.
     """
     from ubcn_ros.bags.process.run import load_engine
     options = Options(engine=tuple(load.engine.items()), iterations=load.iterations)
@@ -133,7 +122,7 @@ def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]
     return {'frames': result.tally.frames, 'frames_per_s': round(rate, 3),
             'engine_frames_per_s': round(bare, 3), 'share': round(rate / bare, 4),
             'busy_s': result.tally.timings()['busy_s'], 'took_s': round(took_s, 3),
-            **compare_with_input(source, out)}, source, out
+            **compare_with_input(source, out)}
 
 
 def compare_with_input(source: Path, out: Path) -> dict[str, Any]:
@@ -165,94 +154,6 @@ def compare_with_input(source: Path, out: Path) -> dict[str, Any]:
                  outputs.get(topic, ()), inputs[camera], fillvalue=(b'', 0, 0))]
     return {'stamps_compared': len(pairs), 'stamps_equal': sum(pairs),
             'copied': others, 'copied_identical': equal}
-
-
-def compare_outputs(ours: Path, theirs: Path) -> dict[str, Any]:
-    """Count the messages of two bags, and those that are the same at the same place."""
-    with open_bag(ours) as one, open_bag(theirs) as other:
-        pairs = [a == b for a, b in itertools.zip_longest(one.records(), other.records())]
-    return {'messages': len(pairs), 'identical': sum(pairs)}
-
-
-def kill_and_resume(load: BagLoad, source: Path, straight: Path, out: Path, share: float
-                    ) -> dict[str, Any]:
-    """
-    Process a drive by the command, kill it at a share of its frames, and go on.
-
-    :param straight: the outputs of a run that was not interrupted.
-    :return: whether it was killed before it ended, frames that process.json had then, and how many
-        messages are those of the straight run.
-    :raises BagError: the command fails.
-    """
-    images = sum(camera['images'] for camera in read_sidecar(straight)['cameras'])
-    process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
-    frames = 0
-    while process.poll() is None and frames < share * images:
-        time.sleep(_POLL_S)
-        frames = _frames(out)
-    process.kill()
-    killed = process.wait() < 0
-    if not killed:
-        _check_end(process)
-    _check_end(subprocess.run([*_command(load, source, out), '--resume'],
-                              stdout=subprocess.DEVNULL, check=False))
-    return {'killed': killed, 'frames_before': frames, **compare_outputs(out, straight)}
-
-
-def peak_memory_mib(load: BagLoad, folder: Path) -> float:
-    """Process a drive by the command; return the most memory, MiB; BagError where it fails."""
-    source, out = folder / f'small_{load.frames}', folder / f'small_{load.frames}_out'
-    write_drive(source, ShiftedFrames(*load.size), load.frames)
-    process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
-    peak = 0
-    # what the system says after the end would be of this process, where that was larger
-    while process.poll() is None:
-        with suppress(OSError, IndexError):
-            status = Path(f'/proc/{process.pid}/status').read_text()
-            peak = int(status.split('VmHWM:')[1].split()[0])
-        time.sleep(_POLL_S)
-    _check_end(process)
-    return round(peak / 1024, 1)
-
-
-def small_model(folder: Path) -> Path:
-    """Write a model of few parameters and random weights, for what does not depend on them."""
-    import torch
-
-    from ubcn_ros.labels import numbered_labels
-    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
-    from ubcn_ros.runtime import save_model
-    torch.manual_seed(0)
-    network = build(UBCNConfig(numbered_labels(3), IDMConfig(4, 1, 2),
-                               SAMConfig(4, 1, 2, form='trunk'), 'ddrnet23_slim', {'width': 4}))
-    save_model(folder / 'small.safetensors', network, {'note': 'random weights'})
-    return folder / 'small.safetensors'
-
-
-def _command(load: BagLoad, source: Path, out: Path) -> list[str]:
-    options = []
-    for name, value in load.engine.items():
-        if name == 'allow_partial':
-            options += ['--allow-partial-model'] * value
-        elif isinstance(value, bool):
-            options += [f'--{"" if value else "no-"}{name}']
-        elif value is not None:
-            options += [f'--{name.replace("_", "-")}', str(value)]
-    return [*load.program, 'bag', 'process', str(source), str(out),
-            '--iterations', str(load.iterations), *options]
-
-
-def _check_end(process: subprocess.Popen | subprocess.CompletedProcess) -> None:
-    """Raise BagError where the command, whose errors the user has seen, ended with one."""
-    if process.returncode:
-        raise BagError(f'a run ended with exit code {process.returncode}, its own error above '
-                       f'says why: {shlex.join(process.args)}')
-
-
-def _frames(out: Path) -> int:
-    """Return how many frames an output's sidecar has by now."""
-    document = read_sidecar(out)
-    return 0 if document is None else sum(camera['frames'] for camera in document['cameras'])
 
 
 def _time_engine(engine: Any, frame_of: ShiftedFrames, numbers: range, iterations: int) -> float:

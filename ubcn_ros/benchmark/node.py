@@ -178,7 +178,9 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str
 
         peak = search_peak(sustains, load.rate_hz)
         loaded.stop()
-    return {'peak_hz': peak and round(peak, 2), 'trials': trials, **asdict(load)}
+    said = asdict(load)
+    del said['frames']  # as many as the rates ask for
+    return {'peak_hz': peak and round(peak, 2), 'trials': trials, **said}
 
 
 def search_peak(sustains: Callable[[float], bool], first: float) -> float | None:

@@ -144,7 +144,9 @@ def _merge(documents: Sequence[dict[str, Any]], jobs: Sequence[Job], tally: Tall
                 **vars(tally.cameras[camera['topic']])} for camera in first['cameras']]
     notes = list(dict.fromkeys(note for document in documents for note in document['notes']))
     settings = {**first['settings'], 'IN end_ns': end}
+    timings = tally.timings()
+    del timings['frames_per_s']  # of how many at a time nothing here says
     return {**first, 'input': {**first['input'], 'end_ns': end}, 'cameras': cameras,
             'topics': dict(tally.written), 'malformed': tally.malformed,
-            'problems': tally.problems, 'notes': notes, 'timings': tally.timings(),
+            'problems': tally.problems, 'notes': notes, 'timings': timings,
             'settings': settings, 'tally': tally.to_json(), 'pieces': len(jobs)}
