@@ -21,6 +21,7 @@ from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.start import untrained_warning
 
 
@@ -564,6 +565,11 @@ def test_of_a_range_of_sizes_the_middle_is_stated(make):
     assert load_model(run.files.result)[1].trained_short_side == 60
 
 
+def test_of_images_that_cannot_be_as_large_the_middle_is_smaller():
+    config = SampleConfig(short_sides=(360, 1440))
+    assert [config.typical_side(side) for side in (720, 360, 1440)] == [720, 509, 720]
+
+
 def test_a_file_states_the_focal_length_that_its_labels_were_learnt_at(make):
     def stated(run, stage):
         return load_model(run.files.folder(stage) / 'best.safetensors')[1].trained_focal_length
@@ -596,6 +602,21 @@ def test_unique_names_train_the_first_of_each(make, data, camvid_root):
     for unique, expected in ((False, 2 * names), (True, names)):
         run = make(changes={'data': {'unique_names': unique}}, data=twice)
         assert [scene.name for scene in run.training.scenes] == expected
+
+
+def test_images_that_unique_names_leaves_out_are_told(make, data, camvid_root, tmp_path, capsys):
+    other = shutil.copytree(camvid_root, tmp_path / 'other')
+    path = next((other / 'train' / 'images').iterdir())
+    for folder in ('images', 'labels'):
+        old = next((other / 'train' / folder).glob(path.stem + '.*'))
+        old.rename(old.with_stem('of_its_own'))
+    both = open_data([camvid_root, other])
+    count = len(data.split('train').scenes)
+    run = make('both', stages=('derain',), brief=True, data=both,
+               changes={'data': {'unique_names': True}})
+    train(run)
+    assert (f'other: {count - 1} of {count} images are left out, as unique_names '
+            'is set') in capsys.readouterr().out
 
 
 def test_a_run_says_how_long_its_stages_are(make, capsys):

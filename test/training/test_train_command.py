@@ -145,7 +145,8 @@ def test_a_signal_to_one_of_two_processes_stops_both_with_a_checkpoint(recipe, c
 
 
 @pytest.mark.parametrize(('computes', 'accelerator', 'chosen'), [
-    (True, 'cpu', 'bf16-mixed'), (False, 'cpu', '32-true'), (False, 'cuda', 'bf16-mixed')])
+    (True, 'cpu', 'bf16-mixed'), (False, 'cpu', '32-true'), (True, 'cuda', 'bf16-mixed'),
+    (False, 'cuda', '16-mixed')])
 def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, computes, accelerator,
                               chosen):
     """Emulated, a step takes some seven times as long as in fp32."""
@@ -155,6 +156,8 @@ def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, comput
     monkeypatch.setattr('lightning.fabric.Fabric', fabric)
     monkeypatch.setattr('torch.cuda.is_available', lambda: accelerator == 'cuda')
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported',
+                        lambda including_emulation=True: computes or including_emulation)
     monkeypatch.setattr('ubcn_ros.runtime.device.cpu_computes_bf16', lambda: computes)
     recipe('derain')
     result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--accelerator', accelerator,

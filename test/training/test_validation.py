@@ -64,6 +64,19 @@ def test_adapt_is_measured_by_its_labels(measured):
     assert all(0 <= v <= 100 for v in scores.values())
 
 
+@pytest.mark.parametrize('kind', ['adapt', 'attend'])
+def test_frames_are_labelled_at_the_size_that_is_asked_for(recipe, scenes, kind):
+    config = recipe(kind, {'iterations': 2})
+    stage = STAGE_CLASSES[kind](build(model_config(config, CAMVID)), config.stages[kind], None)
+    sizes = []
+    stage.network.segmentation.register_forward_pre_hook(
+        lambda _, given: sizes.append(tuple(given[0].shape[-2:])))
+    for side, expected in ((0, scenes.scenes[0].read().image.shape[:2]), (32, (32, 40))):
+        sizes.clear()
+        validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None, side)
+        assert set(sizes) == {expected}
+
+
 def test_the_loop_is_measured_at_every_step(measured):
     scores, seen = measured('attend')
     assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')

@@ -81,6 +81,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
     images = open_data(data)
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     with single_run(out):
         study = DegradationStudy(
             config=config, data=images, fabric=launch(accelerator, precision),

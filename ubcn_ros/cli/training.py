@@ -66,7 +66,8 @@ accelerator_option = click.option(
     type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
 training_precision_option = precision_option(
     type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
-    help='auto: bf16-mixed, or 32-true on a processor without bf16 instructions.')
+    help='auto: bf16-mixed, or without bf16 instructions 32-true on a processor, 16-mixed on a '
+         'GPU.')
 workers_option = click.option(
     '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
     help='Processes that render samples; with on_device, those that render ahead of the training.')
@@ -122,7 +123,11 @@ def chosen_precision(precision: str, accelerator: str) -> str:
     from ubcn_ros.runtime.device import cpu_computes_bf16
     on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
     if precision == 'auto':
-        return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
+        if on_cpu:
+            return 'bf16-mixed' if cpu_computes_bf16() else '32-true'
+        # PyTorch emulates bf16 on GPUs before Ampere
+        return 'bf16-mixed' if accelerator == 'mps' or torch.cuda.is_bf16_supported(
+            including_emulation=False) else '16-mixed'
     if on_cpu:  # Fabric would take bf16-mixed instead, and the model would say 16-mixed
         raise click.BadParameter("'16-mixed' needs a GPU: on a CPU choose 'bf16-mixed' or "
                                  "'32-true'", param_hint="'--precision'")

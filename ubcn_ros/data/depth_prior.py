@@ -106,7 +106,7 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     return cv2.GaussianBlur(depth, (0, 0), max(0.6, 0.0025 * width))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)  # training draws horizon and focal length: most never come again
 def _plain(height: int, width: int, horizon: float, focal: float) -> np.ndarray:
     """Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres."""
     f = focal * width

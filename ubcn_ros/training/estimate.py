@@ -212,7 +212,7 @@ def _validation_seconds(trainer: Trainer) -> float:
     def of(frames: int) -> None:
         few = replace(trainer.validation, scenes=trainer.validation.scenes[:frames])
         validate(trainer.fabric, trainer.stage.module, few, trainer.config.data,
-                 lambda *_: None)
+                 lambda *_: None, trainer.side)
 
     of(1)
     return images * _seconds(lambda: of(1), trainer.fabric.device)

@@ -44,18 +44,18 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
     :return: (H, W, 3) uint8 RGB.
     :raises DataSetError: a file of the scenes cannot be read.
     """
-    blocks = []
-    for name, training in scenes.items():
+    def block(name: str, training: SceneList) -> np.ndarray:  # with it end its samples' tensors
         stage = config.stages[name]
         samples = make_samples(training, stage.samples, config.seed, device, workers)
         height, width = stage.samples.crop
-        blocks.append(contact_sheet(
+        return contact_sheet(
             _sample_rows(samples, STAGES.index(name), rows),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
             _legend(training) if name == [*scenes][-1] else None,
             f'{config.name}: {name} (batch {stage.batch})',
-            f'{width}x{height} from {len(training)} scenes, {training.name}', _SAMPLE_WIDTH))
-    return np.concatenate(blocks)
+            f'{width}x{height} from {len(training)} scenes, {training.name}', _SAMPLE_WIDTH)
+
+    return np.concatenate([block(*stage) for stage in scenes.items()])
 
 
 def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int, rows: int

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
+_FITTED = ('temperature', 'calibration')  # by ubcn model calibrate, to a finished model
 
 
 def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
@@ -95,8 +96,7 @@ def kept_calibration(path: Path, network: UBCN) -> dict[str, Any]:
             torch.equal(values[name], value) or torch.equal(values[name], value.half().float())
             for name, value in network.state_dict().items()):
         return {}
-    return {key: info.metadata[key] for key in ('temperature', 'calibration')
-            if key in info.metadata}
+    return {key: info.metadata[key] for key in _FITTED if key in info.metadata}
 
 
 def network_hash(network: UBCN) -> str:
@@ -112,6 +112,13 @@ def network_hash(network: UBCN) -> str:
 def file_hash(path: Path) -> str:
     """Return the ``network_hash`` of a model file; ModelFileError where it is none."""
     return network_hash(load_model(path)[0])
+
+
+def model_hash(network: UBCN, info: ModelInfo) -> str:
+    """Return a hash of a model and of what its file says, but for its calibration."""
+    said = {key: value for key, value in info.metadata.items() if key not in _FITTED}
+    return hashlib.sha256(f'{network_hash(network)} {json.dumps(said, sort_keys=True)}'.encode()
+                          ).hexdigest()
 
 
 def scenes_record(scenes: SceneList) -> str:

@@ -20,6 +20,7 @@ from ubcn_ros.data.scenes import DataSet, SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, started_from
@@ -31,8 +32,8 @@ from ubcn_ros.training.record import (
     file_hash,
     joined_license,
     kept_calibration,
+    model_hash,
     model_record,
-    network_hash,
     scenes_record,
 )
 from ubcn_ros.training.run_folder import RunFolder
@@ -185,13 +186,13 @@ class Run:
 
     def _start_hash(self, stage: str) -> str | None:
         """
-        Hash of the network that a stage starts from: of the stage before, or else of --init.
+        Hash of what a stage starts from: the network of the stage before, or else --init's model.
 
-        How it was typed, or was calibrated since, changes no weight.
+        How that stage was typed, and how the model was calibrated since, changes no weight.
         """
         if best := self.files.best_before(stage):
             return file_hash(best)
-        return network_hash(self._init[0]) if self._init else None
+        return model_hash(*self._init) if self._init else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``start.starting_network``."""
@@ -203,6 +204,16 @@ class Run:
         if stage == 'derain':
             return self.training, self.validation
         return self.training.labelled(), (self.validation and self.validation.labelled()) or None
+
+    @property
+    def left_out(self) -> list[str]:
+        """Say of which data sets images are left out, as an earlier one has their names."""
+        every = self.data.counts('train', self.data.split('train',
+                                                          exclude=self.config.data.exclude))
+        return [f'{found.name}: {all_of_it - used} of {all_of_it} images are left out, as '
+                'unique_names is set and an earlier data set has their names'
+                for found, all_of_it, used in zip(self.data.sets, every, self._train_counts,
+                                                  strict=True) if used < all_of_it]
 
     def _sets(self, *stages: str) -> tuple[DataSet, ...]:
         """Data sets that stages train or validate on: nothing came of the others."""
@@ -289,16 +300,17 @@ class Run:
             before = start.info.metadata if start.info else {}  # of the stage before
         data = [*before.get('data', ())]
         data += [record for record in self._records_of(stage) if record not in data]
+        segmentation = self._segmentation_record(stage, start)
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
             trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=data,
             license=self.license(start, stage), init=before.get('init'),
-            precision=self.precision, **self._segmentation_record(stage, start))
+            precision=self.precision, **segmentation)
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
-                       time_left=time_left)
+                       side=segmentation['trained_short_side'] or NATIVE, time_left=time_left)
 
     def train(self, fabric: Fabric, stages: Sequence[str], workers: int,
               time_left: TimeLeft | None = None) -> None:
@@ -311,6 +323,8 @@ class Run:
         """
         # what cannot be started is told before anything is written
         first = self.start(stages[0]) if stages else None
+        for line in self.left_out:
+            fabric.print(line)
         if first is not None:
             terms = self.license(first, *stages)
             fabric.print(f'licence of the result: {terms or "none is stated"}'

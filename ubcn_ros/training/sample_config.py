@@ -137,7 +137,6 @@ class SampleConfig:
 
         :param side: of the frames as they are, which a scale about 1 is meant to leave them.
         """
-        if any(self.short_sides):
-            return round(math.prod(self.short_sides) ** 0.5)
-        middle = math.prod(self.scale) ** 0.5
-        return side if abs(middle - 1) < _ABOUT_1 else round(side * middle)
+        middle = math.prod(self.scales_of(side)) ** 0.5
+        about_1 = abs(middle - 1) < _ABOUT_1 and not any(self.short_sides)
+        return side if about_1 else round(side * middle)

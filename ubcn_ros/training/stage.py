@@ -141,9 +141,13 @@ class Stage(nn.Module):
             loss = loss + self.config.veil_weight * error
         return loss
 
-    def unrolled(self, image: torch.Tensor) -> list[Step]:
-        """Return the steps of the loop that this stage trains, for validation too."""
-        return self.network(image, self.config.iterations)
+    def unrolled(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> list[Step]:
+        """
+        Return the steps of the loop that this stage trains, for validation too.
+
+        :param size: as of ``UBCN.forward``.
+        """
+        return self.network(image, self.config.iterations, size)
 
     def quality(self, scores: dict[str, float]) -> float:
         """

@@ -49,7 +49,7 @@ class DerainStage(Stage):
             loss = loss + derain.early_weight * self.image_loss(estimate.float(), clean, {})
         return loss / (1 + derain.early_weight * len(early))
 
-    def unrolled(self, image: torch.Tensor) -> list[Step]:
+    def unrolled(self, image: torch.Tensor, _size: tuple[int, int] | None = None) -> list[Step]:
         derained, rainy, rain = self.network.derain_first(image)
         return [Step(derained, derained.new_zeros(
             len(image), self.network.label_set.num_classes, 1, 1), rainy, rain)]
@@ -156,8 +156,8 @@ class AdaptStage(Stage):
             loss = loss + 0.4 * self.labels_loss(extra, labels)
         return loss
 
-    def unrolled(self, image: torch.Tensor) -> list[Step]:
-        return [self.network.first_step(image)]
+    def unrolled(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> list[Step]:
+        return [self.network.first_step(image, size)]
 
     def quality(self, scores: dict[str, float]) -> float:
         return self.mean_score(scores, 'miou', 1)

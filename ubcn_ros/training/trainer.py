@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.stopping import Stopped, signals_held, signals_noted, stop_on_signals
 from ubcn_ros.training.architecture import initialize
@@ -65,6 +66,7 @@ class Trainer:
         not resumed.
     :param record: makes a model file's metadata of the optimizer steps and the figures.
     :param title: of the progress bar.
+    :param side: short side that validation frames are labelled at, as of ``validate``.
     :param time_left: says, after so many steps of the stage, how long all will still take.
     :raises ValueError: scenes to train on without labels where the stage needs them.
     """
@@ -73,13 +75,13 @@ class Trainer:
                  training: SceneList, validation: SceneList | None, folder: Path,
                  workers: int, *, log: Path, results: ResultsTable, settings: dict[str, Any],
                  record: Callable[[int, dict[str, float]], dict[str, Any]], title: str,
-                 time_left: Callable[[int], str] | None = None) -> None:
+                 side: int = NATIVE, time_left: Callable[[int], str] | None = None) -> None:
         self.stage_config: StageConfig = config.stages[stage_name]
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
         self.log, self.results, self.settings = log, results, settings
-        self.record, self.title, self.time_left = record, title, time_left
+        self.record, self.title, self.time_left, self.side = record, title, time_left, side
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
@@ -320,7 +322,7 @@ class Trainer:
             pictures = ValidationPictures(self.network.label_set, self.stage.module.measures,
                                           images)
             self.scores = validate(self.fabric, self.stage.module, self.validation,
-                                   self.config.data, pictures)
+                                   self.config.data, pictures, self.side)
             where = f'{self.stage_name}, optimizer step {self.optimizer_step}'
             sheet = pictures.sheet(f'{self.config.name}: {where}', self.scores)
             write_image(self.folder / SHEET, sheet)

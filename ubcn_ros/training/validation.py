@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network import Step
 from ubcn_ros.network.rain_estimate import rain_of
+from ubcn_ros.runtime.processing import NATIVE, working_size
 from ubcn_ros.training.config import DataConfig
 from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.samples import to_float, validation_samples
@@ -26,9 +28,20 @@ RATES_MM_H = (0.0, 150.0)
 Seen = Callable[[float, int, dict[str, torch.Tensor], list[Step]], None]
 
 
+@contextlib.contextmanager
+def _without_trials() -> Iterator[None]:
+    """Let cuDNN try no algorithms: frames may be of many sizes, and each would cost them."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 @torch.no_grad()
-def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, seen: Seen
-             ) -> dict[str, float]:
+def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, seen: Seen,
+             side: int = NATIVE) -> dict[str, float]:
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
@@ -38,6 +51,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     :param stage: evaluated in eval mode, left in training mode.
     :param data: says how many of the scenes are used, spread evenly, and in which rain.
     :param seen: called with every frame: rain rate, number, batch of one and steps.
+    :param side: short side that frames are labelled at, as of ``processing.working_size``.
     :return: by name, such as 'psnr_150_T2'.
     """
     stage.eval()
@@ -57,11 +71,12 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             truth = batch['labels'][0].clone()
             # in pictures a group of classes is not a class
             batch['labels'][batch['labels'] >= label_set.num_classes] = UNLABELED
-            with fabric.autocast():
-                steps = stage.unrolled(batch['degraded'])
+            size = working_size(*sample['labels'].shape, side)
+            with fabric.autocast(), _without_trials():
+                steps = stage.unrolled(batch['degraded'], size)
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
-                with fabric.autocast():
+                with fabric.autocast(), _without_trials():
                     lifted, _ = stage.network.lift(batch['degraded'])
                 psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))
             for t, step in enumerate(steps, 1):

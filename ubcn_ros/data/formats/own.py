@@ -113,7 +113,7 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
 def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
     """Images that a text file names, relative to the data set's folder or to the file's."""
     images: dict[str, Path] = {}
-    problems = []
+    problems, seen = [], set()
     for line in text_lines(file, 'paths of images, one a line'):
         path = existing(d.root / line, file.parent / line)
         if path is None or not is_image_name(path):
@@ -121,9 +121,10 @@ def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
         elif not path.name.lower().endswith(d.image_suffix.lower()):
             problems.append(f'{file} names {line}, which does not end with the image_suffix '
                             f'{d.image_suffix}: leave it out, or leave out image_suffix')
-        elif path in images.values():
+        elif path in seen:
             problems.append(f'{file} names {line} twice: leave one out')
         else:
+            seen.add(path)
             add_image(images, problems, without_suffix(_inner(d.root, path), d.image_suffix)
                       .as_posix(), path)
     return images, problems
