@@ -151,7 +151,7 @@ def test_a_pair_is_compared(drive):
         assert frame.values['apart'] == pytest.approx(10)
     assert made.worst.key == 'labels_equal' and 'which of them is wrong' in made.worst_text
     columns, rows = made.tables[0].columns, {n: c for n, _, c in made.tables[0].rows}
-    assert rows['Sky'][columns.index('IoU of A and B, %')] == pytest.approx(100 * 24 / 30)
+    assert rows['Sky'][columns.index('IoU of B against A, %')] == pytest.approx(100 * 24 / 30)
     made = report(drive / 'a', drive / 'b', truth=drive / 'dry')
     assert made.worst.key == 'psnr_gain' and all(f.values['psnr_gain'] < 0 for f in made.frames)
 

@@ -24,8 +24,8 @@ from processed_bags import (
 )
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.report.compare import compare, iou_of
-from ubcn_ros.report.measures import pair_counts
+from ubcn_ros.report.compare import compare
+from ubcn_ros.report.measures import iou_of, pair_counts
 from ubcn_ros.report.tracks import BagPaths
 
 S = 1_000_000_000

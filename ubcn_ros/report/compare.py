@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
-from ubcn_ros.report.measures import MEASURES, measured, pair_counts, psnr
+from ubcn_ros.labels import LabelSet, numbered_labels
+from ubcn_ros.report.measures import MEASURES, iou_of, measured, pair_counts, psnr
 from ubcn_ros.report.page import Measure
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.tracks import BagPaths, Track, open_tracks, stamp_text
@@ -173,19 +173,6 @@ def _over_all(counts: np.ndarray, labels: LabelSet | None
     return float(np.mean(ious[present])), {
         names.classes[number] if number < names.num_classes else str(number):
         float(ious[number]) for number in present}
-
-
-def iou_of(counts: np.ndarray) -> np.ndarray:
-    """
-    Return the IoU of each class, 0..1; NaN for one that the truth lacks.
-
-    :param counts: as of `pair_counts`, the truth by rows; its unlabeled pixels are left out.
-    """
-    known = np.delete(counts, UNLABELED, 0)
-    both = np.diagonal(known)
-    there = known.sum(1)
-    union = there + known.sum(0)[:UNLABELED] - both
-    return np.divide(both, union, out=np.full(len(both), math.nan), where=there > 0)
 
 
 def _mean(ious: np.ndarray) -> float:

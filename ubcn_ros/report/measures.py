@@ -115,6 +115,19 @@ def measured(pictures: Pictures) -> dict[str, float]:
     return {key: value for key, value in found.items() if not math.isnan(value)}
 
 
+def iou_of(counts: np.ndarray) -> np.ndarray:
+    """
+    Return the IoU of each class, 0..1; NaN for one that the truth lacks.
+
+    :param counts: as of `pair_counts`, the truth by rows; its unlabeled pixels are left out.
+    """
+    known = np.delete(counts, UNLABELED, 0)
+    both = np.diagonal(known)
+    there = known.sum(1)
+    union = there + known.sum(0)[:UNLABELED] - both
+    return np.divide(both, union, out=np.full(len(both), math.nan), where=there > 0)
+
+
 class Classes:
     """Shares, confidence and agreement of every class, over all frames added."""
 
@@ -160,9 +173,10 @@ class Classes:
             ('in frames, %', 100 * self._in_frames / self._frames)]
         if pair:
             columns += [('share in B, %', _percent(sums['b'].sum(0))),
-                        ('IoU of A and B, %', self._iou('b'))]
+                        ('IoU of B against A, %', _percent_iou(sums['b']))]
         if 'dry' in sums:
-            columns.append(('IoU with the labels of the dry drive, %', self._iou('dry')))
+            columns.append(('IoU with the labels of the dry drive, %',
+                            _percent_iou(sums['dry'].T)))
         if 'confidence' in sums:
             columns.append((f'mean confidence{" of A" * pair}, %',
                             _ratio(sums['confidence'], sums['confident'])))
@@ -171,22 +185,22 @@ class Classes:
         shown = [i for i in names if i < label_set.num_classes or sums['a'][i]]
         return Table(
             'Classes', 'Of all pixels of all frames shown'
-            + ('. IoU is over these pixels; of A and B it says how well they agree, not which of '
-               'them is right.' if pair else '.'),
+            + ('. IoU is over those that A labels; it says how well both agree, not which of them '
+               'is right.' if pair else '.'),
             tuple(name for name, _ in columns),
             tuple((names[i], colors.get(i, (0, 0, 0)),
                    tuple(_number(values[i]) for _, values in columns)) for i in shown), (0,))
-
-    def _iou(self, name: str) -> np.ndarray:
-        pairs = self._sums[name]
-        both = np.diagonal(pairs)
-        return 100 * _ratio(both, pairs.sum(1) + pairs.sum(0) - both)
 
 
 def available(values: Collection[Mapping[str, float]]) -> list[Measure]:
     """Return the measures that any frame has, in their order; 'unlabeled' where it is not 0."""
     return [m for m in MEASURES if any(
         m.key in v and (v[m.key] or not m.key.startswith('unlabeled')) for v in values)]
+
+
+def _percent_iou(counts: np.ndarray) -> np.ndarray:
+    """IoU of each class as of `iou_of`, and none of what is unlabeled."""
+    return 100 * np.append(iou_of(counts), math.nan)
 
 
 def _percent(counts: np.ndarray) -> np.ndarray:
