@@ -339,6 +339,35 @@ def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engi
     assert recorder.asked == 10  # all of the other size's work
 
 
+def test_where_memory_was_short_it_is_tried_again_without_what_is_unused(tiny_model, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.runtime.backends.graphs.RETRY', 3)
+    held = []
+
+    def recorder(work):
+        """As a GPU with memory for one size."""
+        work()
+        if len(engine._backend.prepared) + len(held):
+            raise torch.OutOfMemoryError('CUDA out of memory')
+        return work
+
+    engine = engine_of(tiny_model, ('graphs', unchanged, recorder))
+
+    def prepared(*heights):
+        for height in heights:
+            engine(images(1, height)[0], 1)
+        return [size[1] for size, _ in engine._backend.prepared]
+
+    assert prepared(32, 33, 33) == [32], 'for the second size memory is short'
+    assert prepared(32, 33) == [32], 'the first one still comes'
+    assert prepared(*[33] * 5) == [32], 'it has come since, and the next try is six frames later'
+    assert prepared(33) == [33]
+    held.append('as of another process')
+    assert prepared(34, 33) == [33]
+    held.clear()
+    assert prepared(*[34] * 7) == [33]
+    assert prepared(34) == [34]
+
+
 def test_what_failed_is_freed_at_once(tiny_model):
     recorder = FailingRecorder(works=2)
     engine = engine_of(tiny_model, ('graphs', unchanged, recorder))

@@ -46,6 +46,11 @@ Sizes = tuple[Size, WorkingSize]
 """What is prepared: work on images of a size, at a working size."""
 PATIENCE = 1
 """Frames of a new size that run module by module: one that does not come again costs no more."""
+RETRY = 100
+"""
+Frames after which a size for which memory was short is tried again, without sizes that have not
+come since; after the next refusal twice as many.
+"""
 _LOG = logging.getLogger(__name__)
 
 
@@ -71,9 +76,10 @@ class GraphsBackend:
     compiled, minutes, and kept while it is among those used last. What was prepared is compared
     with the same modules called one by one. Where preparing fails or the results differ, a
     warning says why and the next strategy is taken for good; after the last, the modules are
-    called one by one. Where only memory is short, they are for this size alone.
+    called one by one. Where only memory is short, they are for this size alone, until it is tried
+    again, ``RETRY`` frames later: sizes that have not come since then are dropped for it.
 
-    ``prepared`` holds the buffers of a size and a working size, or None where memory was short.
+    ``prepared`` holds the buffers of a size and a working size.
 
     :param eager: calls the modules one by one; its network must not wait for the device.
     :param strategies: to try, the preferred one first.
@@ -86,13 +92,16 @@ class GraphsBackend:
                  progress: Callable[[str], None], patience: int = PATIENCE,
                  sizes: int = KEPT_SIZES) -> None:
         self.info, self.device, self.precision = eager.info, eager.device, eager.precision
-        self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()
+        self.prepared: OrderedDict[Sizes, StaticBuffers] = OrderedDict()
         self._eager = eager
         self._current: EagerBackend | StaticBuffers = eager
         self._strategies = list(strategies)
         self._progress = progress
         self._patience, self._sizes = patience, sizes
         self._waiting: OrderedDict[Sizes, int] = OrderedDict()
+        self._frames = 0
+        self._used: dict[Sizes, int] = {}  # the last frame of what is prepared
+        self._refused: dict[Sizes, tuple[int, int]] = {}  # at which frame, and for how many
 
     @property
     def name(self) -> str:
@@ -126,23 +135,33 @@ class GraphsBackend:
     def release(self, size: Size, working: WorkingSize = None) -> None:
         """Drop the buffers and graphs of these sizes."""
         self._current = self._eager  # it may hold them
-        self.prepared.pop((size, working), None)
-        self._waiting.pop((size, working), None)
+        for known in (self.prepared, self._waiting, self._used, self._refused):
+            known.pop((size, working), None)
 
     def _buffers_of(self, sizes: Sizes) -> StaticBuffers | None:
         """Return the buffers of these sizes, or None where its frames go module by module."""
+        self._frames += 1
         if sizes in self.prepared:
             self.prepared.move_to_end(sizes)
+            self._used[sizes] = self._frames
             return self.prepared[sizes]
         if not self._strategies or not self._is_back(sizes):
+            return None
+        refused, wait = self._refused.get(sizes, (-1, 0))
+        if wait and self._frames < refused + wait:
             return None
         self._current = self._eager  # it may hold the memory that is needed now
         kept = [*dict.fromkeys(map(_of_an_image, (sizes, *reversed(self.prepared))))][:self._sizes]
         for other in [*self.prepared]:
-            if _of_an_image(other) not in kept:
-                del self.prepared[other]
-        self.prepared[sizes] = self._prepare(sizes)
-        return self.prepared[sizes]
+            if self._used[other] <= refused or _of_an_image(other) not in kept:
+                del self.prepared[other], self._used[other]
+        buffers = self._prepare(sizes)
+        if buffers is not None:
+            self.prepared[sizes], self._used[sizes] = buffers, self._frames
+            self._refused.pop(sizes, None)
+        elif self._strategies:
+            self._refused[sizes] = self._frames, 2 * wait or RETRY
+        return buffers
 
     def _is_back(self, sizes: Sizes) -> bool:
         """Return whether these sizes have come before, lately."""
