@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from bag_files import write_rosbag2
 from drives import (
     Engine,
     camera_info,
@@ -25,6 +26,7 @@ from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, join, joining, plan, read_sidecar, run_job
 from ubcn_ros.bags.process import jobs as jobs_module
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
+from ubcn_ros.bags.storage.sqlite_file import SqliteFile
 
 
 def run_pieces(source, out, pieces, options=None):
@@ -80,6 +82,15 @@ def test_a_joined_bag_is_read_by_others_and_counts_as_one_run(tmp_path):
     with AnyReader([tmp_path / 'out']) as reader:
         assert reader.message_count == count
     assert processed(source, tmp_path / 'out', resume=True).tally.written == result.tally.written
+
+
+def test_the_files_of_a_bag_are_checked_once_for_all_pieces(tmp_path, monkeypatch):
+    checked, check = [], SqliteFile.check
+    monkeypatch.setattr(SqliteFile, 'check', lambda self: checked.append(1) or check(self))
+    source = write_rosbag2(tmp_path / 'in', [
+        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data) for r in drive(4)])
+    join(run_pieces(source, tmp_path / 'out', 3), tmp_path / 'out')
+    assert len(checked) == 1
 
 
 def test_pieces_that_are_not_finished_are_not_joined(tmp_path):

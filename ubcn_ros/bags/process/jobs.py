@@ -109,7 +109,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     outs = [out] if pieces == 1 else [
         pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
-                tuple(skipped), tuple(prefixes.items()))
+                tuple(skipped), tuple(prefixes.items()), piece=pieces > 1)
             for place, (start, stop) in zip(outs, pairwise(cuts), strict=True)
             if start < stop]
     check_free((topic for camera in cameras

@@ -62,8 +62,9 @@ def _join(jobs: Sequence[Job], out: Path) -> Result:
         check_settings(job.out, _common_settings(documents[0]), _common_settings(document))
     tally = merge_tallies([*map(read_tally, (job.out for job in jobs), documents)])
     with open_bag(jobs[0].source) as reader:
-        tally.problems += input_problems(
+        found = reader.damage + input_problems(
             reader, jobs[0], (jobs[0].start_ns, jobs[-1].end_ns), tally.read)
+        tally.problems = list(dict.fromkeys([*tally.problems, *found]))
         custom_data = reader.custom_data
     joined = pieces_folder(out) / 'joined'
     try:

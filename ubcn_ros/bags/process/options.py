@@ -49,7 +49,7 @@ class Job:
     `source` and `out` are paths of bags. Taken is what was recorded from `start_ns` on and before
     `end_ns`; `begin_ns` is where the first range of the bag begins. `topics` are those that the
     options take; `cameras`, `skipped` and `prefixes`, of the names of each camera's outputs, are
-    those of the whole bag.
+    those of the whole bag. Where it is a `piece`, joining them checks the bag's files, once.
     """
 
     source: Path
@@ -62,6 +62,7 @@ class Job:
     cameras: tuple[BagCamera, ...]
     skipped: tuple[Skipped, ...]
     prefixes: tuple[tuple[str, str], ...]
+    piece: bool = False
 
     @property
     def first(self) -> bool:

@@ -184,7 +184,8 @@ class _Run:
         """
         check_output(self._job.out, self.tally.written)
         broken = [skipped.text for skipped in self._job.skipped if skipped.broken]
-        self._note_problems(broken + self._reader.damage + input_problems(
+        damage = self._reader.met if self._job.piece else self._reader.damage
+        self._note_problems(broken + damage + input_problems(
             self._reader, self._job, (self._job.start_ns, self._job.end_ns), self.tally.read))
         self.save(finished=True)
 
