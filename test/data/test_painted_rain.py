@@ -9,8 +9,9 @@ from random_images import psnr
 from ubcn_ros.data.painted_rain import paint_rain, painted_layers, random_severity
 
 
-def painted(image, seed, severity=0.3, haze_probability=0.4):
-    return paint_rain(image, np.random.default_rng(seed), severity, haze_probability)
+def painted(image, seed, severity=0.3, haze_probability=0.4, noise_probability=0.0):
+    return paint_rain(image, np.random.default_rng(seed), severity, haze_probability,
+                      noise_probability)
 
 
 @pytest.fixture
@@ -44,15 +45,23 @@ def test_there_is_haze_only_where_it_is_asked_for(image):
     assert changed(0) < 0.8 < changed(1)
 
 
+@pytest.mark.parametrize('noise_probability', [0, 1])
 @pytest.mark.parametrize('seed', range(6))
-def test_streaks_alone_darken_nothing(image, seed):
-    assert (paint_rain(image, np.random.default_rng(seed), 0.6, haze_probability=0) >= image).all()
+def test_streaks_alone_darken_nothing(image, seed, noise_probability):
+    assert (painted(image, seed, 0.6, 0, noise_probability) >= image).all()
+
+
+def test_noise_brightens_nearly_all_of_an_image(image):
+    def changed(noise_probability):
+        return np.mean([(painted(image, s, 0.5, 0, noise_probability) != image).any(2).mean()
+                        for s in range(12)])
+    assert changed(1) > 0.85 > 0.75 > changed(0)
 
 
 def test_streaks_are_about_vertical_more_often_than_not():
     def roughness(axis):
         return np.mean([np.abs(np.diff(layer, axis=axis)).mean() for seed in range(20)
-                        for layer in painted_layers(64, 64, np.random.default_rng(seed), 0.5)])
+                        for layer in painted_layers(64, 64, np.random.default_rng(seed), 0.5, 0)])
     assert roughness(1) > 1.5 * roughness(0)
 
 
@@ -69,8 +78,9 @@ def test_errors(image):
         painted(image.astype(float), 0)
 
 
-def test_layers_cover_more_of_heavier_rain():
-    light, heavy = ([sum(painted_layers(48, 64, np.random.default_rng(s), severity))
+@pytest.mark.parametrize('noise', [0, 1])
+def test_layers_cover_more_of_heavier_rain(noise):
+    light, heavy = ([sum(painted_layers(48, 64, np.random.default_rng(s), severity, noise))
                      for s in range(8)] for severity in (0.1, 1.0))
     # a convolution by Fourier transform rounds
     assert all(layer.shape == (48, 64) and layer.min() > -1e-5 for layer in light + heavy)

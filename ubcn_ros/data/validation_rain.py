@@ -46,4 +46,4 @@ def rainy_view(image: np.ndarray, labels: np.ndarray, scenes: SceneList, rate_mm
     if not rate_mm_h:
         return image.copy()
     return paint_rain(image, np.random.default_rng(seed), rate_mm_h / _PAINTED_MM_H,
-                      haze_probability=0)
+                      haze_probability=0, noise_probability=0)

@@ -35,6 +35,8 @@ class SampleConfig:
     painted_severity: tuple[float, float] = (0.0, 1.0)
     # of a soft haze behind painted streaks, 0..1
     painted_haze_probability: float = HAZE_PROBABILITY
+    # of streaks of blurred noise, which mostly brighten the image as a whole, 0..1
+    painted_noise_probability: float = 0.0
     # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
     # streaks, drops on the lens, noise and compression (on_device)
     misty_rain_probability: float = 0.0
@@ -85,7 +87,8 @@ class SampleConfig:
             if least > most:
                 raise ValueError(f'{name} is {[least, most]}: give the smaller one first')
         check_range(self, ('rain_probability', 'painted_rain_probability', 'painted_severity',
-                           'painted_haze_probability', 'misty_rain_probability',
+                           'painted_haze_probability', 'painted_noise_probability',
+                           'misty_rain_probability',
                            'strong_augmentation_probability', 'physical_rain_probability',
                            'color_jitter', 'balanced_crop_probability', 'class_mix_probability',
                            'whole_frame_probability', 'drive_share', 'varied_drive_probability'),

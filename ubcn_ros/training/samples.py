@@ -137,8 +137,9 @@ class TrainingSamples(Dataset):
             image, labels = augment_strongly(image, labels, rng)
         if painted:
             severity = random_severity(rng, *c.painted_severity)
-            return _Rainy(image, paint_rain(image, rng, severity, c.painted_haze_probability),
-                          labels)
+            rainy = paint_rain(image, rng, severity, c.painted_haze_probability,
+                               c.painted_noise_probability)
+            return _Rainy(image, rainy, labels)
         if not wet:
             return _Rainy(image, image, labels, 0.0, 0.0)
         rate = sample_rate(rng)

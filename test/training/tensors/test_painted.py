@@ -20,7 +20,7 @@ def change(rainy, image):
 
 def test_it_brightens_as_painted_rain_does():
     image = np.full((64, 80, 3), 60, np.uint8)
-    streaks = PaintedStreaks((64, 80), 1, CPU, 0, (0, 1), HAZE_PROBABILITY)
+    streaks = PaintedStreaks((64, 80), 1, CPU, 0, (0, 1), HAZE_PROBABILITY, 0.35)
     rng = np.random.default_rng(0)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float().repeat(48, 1, 1, 1)
     found = streaks.painted(tensor, [streaks.draw(rng) for _ in range(48)])
@@ -29,13 +29,14 @@ def test_it_brightens_as_painted_rain_does():
     for n in range(80):
         rng = np.random.default_rng(n)
         severity = rng.beta(1.1, 2.0)  # as of random_severity from 0 to 1
-        expected.append(change(paint_rain(image, rng, severity, HAZE_PROBABILITY), image))
+        rainy = paint_rain(image, rng, severity, HAZE_PROBABILITY, 0.35)
+        expected.append(change(rainy, image))
     assert float((found - tensor).mean()) == pytest.approx(np.mean(expected), rel=0.35)
 
 
 def test_severity_and_haze_are_as_asked_for():
     rng = np.random.default_rng(0)
-    light, strong = (PaintedStreaks((32, 48), 1, CPU, 0, severity, haze)
+    light, strong = (PaintedStreaks((32, 48), 1, CPU, 0, severity, haze, 0)
                      for severity, haze in (((0, 0.1), 1), ((0.8, 1), 0)))
     assert all(light.draw(rng).haze.min() > 0 for _ in range(8))
     assert all(not strong.draw(rng).haze.any() for _ in range(8))
@@ -47,7 +48,7 @@ def test_severity_and_haze_are_as_asked_for():
 
 
 def test_samples_lie_inside_their_pictures():
-    streaks, rng = PaintedStreaks((32, 48), 1, CPU, 0, (0, 1), 0), np.random.default_rng(0)
+    streaks, rng = PaintedStreaks((32, 48), 1, CPU, 0, (0, 1), 0, 0), np.random.default_rng(0)
     assert {np.sign(streaks.draw(rng).matrix[0, 0]) for _ in range(50)} == {-1, 1}
     for _ in range(200):
         corners = streaks.draw(rng).matrix @ [[0, 48, 0, 48], [0, 0, 32, 32], [1, 1, 1, 1]]
@@ -56,7 +57,7 @@ def test_samples_lie_inside_their_pictures():
 
 
 def test_pictures_follow_from_the_seed():
-    first, again = (PaintedStreaks((32, 48), 2, CPU, workers, (0, 1), 0.4)
+    first, again = (PaintedStreaks((32, 48), 2, CPU, workers, (0, 1), 0.4, 0.5)
                     for workers in (0, 1))
     image = torch.zeros(1, 3, 32, 48)
     found = [s.painted(image, [s.draw(np.random.default_rng(5))]) for s in (first, again)]

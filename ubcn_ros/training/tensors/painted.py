@@ -18,7 +18,7 @@ from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 
-_PICTURES = 64
+_PICTURES = 128
 _LARGER = 1.5  # a picture than a sample: mirrored at an edge, streaks would lean both ways
 _ZOOM = 0.2  # largest, as a logarithm
 
@@ -44,12 +44,12 @@ class Painting:
     grey: float
 
 
-def _picture(size: tuple[int, int], seed: int, severities: tuple[float, float], n: int
-             ) -> tuple[float, np.ndarray]:
+def _picture(size: tuple[int, int], seed: int, severities: tuple[float, float], noise: float,
+             n: int) -> tuple[float, np.ndarray]:
     """Severity, and streaks (H, W) float16."""
     rng = np.random.default_rng([seed, 7, n])
     severity = random_severity(rng, *severities)
-    return severity, sum(painted_layers(*size, rng, severity)).astype(np.float16)
+    return severity, sum(painted_layers(*size, rng, severity, noise)).astype(np.float16)
 
 
 class PaintedStreaks:
@@ -59,15 +59,16 @@ class PaintedStreaks:
     :param crop: height and width of the samples.
     :param seed: of what is drawn.
     :param workers: processes that draw.
-    :param severity, haze_probability: as ``painted_...`` of ``SampleConfig``.
+    :param severity, haze_probability, noise_probability: as ``painted_...`` of ``SampleConfig``.
     """
 
     def __init__(self, crop: tuple[int, int], seed: int, device: torch.device, workers: int,
-                 severity: tuple[float, float], haze_probability: float) -> None:
+                 severity: tuple[float, float], haze_probability: float,
+                 noise_probability: float) -> None:
         self.crop, self.haze_probability = crop, haze_probability
         self.size = size = tuple(math.ceil(_LARGER * side) for side in crop)
-        drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(_PICTURES),
-                                    workers))
+        drawn = list(rendered_ahead(partial(_picture, size, seed, severity, noise_probability),
+                                    range(_PICTURES), workers))
         self._severities = [severity for severity, _ in drawn]
         self._pictures = stacked((picture for _, picture in drawn), device)[:, None]
 

@@ -130,7 +130,7 @@ class TensorSamples:
         """Pictures of painted streaks of a sample's size."""
         c = self.config
         return _painted_streaks(c.crop, self.seed, self.device, self.workers, c.painted_severity,
-                                c.painted_haze_probability)
+                                c.painted_haze_probability, c.painted_noise_probability)
 
     @cached_property
     def class_places(self) -> ClassPlaces:
