@@ -56,7 +56,7 @@ def test_images_are_read_or_refused():
 def test_compressed_images_are_read_or_refused():
     outcomes = run(compressed_to_rgb, lambda random: messages.compressed(any_compressed(random)))
     assert sum(outcomes.values()) >= 5000
-    assert set(outcomes) == {'image', 'compressed', 'size'}
+    assert set(outcomes) == {'image', 'compressed', 'format', 'size'}
     assert min(outcomes.values()) > 100
 
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from bag_files import write_rosbag2
 from command_line import ubcn
-from drives import drive, image, write_bag
+from drives import drive, image, message, write_bag
 
-from ubcn_ros.bags import IMAGE, open_bag
+from ubcn_ros.bags import COMPRESSED, IMAGE, make_compressed, make_header, open_bag
 from ubcn_ros.bags.process import read_sidecar
 from ubcn_ros.bags.process import run as running
 from ubcn_ros.cli.bag_progress import LINE_S, Progress
@@ -47,6 +47,13 @@ def test_malformed_images_are_told_and_the_exit_code_says_so(tmp_path, process):
     assert '2 images of /front/image_raw written' in done.output
     with open_bag(tmp_path / 'out') as reader:
         assert not any(c.topic.startswith('/rear') for c in reader.connections)
+
+
+def test_a_video_is_no_broken_camera(tmp_path, process):
+    stream = make_compressed(make_header(1_000_000_000, 'rear'), b'\0\0\0\1\x67' + bytes(90))
+    video = message('/rear/video', COMPRESSED, stream, 1001)
+    done = process(write_bag(tmp_path / 'in.mcap', [*drive(2), video]), tmp_path / 'out')
+    assert done.exit_code == 0 and '/rear/video (' in done.output, done.output
 
 
 @pytest.mark.parametrize('pieces', [(), ('--pieces', '2')])

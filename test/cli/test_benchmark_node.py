@@ -30,6 +30,16 @@ def test_what_cannot_be_sent_is_refused(arguments, told):
     assert result.exit_code == 2 and told in result.output
 
 
+@pytest.mark.parametrize('more, refused', [
+    ([], False), (['--transport', 'default'], False), (['--frames', '9'], True),
+    (['--transport', 'both'], True)])
+def test_a_peak_is_searched_by_one_transport(monkeypatch, more, refused):
+    monkeypatch.setattr('ubcn_ros.benchmark.node.find_peak', lambda *_: 1 / 0)
+    result = CliRunner().invoke(benchmark, ['node', '--peak', '--device', 'cpu', *more])
+    assert ('leave --frames' in result.output) == refused
+    assert isinstance(result.exception, ZeroDivisionError) != refused
+
+
 def test_help_names_the_commands():
     result = CliRunner().invoke(benchmark, ['--help'])
     assert result.exit_code == 0 and 'node' in result.output

@@ -488,7 +488,7 @@ def test_damaged_files_are_read_or_refused():
         else:
             outcomes.add('image')
             assert image.dtype == np.uint8 and image.ndim == 3
-    assert outcomes == {'image', 'compressed', 'size'}
+    assert outcomes == {'image', 'compressed', 'format', 'size'}
 
 
 @pytest.mark.parametrize('source, words', [

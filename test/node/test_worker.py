@@ -123,9 +123,12 @@ def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
     gates, begun = [threading.Event(), threading.Event()], threading.Event()
     tasks = [bench.worker.submit(lambda gate=gate: begun.set() or gate.wait(10.0))
              for gate in gates]
-    assert begun.wait(10.0) and not bench.worker.pause(timeout=0.01)
+    assert begun.wait(10.0)
+    in_hand = bench.worker.pausing()
+    assert not in_hand(0.01)
     gates[0].set()
-    assert bench.worker.pause(timeout=10.0)
+    tasks[0].result(10.0)
+    assert in_hand(10.0) and not tasks[1].done()
     gates[1].set()
     assert all(task.result(10.0) for task in tasks)
 

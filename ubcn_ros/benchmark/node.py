@@ -158,7 +158,8 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str
     :param progress: called with each trial.
     :return: `peak_hz` of each camera, None where not even a sixteenth of the load's rate is
         sustained, and `trials`: {rate_hz, rate_in_hz, sent, dropped, latency_ms, sustained}
-        each, of which `rate_in_hz` is what the slowest camera sent at; also the load.
+        each, of which `rate_in_hz` is what the slowest camera sent at; also the load but
+        for its `frames`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     trials: list[dict[str, Any]] = []

@@ -99,7 +99,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise click.UsageError('--cameras needs a number')
     if messages or steps:
         _check_given()
-    if peak and ('frames' in typed_options() or transport == 'both'):
+    typed = typed_options()
+    if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
         raise click.UsageError('--peak sends three seconds of images at each rate, by one '
                                'transport: leave --frames and --transport both away')
     from ubcn_ros.bags.live.client import NoAnswerError

@@ -54,7 +54,7 @@ def read_header(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FOR
             'publish the image', RECORDED_SO, 'fetch the image by: git lfs pull'))
     if name is None:
         raise MalformedImage(
-            'compressed', f"{len(data)} bytes beginning with '{bytes(data[:4]).hex(' ')}' are "
+            'format', f"{len(data)} bytes beginning with '{bytes(data[:4]).hex(' ')}' are "
             f'neither {" nor ".join(formats)}', _OTHER)
     header = _READERS[name](data)
     if header is None:

@@ -31,7 +31,8 @@ class MalformedImage(ValueError):
     """
     Something that cannot be an image; the text names the value and the remedy for a message.
 
-    `kind` groups reasons for counting: 'encoding', 'size', 'step', 'data' or 'compressed';
+    `kind` groups reasons for counting: 'encoding', 'size', 'step', 'data', 'format' or
+    'compressed';
     `problem` is the text without a remedy.
     """
 

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -98,9 +98,10 @@ class CameraStatistics:
             self.received += 1 + missed
             self.stale += missed
             self.missed += missed
-            self._last_arrival = self._clock()
-            if self._unanswered is None:
-                self._unanswered = self._last_arrival
+            now, last = self._clock(), self._last_arrival
+            if self._unanswered is None or now - last > STUCK_WARN_SECONDS:
+                self._unanswered = now  # after a pause nothing was to come of images
+            self._last_arrival = now
 
     def dropped_stale(self, count: int) -> None:
         """Count frames that the engine never took, as a newer one came or none was wanted."""
@@ -196,7 +197,7 @@ class CameraStatistics:
             self._reported = now, counts
             new = [count - earlier for count, earlier in zip(counts, before, strict=True)]
             rate_in, rate_out = (count / max(now - then, 1e-6) for count in new[:2])
-            findings = *self._stuck(now), self._worst(now, rate_in, rate_out, *new[1:])
+            findings = self._stuck(now) + [self._worst(now, rate_in, rate_out, *new[1:])]
             level, message = max(findings, key=lambda finding: finding[0])  # the first of equals
             return DiagnosticReport(level, message, self._values(rate_in, rate_out, malformed))
 
@@ -210,15 +211,16 @@ class CameraStatistics:
             self._deadline_ms = deadline_ms
             self._lateness.clear()
 
-    def _stuck(self, now: float) -> Iterator[tuple[Level, str]]:
+    def _stuck(self, now: float) -> list[tuple[Level, str]]:
         """Tell of an engine that has answered no image for long, by what it usually takes."""
         if self._unanswered is None or now - self._last_arrival > STUCK_WARN_SECONDS:
-            return
+            return []
         since = now - self._unanswered
         usual = 3 * max(self._times['latency'], default=0.0) / 1e3
-        if since > max(STUCK_WARN_SECONDS, usual):
-            level = Level.ERROR if since > max(STUCK_ERROR_SECONDS, usual) else Level.WARN
-            yield level, f'images come in, and nothing has come of any for {since:.0f} s'
+        if since <= max(STUCK_WARN_SECONDS, usual):
+            return []
+        level = Level.ERROR if since > max(STUCK_ERROR_SECONDS, usual) else Level.WARN
+        return [(level, f'images come in, and nothing has come of any for {since:.0f} s')]
 
     def _worst(self, now: float, rate_in: float, rate_out: float, processed: int, malformed: int,
                failed: int, reduced: int, idle: int) -> tuple[Level, str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -32,16 +33,28 @@ class DiagnosticsPublisher:
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish_if_due(self) -> None:
-        """Publish where the timer would have, for a callback that keeps it waiting."""
-        if self._timer.is_ready():
-            self._timer.reset()
-            self.publish()
+        """
+        Publish where the timer would have, for a callback that keeps it waiting.
+
+        Of the cameras nothing is said, whose images wait, too. Whatever fails is counted: the
+        callback has more to do.
+        """
+        if not self._timer.is_ready():
+            return
+        self._timer.reset()
+        try:
+            self._publish([])
+        except Exception as error:
+            self._node.callback_failed('diagnostics', error)
 
     def publish(self) -> None:
         """Publish all reports; the log hears of what the images need."""
+        if self._node.engine is not None:
+            self._node.explain_room()
+        self._publish(self._node.cameras)
+
+    def _publish(self, cameras: Sequence[Any]) -> None:
         node, message = self._node, DiagnosticArray()
-        if node.engine is not None:
-            node.explain_room()
         message.header.stamp = node.get_clock().now().to_msg()
         name = node.get_fully_qualified_name().lstrip('/')
         engine = engine_report(node)
@@ -54,7 +67,7 @@ class DiagnosticsPublisher:
         deadline_ms = node.settings.deadline_ms
         message.status += [
             status_message(f'{name}: {camera.name}', camera.report(deadline_ms), camera.topic)
-            for camera in node.cameras]
+            for camera in cameras]
         self._publisher.publish(message)
 
     def _duplicate_name_warning(self) -> str:

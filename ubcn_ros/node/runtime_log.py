@@ -25,11 +25,14 @@ class RuntimeLog(logging.Handler):
         """Log a record, with its severity."""
         if not self._node.context.ok():  # else the logger complains about itself
             return
-        logger, text = self._node.get_logger(), record.getMessage()
-        if record.levelno >= logging.ERROR:  # rclpy wants a line for each severity
-            logger.error(text)
-        else:
-            logger.warning(text)
+        try:
+            logger, text = self._node.get_logger(), record.getMessage()
+            if record.levelno >= logging.ERROR:  # rclpy wants a line for each severity
+                logger.error(text)
+            else:
+                logger.warning(text)
+        except Exception:
+            self.handleError(record)
 
     def close(self) -> None:
         """Leave the warnings to others again."""

@@ -55,8 +55,8 @@ class UBCNNode(ParameterNode):
     Derains and labels the images of its cameras with one engine.
 
     :ivar cameras: while configured.
-    :ivar not_resized: why the cameras' images are not processed at the size that is asked for; ''
-        where they are.
+    :ivar not_resized: why what is asked for by `processing_size` could not be warmed up; '' where
+        it was.
     """
 
     def __init__(self, load: Load = load_engine, stopping: Callable[[], bool] | None = None,
@@ -195,7 +195,7 @@ class UBCNNode(ParameterNode):
     @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe once the frames in hand are out; the engine stays warm."""
-        self._wait_for(self._worker.pause)
+        self._wait_for(self._worker.pausing())
         self._wait_for(self._pipeline.finish)
         for camera in self.cameras:
             camera.close()
@@ -278,8 +278,10 @@ class UBCNNode(ParameterNode):
             if all(map(min, (kind[:2] for kind in kinds))):
                 worker.turns.most = warm_up(pipeline.engine, kinds, self._say)
         except Exception as error:
+            stays = any(camera.processing.asked != asked for camera, asked in cameras)
             self.not_resized = (f'processing_size {Spec.typed(settings.processing_size)} cannot '
-                                f'be warmed up, the size before stays: {error_text(error)}')
+                                f'be warmed up{", the one before stays" * stays}: '
+                                f'{error_text(error)}')
             self.get_logger().error(self.not_resized)
             return
         self.not_resized = ''
@@ -303,7 +305,7 @@ class UBCNNode(ParameterNode):
 
     def _wait_for(self, step: Callable[[float], bool]) -> None:
         """
-        Wait for the other threads in the executor's; diagnostics go on meanwhile.
+        Wait for the other threads in the executor's; diagnostics of the engine go on meanwhile.
 
         :param step: waits for so many seconds, and says whether it has come.
         """
@@ -320,8 +322,8 @@ class UBCNNode(ParameterNode):
             return
         if self._resizing is not None:
             self._resizing.cancel()  # unless it runs: nothing is to be warm any more
-        self._wait_for(worker.pause)  # told to stop here, `stop` ends the thread
-        self._worker = None
+        self._wait_for(worker.pausing())  # told to stop here, `stop` ends the thread
+        self._worker, self.not_resized = None, ''
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises
             stack.callback(worker.close)
             stack.callback(lambda: worker.submit(free_memory).result())

@@ -76,10 +76,19 @@ class Worker:
         :param timeout: seconds to wait at most.
         :return: False where it took longer.
         """
+        return self.pausing()(timeout)
+
+    def pausing(self) -> Callable[[float | None], bool]:
+        """Stop serving; return what waits for what is in hand now, as `pause` does."""
         with self.condition:
             self.turns.serve([])
             done = self._done
-            return self.condition.wait_for(lambda: not self._busy or self._done > done, timeout)
+
+        def wait(timeout: float | None) -> bool:
+            with self.condition:
+                return self.condition.wait_for(lambda: not self._busy or self._done > done,
+                                               timeout)
+        return wait
 
     def close(self, timeout: float | None = None) -> bool:
         """

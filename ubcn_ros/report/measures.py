@@ -184,9 +184,9 @@ class Classes:
         names = {**dict(enumerate(label_set.classes)), UNLABELED: 'unlabeled'}
         shown = [i for i in names if i < label_set.num_classes or sums['a'][i]]
         return Table(
-            'Classes', 'Of all pixels of all frames shown'
-            + ('. IoU is over those that A labels; it says how well both agree, not which of them '
-               'is right.' if pair else '.'),
+            'Classes', 'Of all pixels of all frames shown.' +
+            (' IoU of B against A is over those that A labels; it says how well they agree, not '
+             'which of them is right.' if pair else ''),
             tuple(name for name, _ in columns),
             tuple((names[i], colors.get(i, (0, 0, 0)),
                    tuple(_number(values[i]) for _, values in columns)) for i in shown), (0,))

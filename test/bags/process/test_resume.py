@@ -269,6 +269,15 @@ def test_a_finished_bag_that_is_not_what_was_written_is_told(source, tmp_path, d
         processed(source, tmp_path / 'out', resume=True)
 
 
+def test_a_kill_in_the_middle_of_the_first_chunk_is_gone_on_with(source, tmp_path):
+    out = tmp_path / 'out'
+    processed(source, out)
+    for name in ('process.json', 'metadata.yaml'):
+        (out / name).unlink()
+    os.truncate(out / 'out_0.mcap', 1000)
+    assert check_resumed(source, out) == FRAMES
+
+
 @pytest.mark.parametrize('place', [8 + 4, 200])  # of the header's length; in the first chunk
 def test_a_damaged_bag_of_somebody_else_is_not_removed(source, tmp_path, place):
     out = tmp_path / 'out'

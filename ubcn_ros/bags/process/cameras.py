@@ -133,7 +133,7 @@ class _Look(NamedTuple):
 
     :param reason: why the first message is none, '' where one is.
     :param encoding: of one.
-    :param broken: whether any is broken, not just of an encoding that is not read.
+    :param broken: whether any is broken, not just of an encoding or format that is not read.
     """
 
     reason: str
@@ -241,7 +241,7 @@ class _Topics:
                 decode(message)
             except MalformedMessage as error:
                 reason = reason or str(error)
-                broken |= getattr(error.__cause__, 'kind', '') != 'encoding'
+                broken |= getattr(error.__cause__, 'kind', '') not in ('encoding', 'format')
             else:
                 return _Look('', encoding)
         return _Look(reason or 'none of its messages can be read', encoding, broken)

@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from io import BytesIO
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,7 +18,7 @@ from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.opcode import Opcode
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.storage.mcap_layout import DAMAGE, HEAD, find_records
+from ubcn_ros.bags.storage.mcap_layout import CUT, DAMAGE, HEAD, find_records
 from ubcn_ros.bags.storage.mcap_records import Message, channel_of, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -100,8 +100,9 @@ def is_bare(path: Path) -> bool:
     if tail is not None and (tail.messages or tail.pending):
         return False
     with path.open('rb') as file:
-        return not size or not any(opcode in (Opcode.CHUNK, DAMAGE)
-                                   for opcode, *_ in find_records(file, size, 0))
+        whole = takewhile(lambda place: place.opcode != CUT, find_records(file, size, 0)) \
+            if size else ()
+        return not any(place.opcode in (Opcode.CHUNK, DAMAGE) for place in whole)
 
 
 class _Known:

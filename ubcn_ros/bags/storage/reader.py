@@ -21,7 +21,7 @@ from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.storage.opening import decompress_message, open_storage
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
-_HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
+_HOW = 'give a rosbag2 folder (with metadata.yaml), an .mcap, .db3 or .bag file, or their folder'
 
 
 class Connection(NamedTuple):
@@ -202,8 +202,11 @@ class BagReader:
         names = sorted(path for path in self.path.iterdir() if not path.name.startswith('.'))
         there = [path for path in names if has_bag_name(path.name, ROSBAG2_SUFFIXES)]
         if metadata is None or not metadata.files:
-            # of a recording of ROS 1, which has no metadata.yaml
-            there = there or [path for path in names if has_bag_name(path.name)]
+            if not there:  # of ROS 1, which has no metadata.yaml
+                there = [path for path in names if has_bag_name(path.name)]
+                if len(there) > 1:
+                    self.notes.append(f'{", ".join(path.name for path in there)} in {self.path} '
+                                      'were read as one recording')
             if not there:
                 raise BagError(f'no bag at {self.path}: {_HOW}')
             return self._once(there)
@@ -261,7 +264,7 @@ def _renamed(file: Path) -> Path:
 @contextmanager
 def open_bag(path: Path | str) -> Iterator[BagReader]:
     """
-    Open a rosbag2 folder, its .mcap or .db3 file, or a .bag file of ROS 1, for reading.
+    Open a rosbag2 folder, its .mcap or .db3 file, or a .bag file of ROS 1 or their folder.
 
     What is damaged is read as far as it is whole; see `BagReader.problems`.
 

@@ -101,7 +101,8 @@ class GraphsBackend:
         self._waiting: OrderedDict[Sizes, int] = OrderedDict()
         self._frames = 0
         self._used: dict[Sizes, int] = {}  # the last frame of what is prepared
-        self._refused: dict[Sizes, tuple[int, int]] = {}  # at which frame, and for how many
+        # at which frame, and for how many
+        self._refused: OrderedDict[Sizes, tuple[int, int]] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -161,6 +162,8 @@ class GraphsBackend:
             self._refused.pop(sizes, None)
         elif self._strategies:
             self._refused[sizes] = self._frames, 2 * wait or RETRY
+            if len(self._refused) > 4 * self._sizes:
+                self._refused.popitem(last=False)
         return buffers
 
     def _is_back(self, sizes: Sizes) -> bool:
