@@ -123,11 +123,11 @@ def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_mod
 def test_diagnostics_go_on_while_the_engine_is_loaded(ros, monkeypatch):
     told, enough = [], threading.Event()
 
-    def publish(publisher):
+    def publish(publisher, _cameras):
         told.append(engine_report(publisher._node))
         if len(told) == 2:
             enough.set()
-    monkeypatch.setattr(DiagnosticsPublisher, 'publish', publish)
+    monkeypatch.setattr(DiagnosticsPublisher, '_publish', publish)
 
     def load(settings, progress):
         assert enough.wait(120)
@@ -215,7 +215,7 @@ def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_sam
     def interrupted(*_):
         raise KeyboardInterrupt
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, 'pause', interrupted)
+        patched.setattr(Worker, 'pausing', interrupted)
         with pytest.raises(KeyboardInterrupt):
             node.on_cleanup(None)
     assert node.stop(10.0)
@@ -276,17 +276,6 @@ def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node):
     gate.set()
     node._worker.submit(lambda: None).result(10.0)
     assert warm_ups == [100, 233] and sizes(node) == [233]
-
-
-def test_frames_use_a_processing_size_that_could_not_be_warmed_up(fake_node):
-    node = fake_node()
-
-    def fails(*_, **__):
-        raise RuntimeError('no kernel')
-
-    node.engine.warm_up = fails
-    assert set_parameter(node, 'processing_size', 64).successful
-    assert sizes(node) == [64]
 
 
 @pytest.mark.parametrize('value, reason', [
