@@ -215,7 +215,7 @@ def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_sam
     def interrupted(*_):
         raise KeyboardInterrupt
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, 'pausing', interrupted)
+        patched.setattr(Worker, 'pause', interrupted)
         with pytest.raises(KeyboardInterrupt):
             node.on_cleanup(None)
     assert node.stop(10.0)

@@ -42,7 +42,7 @@ def test_tasks_and_items_run_in_the_same_thread(bench):
     bench.worker.serve([bench.left])
     bench.left.mailbox.put(1)
     assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()
+    bench.worker.pause()(None)
     assert bench.threads == {thread} and thread is not threading.current_thread()
     assert bench.handled == [('l', 1)]
 
@@ -71,7 +71,7 @@ def test_mailboxes_take_turns(bench):
     bench.gate.set()
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()
+    bench.worker.pause()(None)
     assert bench.handled == [('l', 0), ('r', 9), ('l', 3)]
 
 
@@ -89,7 +89,7 @@ def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
     bench.gate.set()
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()
+    bench.worker.pause()(None)
     assert bench.handled == [('l', 0), ('t', 'other'), ('r', 'same'), ('l', 'same', 'together')]
 
 
@@ -102,7 +102,7 @@ def test_no_more_than_the_most_are_handled_together_and_the_rest_is_next(bench):
     bench.worker.serve([bench.left, bench.right, third])
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()
+    bench.worker.pause()(None)
     assert bench.handled == [('l', 'same'), ('r', 'same', 'together'), ('t', 'same')]
 
 
@@ -112,10 +112,10 @@ def test_pausing_waits_for_the_item_in_hand(bench):
     bench.worker.serve([bench.left])
     bench.left.mailbox.put(1)
     assert bench.begun.acquire(timeout=10.0)
-    assert not bench.worker.pause(timeout=0.01)
+    assert not bench.worker.pause()(0.01)
     bench.left.mailbox.put(2)
     bench.gate.set()
-    assert bench.worker.pause(timeout=10.0)
+    assert bench.worker.pause()(10.0)
     assert bench.handled == [('l', 1)] and bench.left.mailbox.pending
 
 
@@ -124,7 +124,7 @@ def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
     tasks = [bench.worker.submit(lambda gate=gate: begun.set() or gate.wait(10.0))
              for gate in gates]
     assert begun.wait(10.0)
-    in_hand = bench.worker.pausing()
+    in_hand = bench.worker.pause()
     assert not in_hand(0.01)
     gates[0].set()
     tasks[0].result(10.0)
@@ -140,7 +140,7 @@ def test_an_item_that_raises_does_not_end_the_thread(bench):
     for item in ('bad', 'good'):
         bench.left.mailbox.put(item)
         assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()
+    bench.worker.pause()(None)
     assert bench.handled == [('l', 'bad'), ('l', 'good')]
 
 

@@ -195,7 +195,7 @@ class UBCNNode(ParameterNode):
     @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe once the frames in hand are out; the engine stays warm."""
-        self._wait_for(self._worker.pausing())
+        self._wait_for(self._worker.pause())
         self._wait_for(self._pipeline.finish)
         for camera in self.cameras:
             camera.close()
@@ -322,7 +322,7 @@ class UBCNNode(ParameterNode):
             return
         if self._resizing is not None:
             self._resizing.cancel()  # unless it runs: nothing is to be warm any more
-        self._wait_for(worker.pausing())  # told to stop here, `stop` ends the thread
+        self._wait_for(worker.pause())  # told to stop here, `stop` ends the thread
         self._worker, self.not_resized = None, ''
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises
             stack.callback(worker.close)

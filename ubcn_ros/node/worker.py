@@ -69,17 +69,13 @@ class Worker:
             self.turns.serve(owners)
             self.condition.notify_all()
 
-    def pause(self, timeout: float | None = None) -> bool:
+    def pause(self) -> Callable[[float | None], bool]:
         """
-        Stop serving, and wait until what is in hand is done; tasks that wait come later.
+        Stop serving; tasks that wait come later.
 
-        :param timeout: seconds to wait at most.
-        :return: False where it took longer.
+        :return: waits until what is in hand now is done, so many seconds at most; False where it
+            took longer.
         """
-        return self.pausing()(timeout)
-
-    def pausing(self) -> Callable[[float | None], bool]:
-        """Stop serving; return what waits for what is in hand now, as `pause` does."""
         with self.condition:
             self.turns.serve([])
             done = self._done

@@ -40,6 +40,7 @@ def _without_trials() -> Iterator[None]:
 
 
 @torch.no_grad()
+@_without_trials()
 def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, seen: Seen,
              side: int = NATIVE) -> dict[str, float]:
     """
@@ -72,11 +73,11 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             # in pictures a group of classes is not a class
             batch['labels'][batch['labels'] >= label_set.num_classes] = UNLABELED
             size = working_size(*sample['labels'].shape, side)
-            with fabric.autocast(), _without_trials():
+            with fabric.autocast():
                 steps = stage.unrolled(batch['degraded'], size)
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
-                with fabric.autocast(), _without_trials():
+                with fabric.autocast():
                     lifted, _ = stage.network.lift(batch['degraded'])
                 psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))
             for t, step in enumerate(steps, 1):

@@ -95,7 +95,7 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
                          if name == camera.topic and kind != camera.type]
     cameras, skipped = [], []
     for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
-        reason, broken = found.why_not(name, kind)
+        reason, _, broken = found.why_not(name, kind)
         twin = next((camera for camera in cameras
                      if base_topic(camera.topic) == base_topic(name)), None)
         if twin is not None and not reason:
@@ -196,19 +196,19 @@ class _Topics:
         return BagCamera(topic, kind, self._counts[topic, kind], info,
                          self._paired(self._of(topic, kind), infos), self._focal_length(infos))
 
-    def why_not(self, topic: str, kind: str) -> tuple[str, bool]:
-        """Say why a topic is not a camera, '' where it is one; and whether it is broken."""
+    def why_not(self, topic: str, kind: str) -> _Look:
+        """Say why a topic is not a camera, without a reason where it is one."""
         if kind not in (IMAGE, COMPRESSED):
-            return 'not a type that is decoded here', False
+            return _Look('not a type that is decoded here')
         words = {word for word in re.split('[/_]', base_topic(topic).lower()) if word}
         if node_topics.is_output(topic):
-            return 'output of an earlier run, by its name', False
+            return _Look('output of an earlier run, by its name')
         if found := sorted(words & _MASK_WORDS):
-            return f"masks, by '{found[0]}' in its name", False
+            return _Look(f"masks, by '{found[0]}' in its name")
         found = self._unreadable(topic, kind)
         if found.encoding in _DEPTH or (found.encoding == 'mono16' and words & _DEPTH_WORDS):
-            return f'depth, as its encoding is {found.encoding}', False
-        return found.reason, found.broken
+            return _Look(f'depth, as its encoding is {found.encoding}')
+        return found
 
     def _of(self, topic: str, kind: str) -> list[Channel]:
         return [channel for channel in self._channels.get(topic, ())

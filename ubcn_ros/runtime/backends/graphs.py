@@ -149,7 +149,7 @@ class GraphsBackend:
         if not self._strategies or not self._is_back(sizes):
             return None
         refused, wait = self._refused.get(sizes, (-1, 0))
-        if wait and self._frames < refused + wait:
+        if self._frames < refused + wait:
             return None
         self._current = self._eager  # it may hold the memory that is needed now
         kept = [*dict.fromkeys(map(_of_an_image, (sizes, *reversed(self.prepared))))][:self._sizes]
