@@ -201,6 +201,16 @@ def test_a_jpeg_that_is_grey_itself_is_decoded():
     assert (decode(data) == 128).all()
 
 
+def test_a_jpeg_whose_last_pixel_is_grey_is_decoded_once(monkeypatch):
+    image = np.repeat(np.arange(64, dtype=np.uint8)[:, None] * 2 + 2, 64, 1)  # 128 in the last row
+    data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    decodings = []
+    decoded = cv2.imdecode
+    monkeypatch.setattr(cv2, 'imdecode',
+                        lambda *given: decodings.append(given) or decoded(*given))
+    assert (decode(data)[-1, -1] == 128).all() and len(decodings) == 1
+
+
 def test_the_image_inside_exif_is_not_the_image():
     thumbnail = jpeg(image=picture(32, 40, seed=2))
     data = insert_segments(jpeg(), segment(0xe1, b'Exif\0\0' + thumbnail))

@@ -49,10 +49,10 @@ def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
     """
     known = None if depth is None else np.isfinite(depth) & (depth > 0)
     if known is not None and known.all():
-        return depth
+        return depth.astype(np.float32, copy=False)
     prior = depth_prior(*labels.shape, None if class_names is None else labels, class_names,
                         horizon=horizon, focal=focal)
-    return prior if known is None else np.where(known, depth, prior)
+    return prior if known is None else np.where(known, depth, prior).astype(np.float32)
 
 
 def depth_prior(height: int, width: int, labels: np.ndarray | None = None,

@@ -77,11 +77,11 @@ def masks_among(images: Mapping[str, Path], suffix: str = MASK_SUFFIX) -> set[st
     """
     end = Path(suffix).stem
     return {name for name, path in images.items()
-            if path.name.endswith(suffix) and (of := name.removesuffix(end)) != name
-            and of in images}
+            if path.name.lower().endswith(suffix.lower()) and name.lower().endswith(end.lower())
+            and name[:-len(end)] in images}
 
 
-def masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:
+def _masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:
     """Say that there are masks among images that are to have none; nothing where there are not."""
     masks = sorted(str(images[name]) for name in masks_among(images))
     if not masks:
@@ -129,9 +129,13 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
     owners: dict[Path, Path] = {}
     for name, image in images.items():
         expected = mask_of(image)
-        mask = existing(expected, expected.with_suffix('.PNG'))
+        mask = existing(expected)
         if mask is None:
             problems.append(_missing(image, expected))
+            continue
+        if mask == image:
+            problems.append(f'{image} would be its own mask: put masks into another folder, or '
+                            'end their names otherwise')
             continue
         if (owner := owners.setdefault(mask, image)) != image:
             problems.append(f'{mask} would be the mask of {owner} and of {image}: give each a '
@@ -142,13 +146,25 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
     return Listing(tuple(scenes), tuple(dict.fromkeys(problems)))
 
 
+def without_masks(images: Mapping[str, Path], problems: Iterable[str], depth_of: Callable[
+        [Path], Path] | None = None, scene: Callable[..., Scene] = Scene) -> Listing:
+    """Return scenes of images that have no masks; the parameters are those of ``with_masks``."""
+    return Listing(tuple(
+        scene(name, image, None, depth_path=existing(depth_of(image)) if depth_of else None)
+        for name, image in images.items()), (*problems, *_masks_taken_for_images(images)))
+
+
 def existing(*paths: Path) -> Path | None:
     """
     Return the first of these that is a file.
 
-    Where none is, the one that is but for how accents are stored: a Mac writes one's letter and
-    accent apart, other systems as one character; or for Windows' backslashes between folders.
+    Where none is, the one that is but for the case of its suffix; for how accents are stored: a
+    Mac writes one's letter and accent apart, other systems as one character; or for Windows'
+    backslashes between folders.
     """
+    cased = [path.with_suffix(suffix) for path in paths if path.suffix
+             for suffix in (path.suffix.lower(), path.suffix.upper())]
+    paths = (*paths, *cased)
     normal = (Path(unicodedata.normalize(form, str(path))) for form in ('NFC', 'NFD')
               for path in paths if not str(path).isascii())
     slashed = (Path(str(path).replace('\\', '/')) for path in paths if '\\' in str(path))

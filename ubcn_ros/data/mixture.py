@@ -142,8 +142,12 @@ class Data:
         tables = {id(scene.ids): scene.ids for split in dataset.splits
                   for scene in dataset.listing(split).scenes}
         final = self.ids_of(dataset)
-        return {str(stored): names[final[i]] for ids in tables.values()
-                for stored, i in sorted(ids.items()) if final.get(i, UNLABELED) != UNLABELED}
+        said: dict[str, dict[str, None]] = {}  # label files of one set may be numbered differently
+        for ids in tables.values():
+            for stored, i in sorted(ids.items()):
+                if final.get(i, UNLABELED) != UNLABELED:
+                    said.setdefault(str(stored), {})[names[final[i]]] = None
+        return {stored: ' or '.join(meant) for stored, meant in said.items()}
 
     def _tells_classes(self, index: int) -> bool:
         """Whether a set's labels are of classes, not of groups alone."""

@@ -115,7 +115,7 @@ def _text(value: Any) -> str:
 def _folder_name(value: Any) -> str:
     if Path(_text(value)).is_absolute() or '..' in Path(value).parts:
         _refuse(value, 'is not the name of a folder: give one, such as masks')
-    return value
+    return Path(value).as_posix()
 
 
 def _suffix(value: Any) -> str:

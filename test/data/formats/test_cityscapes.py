@@ -10,6 +10,7 @@ from set_files import SIZE, ids, picture, scene_names, write
 
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.formats.cityscapes import CITYSCAPES
+from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import DataSetError
 
 CAMERA = {'extrinsic': {'baseline': 0.2}, 'intrinsic': {'fx': 1000}}
@@ -51,6 +52,8 @@ def test_train_ids_come_first_and_end_at_18(root):
     write(path, ids(7))
     scenes = open_dataset(root).listing('train').scenes
     assert (scenes[0].labels() == 7).all() and (scenes[1].labels()[4:] == 0).all()
+    (meanings,) = Data((open_dataset(root),)).meanings.values()
+    assert (meanings['7'], meanings['33']) == ('traffic sign or road', 'bicycle')
     write(path, ids(19))
     with pytest.raises(DataSetError, match=r'holds 19.*0\.\.18, 255'):
         scenes[0].labels()

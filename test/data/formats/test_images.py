@@ -42,3 +42,18 @@ def test_images_in_folders_below_are_not_left_out_without_a_word(tmp_path):
     for split, inner in (('train', 'train/drive'), ('val', 'val/drive')):
         (problem,) = dataset.listing(split).problems
         assert problem.startswith(f'{tmp_path / inner} holds images, too')
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_images_beside_folders_of_splits_are_refused(tmp_path, split):
+    for place in ('a.png', f'{split}/b.png'):
+        write(tmp_path / place, picture())
+    with pytest.raises(DataSetError, match=f'holds images, too, .* those in {split}: move them'):
+        open_dataset(tmp_path)
+
+
+def test_a_mask_beside_its_image_is_known_in_any_case(tmp_path):
+    for name in ('a.jpg', 'a_mask.PNG', 'b.jpg', 'b_Mask.png'):
+        write(tmp_path / name, picture())
+    (problem,) = open_dataset(tmp_path).listing('train').problems
+    assert 'a_mask.PNG looks like the mask' in problem and 'so do 1 more' in problem

@@ -125,7 +125,10 @@ def test_suffixes_of_images_and_masks(tmp_path):
 def test_a_suffix_counts_in_any_case(tmp_path):
     make(tmp_path)
     (tmp_path / 'images/a.jpg').rename(tmp_path / 'images/a.JPG')
-    assert scene_names(listed(tmp_path, 'train: images\nimage_suffix: .jpg')) == ['a', 'b']
+    (tmp_path / 'masks/b.png').rename(tmp_path / 'masks/b.PNG')
+    for text in ('train: images\nimage_suffix: .jpg', 'train: images\nmask_suffix: .PNG'):
+        scenes, problems = listed(tmp_path, text)
+        assert [scene.name for scene in scenes] == ['a', 'b'] and not problems
 
 
 def test_a_folder_given_twice_is_said_to_be(tmp_path):
@@ -261,3 +264,27 @@ def test_numbers_without_a_meaning_and_masks_of_no_numbers_are_refused(tmp_path)
     scene.label_path.write_bytes(cv2.imencode('.jpg', ids(0))[1].tobytes())
     with pytest.raises(DataSetError, match='is a JPEG'):
         scene.labels()
+
+
+@pytest.mark.parametrize('folder', ['masks/', './masks', 'masks'])
+def test_masks_inside_are_no_images_however_their_folder_is_written(tmp_path, folder):
+    make(tmp_path, images='.')
+    scenes, problems = listed(tmp_path, f'train: .\nmasks_dir: {folder}')
+    assert len(scenes) == 2 and not problems
+
+
+def test_an_image_is_not_its_own_mask(tmp_path):
+    make(tmp_path)
+    scenes, problems = listed(tmp_path, 'train: masks')
+    assert not scenes and len(problems) == 2 and 'masks/a.png would be its own mask' in problems[0]
+
+
+def test_depth_and_its_mistakes_without_masks(tmp_path):
+    make(tmp_path, masks='unused')
+    write(tmp_path / 'depth/a.PNG', np.full(SIZE, 512, np.uint16))
+    file = write_yaml(tmp_path / 'data.yaml', 'train: images\ndepth_dir: depth\ndepth_scale: 256')
+    scenes, problems = open_dataset(file).listing('train')
+    assert (scenes[0].read().depth == 2).all() and scenes[1].depth_path is None and not problems
+    file.write_text('train: images\ndepth_dir: dept')
+    (problem,) = open_dataset(file).listing('train').problems
+    assert problem.startswith('no image has a depth')

@@ -59,3 +59,11 @@ def test_two_sizes_and_damage_are_named(make, tmp_path):
     scene.rainy_path.write_bytes(b'no image')
     with pytest.raises(DataSetError, match=r'a1\.png'):
         scene.read()
+
+
+def test_pairs_of_train_in_two_places_are_refused(make, tmp_path):
+    make(make(tmp_path) / 'val')
+    assert open_dataset(tmp_path).splits == ('val', 'train')
+    make(tmp_path / 'train')
+    with pytest.raises(DataSetError, match="both for the split 'train'"):
+        open_dataset(tmp_path)

@@ -38,6 +38,14 @@ def test_a_folder_alone_and_ones_own_names(tmp_path):
     assert dataset.listing('train').scenes[1].read().labels[:2, 0].tolist() == [255, 0]
 
 
+def test_masks_are_known_in_any_case(tmp_path):
+    make(tmp_path)
+    for path in tmp_path.rglob('*_mask.png'):
+        path.rename(path.with_suffix('.PNG'))
+    scenes, problems = open_dataset(tmp_path).listing('train')
+    assert len(scenes) == 2 and not problems
+
+
 def test_halves_are_problems(tmp_path):
     make(tmp_path)
     (tmp_path / 'train/a_png.rf.01.jpg').unlink()
@@ -50,7 +58,8 @@ def test_halves_are_problems(tmp_path):
 @pytest.mark.parametrize('table, told', [
     ('Pixel Value, Class\n', 'not 1 to'), ('Pixel Value, Class\nx, road\n', "'x'"),
     ('Pixel Value, Class\n0\n', 'not enough values'),
-    (TABLE + '4, Road\n', 'is there twice'), (TABLE + '4, car\n', 'name other classes')])
+    (TABLE + '4, Road\n', 'is there twice'), (TABLE + '3, car\n', 'is there twice'),
+    (TABLE + '4, "' + 'x' * 200_000, 'field larger'), (TABLE + '4, car\n', 'name other classes')])
 def test_tables_that_are_none_or_differ_are_named(tmp_path, table, told):
     make(tmp_path)
     (tmp_path / 'valid/_classes.csv').write_text(table)

@@ -60,6 +60,8 @@ def test_indices_count_whatever_the_colours_of_the_palette(root, palette):
 
 def test_everything_that_is_missing_is_a_problem(root):
     (root / 'JPEGImages' / f'{NAMES[0]}.jpg').unlink()
+    image = root / 'JPEGImages' / f'{NAMES[2]}.jpg'
+    image.rename(image.with_suffix('.JPG'))  # is not missing
     (root / 'SegmentationClass' / f'{NAMES[1]}.png').unlink()
     file = root / 'ImageSets/Segmentation/train.txt'
     file.write_text(file.read_text() + NAMES[2])

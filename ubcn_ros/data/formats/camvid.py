@@ -30,8 +30,9 @@ _IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: U
 
 
 def _recognises(root: Path) -> bool:
-    return any((root / split / 'images').is_dir() and next(
-        (root / split / 'labels').glob('*.png'), None) for split in SPLITS)
+    return any((root / split / 'images').is_dir() and any(
+        path.suffix.lower() == '.png' for path in (root / split / 'labels').glob('*'))
+        for split in SPLITS)
 
 
 def _open(description: Description) -> Opened:

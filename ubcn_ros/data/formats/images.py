@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.formats import Format, Opened
-from ubcn_ros.data.listing import images_below, masks_taken_for_images
-from ubcn_ros.data.scenes import Listing, Scene
+from ubcn_ros.data.listing import images_below, without_masks
+from ubcn_ros.data.scenes import Listing
 from ubcn_ros.images.files import is_image_name
 
 
@@ -27,14 +28,15 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _open(description: Description) -> Opened:
-    return None, {split: partial(_list, folder)
-                  for split, folder in _found(description.root).items()}
+    found = _found(description.root)
+    if description.root not in found.values() and _holds_images(description.root):
+        raise DataSetError(f'{description.root} holds images, too, which are not read beside '
+                           f'those in {", ".join(found)}: move them into train')
+    return None, {split: partial(_list, folder) for split, folder in found.items()}
 
 
 def _list(folder: Path) -> Listing:
-    images, problems = images_below(folder, recursive=False)
-    return Listing(tuple(Scene(name, path, None) for name, path in images.items()),
-                   (*problems, *masks_taken_for_images(images)))
+    return without_masks(*images_below(folder, recursive=False))
 
 
 FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '

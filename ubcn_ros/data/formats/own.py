@@ -21,9 +21,9 @@ from ubcn_ros.data.listing import (
     existing,
     images_below,
     masks_among,
-    masks_taken_for_images,
     text_lines,
     with_masks,
+    without_masks,
     without_suffix,
 )
 from ubcn_ros.data.scenes import Listing, Scene
@@ -91,20 +91,21 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
             if len(places) > 1:  # names of one folder may be those of another
                 name = without_suffix(_inner(d.root, path), d.image_suffix).as_posix()
             add_image(images, problems, name, path)
-    if d.names is None:
-        return Listing(tuple(OwnScene(name, path, None) for name, path in images.items()),
-                       (*problems, *masks_taken_for_images(images)))
 
     def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
         folders = functools.cache(lambda images: _folders(d, images, folder))
         return lambda image: _place(d, folders(image.parent), without_suffix(
             image, d.image_suffix).name + suffix, image)
 
-    listing = with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids,
-                         place_of(d.depth_dir, '.png') if d.depth_dir else None,
-                         partial(OwnScene, depth_scale=d.depth_scale))
-    if d.depth_dir and listing.scenes and not any(s.depth_path for s in listing.scenes):
-        first = place_of(d.depth_dir, '.png')(listing.scenes[0].image_path)
+    depth_of = place_of(d.depth_dir, '.png') if d.depth_dir else None
+    scene = partial(OwnScene, depth_scale=d.depth_scale)
+    if d.names is None:
+        listing = without_masks(images, problems, depth_of, scene)
+    else:
+        listing = with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids, depth_of,
+                             scene)
+    if depth_of and listing.scenes and not any(s.depth_path for s in listing.scenes):
+        first = depth_of(listing.scenes[0].image_path)
         return Listing(listing.scenes, (*listing.problems, f'no image has a depth: expected '
                                         f'{first} and the like, or no depth_dir in {d.source}'))
     return listing
@@ -182,7 +183,7 @@ def _place(d: Description, folders: Sequence[Path], name: str, image: Path) -> P
     places = [folder / name for folder in folders]
     if len(places) == 1:  # as nearly always: whoever asks looks whether it is there
         return places[0]
-    found = [path for path in places if existing(path, path.with_suffix('.PNG'))]
+    found = [path for path in places if existing(path)]
     if len(found) > 1:
         raise DataSetError(f'{d.source}: both {found[0]} and {found[1]} could belong to {image}: '
                            'rename one folder, or give the path of the one beside the images '

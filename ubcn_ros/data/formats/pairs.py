@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import images_below
 from ubcn_ros.data.scenes import Listing, Scene
@@ -16,10 +17,18 @@ from ubcn_ros.data.scenes import Listing, Scene
 def _found(root: Path) -> dict[str, Path]:
     """Folder of each split; without splits all of it is the split train."""
     return {split: base for split, base in (*((s, root / s) for s in SPLITS), ('train', root))
-            if (base / 'input').is_dir() and (base / 'target').is_dir()}
+            if _is_split(base)}
+
+
+def _is_split(base: Path) -> bool:
+    return (base / 'input').is_dir() and (base / 'target').is_dir()
 
 
 def _open(description: Description) -> Opened:
+    root, train = description.root, description.root / 'train'
+    if _is_split(root) and _is_split(train):
+        raise DataSetError(f"{root} and {train} are both for the split 'train': move one's pairs "
+                           'into the other')
     return None, {split: partial(_list, base) for split, base in _found(description.root).items()}
 
 

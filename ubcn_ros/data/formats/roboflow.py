@@ -53,21 +53,26 @@ def _open(description: Description) -> Opened:
 
 def _classes(file: Path) -> dict[int, str]:
     """Name of every number in the masks."""
-    rows = csv.reader(text_lines(file, 'a table of Pixel Value, Class')[1:], skipinitialspace=True)
+    lines = text_lines(file, 'a table of Pixel Value, Class')[1:]
     try:
-        return FORMS['names']({int(number): name for number, name in rows})
-    except ValueError as error:
+        rows = [(int(number), name) for number, name in csv.reader(lines, skipinitialspace=True)]
+        names = dict(rows)
+        if len(names) < len(rows):
+            raise ValueError('a number is there twice')
+        return FORMS['names'](names)
+    except (ValueError, csv.Error) as error:
         raise DataSetError(f'{file} is not a table of Pixel Value, Class ({error}): export it '
                            'again, or correct it') from error
 
 
 def _list(folder: Path, ids: Mapping[int, int]) -> Listing:
     images, problems = images_below(folder, recursive=False)
-    masks = {name for name, path in images.items() if path.name.endswith(MASK_SUFFIX)}
-    for name in masks:
+    masks = {name: path for name, path in images.items()
+             if path.name.lower().endswith(MASK_SUFFIX)}
+    for name, path in masks.items():
         image = name[:-len(Path(MASK_SUFFIX).stem)]
         if image not in images:
-            problems.append(f'{images[name]} is without its image: expected {folder}/{image}.jpg')
+            problems.append(f'{path} is without its image: expected {folder}/{image}.jpg')
     return with_masks({name: path for name, path in images.items() if name not in masks},
                       problems, lambda image: image.with_name(image.stem + MASK_SUFFIX), ids)
 
