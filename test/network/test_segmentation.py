@@ -131,3 +131,16 @@ def test_a_class_that_exists_already_needs_no_source(monkeypatch):
     module.Net = Net
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert build_segmentation('made_in_a_notebook:Net', 4).count == 4
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_images_are_normalised_before_they_are_rounded(dtype):
+    network = build_segmentation('ddrnet23_slim', 3)
+    seen = []
+    network.encode = lambda x: seen.append(x) or (x, None)
+    network.classify = lambda x, _: x
+    image = torch.rand(1, 3, 8, 8)
+    network(image)
+    network.to(dtype)(image)
+    assert torch.equal(seen[0].to(dtype), seen[1])
+    assert network.to('meta').mean.is_meta

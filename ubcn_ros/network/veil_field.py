@@ -151,5 +151,5 @@ class FieldSAM(SAM):
         masks = self.masks(path_probabilities, THUMBNAIL)
         parts = [thumbnail(image), thumbnail(previous), masks]
         if self.config.veil_below:
-            parts.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
+            parts.append(masks.flip(2).float().cumsum(2).flip(2) / THUMBNAIL[0])
         return torch.cat([part.to(image.dtype) for part in parts], 1)

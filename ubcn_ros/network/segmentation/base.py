@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -34,6 +36,13 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.register_buffer('mean', torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> SegmentationNetwork:
+        super()._apply(fn, recurse)
+        for name, values in (('mean', _MEAN), ('std', _STD)):  # fp32, whatever the weights are
+            constant = torch.tensor(values, device=getattr(self, name).device)
+            setattr(self, name, constant.view(1, 3, 1, 1))
+        return self
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, object]:
         """
