@@ -126,7 +126,27 @@ def test_values_that_are_not_finite(tiny_model, tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize('dtype', [
+    torch.int8, torch.complex64, torch.float8_e4m3fn, torch.bool], ids=str)
+def test_values_of_another_kind_are_not_taken_for_weights(tiny_model, tmp_path, dtype):
+    def change(tensors):
+        return tensors | {'derain.tail.1.bias': tensors['derain.tail.1.bias'].to(dtype)}
+    path = rewritten(tiny_model, tmp_path / 'int8.safetensors', change)
+    with pytest.raises(ModelFileError, match=f'tail.1.bias holds {dtype}, expected torch.float32'):
+        load_model(path)
+
+
+@pytest.mark.parametrize('metadata', [b'null', b'[' * 100_000])
+def test_a_header_that_says_nothing(tmp_path, metadata):
+    header = b'{"__metadata__":' + metadata + b'}'
+    path = tmp_path / 'empty.safetensors'
+    path.write_bytes(len(header).to_bytes(8, 'little') + header)
+    with pytest.raises(ModelFileError, match='empty.safetensors is'):
+        load_model(path)
+
+
 @pytest.mark.parametrize('change', [
+    {'label_set': {'name': 'a', 'classes': ['a'], 'colors': [[float('inf')] * 3]}},
     {'segmentation': 'no_such_net'}, {'label_set': 'moon'}, {'colour': 'red'},
     {'derain': {'channels': 10**13}}])
 def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change):

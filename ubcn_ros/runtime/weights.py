@@ -233,8 +233,8 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     try:
         content = path.read_bytes()
         tensors = load(content)
-        header = json.loads(content[8:_header_end(content)]).get('__metadata__', {})
-    except (SafetensorError, OSError, ValueError) as error:
+        header = json.loads(content[8:_header_end(content)]).get('__metadata__') or {}
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
                              'download it again') from error
     if header.get('format') != FORMAT:
@@ -245,7 +245,8 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         config = UBCNConfig.from_dict(json.loads(header['config']))
         metadata = dict(json.loads(header.get('metadata', '{}')))
         network = build(config)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last: no memory
+    except (KeyError, TypeError, ValueError, OverflowError,
+            RuntimeError) as error:  # the last: no memory
         raise ModelFileError(f'{path} describes a network that cannot be built ({error}): mend '
                              'that, or load it with the version of this package that wrote it'
                              ) from error
@@ -255,8 +256,8 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     problems += [f'{k} is {tuple(tensors[k].shape)}, expected {tuple(expected[k].shape)}'
                  for k in expected.keys() & tensors.keys()
                  if tensors[k].shape != expected[k].shape]
-    problems += [f'{k} holds values that are not finite' for k in expected.keys() & tensors.keys()
-                 if not _finite(tensors[k])]
+    problems += [wrong for k in expected.keys() & tensors.keys()
+                 if (wrong := _wrong_values(k, tensors[k], expected[k]))]
     if problems:
         shown = '; '.join(sorted(problems)[:8])
         more = f'; and {len(problems) - 8} more' if len(problems) > 8 else ''
@@ -265,6 +266,14 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     info = ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config, metadata)
     info.require_trained(needs)
     return network.eval(), info
+
+
+def _wrong_values(name: str, tensor: torch.Tensor, expected: torch.Tensor) -> str:
+    """Say what is wrong with a tensor's values; nothing where it can be taken for another."""
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    if tensor.dtype not in (floats if expected.is_floating_point() else (expected.dtype,)):
+        return f'{name} holds {tensor.dtype}, expected {expected.dtype}'
+    return '' if _finite(tensor) else f'{name} holds values that are not finite'
 
 
 def _finite(tensor: torch.Tensor) -> bool:
