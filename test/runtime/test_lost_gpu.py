@@ -20,6 +20,8 @@ from ubcn_ros.runtime.lost_gpu import gpu_lost
     RuntimeError('CUDA error: operation not supported on global/shared address space'),
     RuntimeError('CUDA error: invalid program counter'),
     RuntimeError('CUDA error: hardware stack error'),
+    RuntimeError('CUDA error: Invalid access of peer GPU memory over nvlink or a hardware error'),
+    RuntimeError('CUDA error: tensor memory not completely freed'),
     RuntimeError('Triton Error [CUDA]: an illegal memory access was encountered'),
     RuntimeError('CUDA failure 700: an illegal memory access was encountered ; GPU=0')], ids=str)
 def test_it_is_known(error):

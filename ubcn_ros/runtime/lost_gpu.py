@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import re
 
-# cudaError_t 700, 702, 710, 714 to 719, of which CUDA's reference says that the process must be
-# terminated; their texts are those of cudaGetErrorString
+# cudaError_t 226, 700, 702, 710, 714 to 719 and 721, of which CUDA's reference says that the
+# process must be terminated; their texts are those of cudaGetErrorString
 _TEXTS = re.compile(
+    'Invalid access of peer GPU memory over nvlink or a hardware error|'
+    'tensor memory not completely freed|'
     'an illegal memory access was encountered|the launch timed out and was terminated|'
     'device-side assert triggered|hardware stack error|an illegal instruction was encountered|'
     'misaligned address|operation not supported on global/shared address space|'
-    'invalid program counter|unspecified launch failure|cudaError(?:IllegalAddress|'
+    'invalid program counter|unspecified launch failure|cudaError(?:Contained|IllegalAddress|'
     'LaunchTimeout|Assert|HardwareStackError|IllegalInstruction|MisalignedAddress|'
-    r'InvalidAddressSpace|InvalidPc|LaunchFailure)\b')
+    r'InvalidAddressSpace|InvalidPc|LaunchFailure|TensorMemoryLeak)\b')
 
 
 def gpu_lost(error: BaseException) -> bool:

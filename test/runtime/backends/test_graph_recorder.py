@@ -126,8 +126,8 @@ def test_a_failed_capture_leaves_the_stream_as_it_was(pretend):
     with pytest.raises(RuntimeError, match='not permitted'):
         recorder.record(work)
     assert pretend.stream_now == 'main'
-    assert pretend.log[-4:] == ['workspaces cleared', 'capture 1 in pool 1', 'captured',
-                                'workspaces cleared']
+    assert pretend.log[-5:] == ['workspaces cleared', 'capture 1 in pool 1', 'captured',
+                                'workspaces cleared', 'main waits for side']
     pretend.log.clear()
     recorder.record(lambda: None)
     assert 'capture 2 in pool 2' in pretend.log  # not in the failed one's

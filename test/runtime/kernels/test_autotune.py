@@ -4,6 +4,7 @@
 
 import copy
 import re
+import subprocess
 import time
 
 import pytest
@@ -99,6 +100,20 @@ def test_the_choice_of_another_process_is_taken():
     for candidates, result in (({'theirs': lambda *_: x * 7, 'ours': add}, 7), ({'ours': add}, 2)):
         autotuner = on_cpu(lambda *_: 'ours', choices=Theirs(None, {}))
         assert autotuner.run(('a',), 'sum', add, candidates, x, x).eq(result).all()
+
+
+@pytest.mark.parametrize('error, kept', [
+    (RuntimeError('Failed to find C compiler. Please specify via CC environment variable'), False),
+    (subprocess.CalledProcessError(1, ['gcc', 'main.c']), False),  # without Python.h
+    (PermissionError(13, 'Permission denied', '/root/.triton'), False),
+    (RuntimeError('out of resource: shared memory'), True)], ids=str)
+def test_what_the_system_lacks_decides_for_this_process_alone(error, kept):
+    def run(*_):
+        raise error
+    choices, x = KernelChoices(None, {}), torch.ones(1, 4, 3, 3)
+    autotuner = on_cpu(choices=choices)
+    assert autotuner.run(('a',), 'sum', add, {'triton': run}, x, x).eq(2).all()
+    assert set(autotuner.chosen.values()) == {REFERENCE} and len(choices) == kept
 
 
 @pytest.mark.parametrize('stage', ['a candidate', 'all of it'])

@@ -53,15 +53,17 @@ class GraphRecorder:
         graph = torch.cuda.CUDAGraph()
         side.wait_stream(current)
         # a capture that fails leaves its stream as the current one: this one sets it back
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                work()
-            _register(graph)
-            # other threads' calls are no concern of this capture
-            with _workspaces_of_the_pool(), torch.cuda.graph(
-                    graph, pool=pool, stream=side, capture_error_mode='thread_local'):
-                work()
-        current.wait_stream(side)
+        try:
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP):
+                    work()
+                _register(graph)
+                # other threads' calls are no concern of this capture
+                with _workspaces_of_the_pool(), torch.cuda.graph(
+                        graph, pool=pool, stream=side, capture_error_mode='thread_local'):
+                    work()
+        finally:  # after a failure the buffers are freed, and work may still write to them
+            current.wait_stream(side)
         self._graphs.add(graph)
         graph.replay()  # a capture runs nothing; the next work may need the results
         return graph.replay

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 
@@ -136,6 +137,16 @@ def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
     return (time.perf_counter() - start) / times
 
 
+def _is_of_this_system(error: BaseException) -> bool:
+    """
+    Whether Triton could not compile for what the system lacks, and may be given later.
+
+    That is a C compiler, Python.h, or a folder that can be written to.
+    """
+    return (isinstance(error, (OSError, subprocess.SubprocessError, ImportError))
+            or 'C compiler' in str(error))
+
+
 def uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Make random values between 0 and 1 of the shape, layout and type of a tensor."""
     return torch.empty_like(like).uniform_(generator=generator)
@@ -216,24 +227,39 @@ class Autotuner:
         self._progress(f'{TIMING}, once for this device: {operation} for '
                        f'{tuple(x.shape)}, {x.dtype}')
         try:
-            name = self._choices.keep(key, self._tune(operation, reference, candidates, x,
-                                                      others, draw))
+            name, lasts = self._tune(operation, reference, candidates, x, others, draw)
         except Exception as error:  # no memory for several results, say
             _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
                          first_line(error))
             return REFERENCE
+        if lasts:
+            name = self._choices.keep(key, name)
         return name if name in candidates else REFERENCE
 
     def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
-              x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw) -> str:
-        """Name the fastest that agrees with ``reference`` on random values, or 'reference'."""
+              x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw
+              ) -> tuple[str, bool]:
+        """
+        Name the fastest that agrees with ``reference`` on random values, or 'reference'.
+
+        :return: it, and whether it holds for later starts, too.
+        """
         generator = torch.Generator(x.device)
         generator.seed()
         # a first frame's own values may be all alike, and hide what is wrong
         random = [draw(other, generator) for other in others]
+        lacking: list[BaseException] = []
 
         def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
-            return lambda features: run(features, *random)
-        return self._choose(
+            def tried(features: torch.Tensor) -> torch.Tensor:
+                try:
+                    return run(features, *random)
+                except Exception as error:
+                    if _is_of_this_system(error):
+                        lacking.append(error)
+                    raise
+            return tried
+        name = self._choose(
             with_random(reference),
             {name: with_random(run) for name, run in candidates.items()}, x, operation)
+        return name, not lacking
