@@ -41,7 +41,7 @@ SPECS = (
          Changes.AT_CONFIGURE,
          choices=('auto', 'eager', 'graphs', 'compiled', 'onnxruntime')),
     Spec('fused', True,
-         'On a GPU in half precision, let graphs and compiled use kernels that do several '
+         'On a GPU in half precision, let the backend graphs use kernels that do several '
          "operations at once, where they were measured to be faster; false: PyTorch's own.",
          Changes.AT_CONFIGURE),
     Spec('autotune', True,

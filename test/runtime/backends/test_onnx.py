@@ -7,7 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ubcn_ros.runtime.backends import onnx
 from ubcn_ros.runtime.backends.onnx import providers, source_digest
+from ubcn_ros.runtime.export.folder import Exported
+from ubcn_ros.runtime.weights import load_model
 
 CPU, GPU = torch.device('cpu'), torch.device('cuda', 1)
 
@@ -43,3 +46,25 @@ def test_a_gpu_needs_its_provider(tmp_path):
         'CPUExecutionProvider']
     with pytest.raises(ValueError, match='pip install onnxruntime-gpu'):
         providers(runtime('CPUExecutionProvider'), GPU, 'fp32', tmp_path)
+
+
+def test_exports_of_one_model_do_not_share_an_engine(tmp_path, monkeypatch, tiny_model):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    folders = []
+
+    class Session:
+        def __init__(self, file, options, providers):
+            folders.append(providers[0][1]['trt_engine_cache_path'])
+
+        def get_providers(self):
+            return ['TensorrtExecutionProvider']
+    there = runtime('TensorrtExecutionProvider', 'CUDAExecutionProvider')
+    there.SessionOptions, there.InferenceSession = SimpleNamespace, Session
+    monkeypatch.setattr(onnx, '_onnxruntime', lambda: there)
+    for size in ((480, 640), (720, 1280)):
+        files = {stage: tmp_path / f'{stage}.onnx' for stage in onnx.EXPORT_STAGES}
+        for file in files.values():
+            file.write_text(str(size))
+        onnx.OnnxBackend(Exported(load_model(tiny_model)[1], 'onnx', 'fp16', size, None, files),
+                         GPU)
+    assert len(set(folders)) == 2 and all(str(tmp_path) in folder for folder in folders)

@@ -125,6 +125,9 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache):
     assert not said and second.precision == 'fp16'
     image = picture(40, 52)
     assert np.array_equal(first(image).labels, second(image).labels)
+    next(cache.rglob('export.json')).unlink()  # as a cleaner of temporary files does
+    Engine.load(tiny_model, **options, progress=said.append)
+    assert any('exporting' in line for line in said) and list(cache.rglob('export.json'))
 
 
 def few_layers(rain_model, folder, **changes):
@@ -194,6 +197,9 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     for folder, told in ((damaged, 'attend.onnx'), (tmp_path, 'without an export')):
         with pytest.raises(ModelFileError, match=told):
             Engine.load(folder, device='cpu', backend='onnxruntime')
+    (damaged / 'export.json').write_text('[' * 100_000)
+    with pytest.raises(ModelFileError, match='cannot be read .RecursionError'):
+        Engine.load(damaged, device='cpu', backend='onnxruntime')
     (damaged / 'export.json').write_text('{"format": "ubcn_ros.export/3"}')  # before SAM's size
     with pytest.raises(ModelFileError, match='export of this version .*again with `ubcn export`'):
         Engine.load(damaged, device='cpu', backend='onnxruntime')

@@ -29,8 +29,9 @@ _VARIABLES = (_FOLDER_VARIABLE, 'TRITON_CACHE_DIR')
 
 def build(options: LoadOptions) -> GraphsBackend:
     """Build the backend 'compiled'; where compiling fails, it goes on as 'graphs'."""
-    # the CPU's fast attention follows the data, which compiled code cannot
-    eager = load_eager(options, fast_attention=False, fused=options.fused)
+    # the CPU's fast attention follows the data, which compiled code cannot, and fused kernels
+    # are not compiled
+    eager = load_eager(options, fast_attention=False, fused=False)
     return compiled_backend(eager, options.progress, compiler(options.autotune))
 
 

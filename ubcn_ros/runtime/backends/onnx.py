@@ -9,6 +9,7 @@ Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 from __future__ import annotations
 
 import functools
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +90,7 @@ def cached_export(options: LoadOptions, precision: str) -> Exported:
     """
     network, info = load_model(options.model, options.needs)
     progress = options.progress
-    key = digest(info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
+    key = digest(info.sha256, precision, versions('torch', 'onnx'), _onnxruntime().__version__,
                  source_digest())
     folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key}'
     if is_exported(folder):
@@ -99,6 +100,8 @@ def cached_export(options: LoadOptions, precision: str) -> Exported:
             progress(f'{error}; exporting again')
     progress(f'exporting {info.name} in {precision} for ONNX Runtime, once; it is kept in '
              f'{folder}')
+    if folder.is_dir() and not is_exported(folder):  # what a cleaner of caches has left
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         with atomic_folder(folder) as made:
             write_description(made, write_stages(network, info, made, 'onnx', precision,
@@ -178,7 +181,9 @@ class OnnxBackend(StagesBackend):
             config=exported.info.config), exported.info, device, exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
-        cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'
+        # TensorRT finds its engines by the names in a model, and not by its sizes or weights
+        key = files_digest(exported.files.values())[:16]
+        cache = cache_folder() / 'tensorrt' / f'{exported.info.name}-{exported.precision}-{key}'
         wanted = providers(runtime, device, exported.precision, cache, autotune)
         if wanted[0][0].startswith('Tensorrt'):
             cache.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,8 @@ def read_exported(folder: Path | str) -> Exported:
         expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}
     except ModelFileError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
+            RecursionError) as error:
         raise ModelFileError(f'{path} cannot be read ({type(error).__name__}: {error}): {remedy}'
                              ) from error
     for stage, file in exported.files.items():
