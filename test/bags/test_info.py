@@ -3,6 +3,7 @@
 """What a bag holds is told: by topic, with gaps, cameras and damage."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -134,6 +135,19 @@ def test_a_file_compressed_as_a_whole(drive):
         packed.write_bytes(zstandard.compress(drive.read_bytes()))
         assert [(file.storage, file.compression) for file in bag_info(packed).files] == [
             ('mcap', 'zstd file')]
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_shown(drive, tmp_path):
+    folder = tmp_path / 'split'
+    folder.mkdir()
+    shutil.copy(drive, folder / 'a.mcap')
+    (folder / 'b.mcap.zstd').write_bytes(b'\x28\xb5\x2f\xfd' + bytes([255] * 40))
+    (folder / 'c.mcap').symlink_to('gone.mcap')
+    info = bag_info(folder)
+    assert [(file.name, file.storage) for file in info.files] == [
+        ('a.mcap', 'mcap'), ('b.mcap.zstd', 'unknown'), ('c.mcap', 'unknown')]
+    for name in ('b.mcap.zstd', 'c.mcap'):
+        assert any(f'{name} cannot be read' in line for line in info.damage)
 
 
 def test_a_camera_beside_messages_of_another_encoding_has_its_size(tmp_path):

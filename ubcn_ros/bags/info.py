@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from mcap.records import Chunk, Message
 from mcap.stream_reader import StreamReader
-from zstandard import ZstdDecompressor
+from zstandard import ZstdDecompressor, ZstdError
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, ZSTD_MAGIC, decode_record
@@ -186,14 +187,19 @@ def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
 
 
 def _file(path: Path) -> FileInfo:
-    with path.open('rb') as file:
-        magic = file.read(16)
-        file.seek(0)
-        if magic.startswith(ZSTD_MAGIC):
-            magic, compression = ZstdDecompressor().stream_reader(file).read(16), 'zstd file'
-        else:
-            compression = _compression(file) if storage_kind(magic) == 'mcap' else 'none'
-    return FileInfo(path.name, path.stat().st_size, storage_kind(magic) or 'unknown', compression)
+    """Describe a storage file; what cannot be read is unknown, and told as damage of the bag."""
+    magic, compression, size = b'', 'unknown', 0
+    with suppress(OSError, ZstdError):
+        size = path.stat().st_size
+        with path.open('rb') as file:
+            magic = file.read(16)
+            file.seek(0)
+            if magic.startswith(ZSTD_MAGIC):
+                compression = 'zstd file'
+                magic = ZstdDecompressor().stream_reader(file).read(16)
+            else:
+                compression = _compression(file) if storage_kind(magic) == 'mcap' else 'none'
+    return FileInfo(path.name, size, storage_kind(magic) or 'unknown', compression)
 
 
 def _compression(file: Any) -> str:

@@ -100,4 +100,4 @@ def _text(connection: Connection) -> str:
 
 def _error(reader: BagReader, text: str) -> BagError:
     """Make an error that says what is damaged, which may be why."""
-    return BagError('; '.join([text, *reader.damage]))
+    return BagError('; '.join([text, *reader.met]))

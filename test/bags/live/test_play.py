@@ -21,6 +21,7 @@ from ubcn_ros.bags.live.pace import Played
 from ubcn_ros.bags.live.play import PlayOptions, play
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.node.middleware import FAST_DDS
 
 ROOT = Path(__file__).parents[3]
@@ -200,6 +201,13 @@ def test_damage_is_told(ros, tmp_path):
     path.write_bytes(path.read_bytes()[:60_000])
     result, _, warned = played(path)
     assert 0 < result.messages < 20 and any('was not closed' in line for line in warned)
+
+
+def test_a_part_of_a_bag_ends_without_a_check_of_all_of_it(ros, tmp_path, monkeypatch):
+    path = write_topics(tmp_path / 'bag.mcap', [
+        Topic('/image', IMAGE, [(i / 100, serialized(i)) for i in range(5)], RELIABLE)])
+    monkeypatch.setattr(McapFile, 'check', None, raising=False)
+    assert played(path)[0].messages == 5
 
 
 def test_without_ros_the_remedy_is_told(bag, monkeypatch):

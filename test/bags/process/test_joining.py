@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag in pieces, by range of time: joined, they are what one run writes."""
 
+import errno
+import os
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import zstandard
 from bag_files import write_rosbag2
 from drives import (
     Engine,
@@ -173,6 +176,35 @@ def test_the_number_of_pieces_follows_from_the_images(tmp_path, monkeypatch):
     assert pieces_there(out) == 4
     monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 0.1)
     assert len(plan([(source, out)], Options(), None)) == 64
+
+
+def test_files_compressed_as_a_whole_are_not_decompressed_for_every_piece(tmp_path, monkeypatch):
+    source = write_bag(tmp_path / 'in.mcap', drive(10))
+    packed = source.with_name('in.mcap.zstd')
+    packed.write_bytes(zstandard.compress(source.read_bytes()))
+    monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 5)
+    for pieces, jobs in ((None, 1), (3, 3)):
+        assert len(plan([(packed, tmp_path / 'out')], Options(), pieces)) == jobs
+
+
+@pytest.mark.parametrize('links', [True, False])
+def test_pieces_are_removed_once_their_files_are_on_the_disk(tmp_path, monkeypatch, links):
+    def link(*_):
+        raise OSError(errno.EPERM, 'no hard links here')
+    synced = []
+    sync = os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda file: synced.append(
+        os.readlink(f'/proc/self/fd/{file}')) or sync(file))
+    source, out = write_bag(tmp_path / 'in.mcap', drive()), tmp_path / 'out'
+    jobs = plan([(source, out)], Options(), 2)
+    for job in jobs:
+        run_job(job, engine=Engine())
+    if not links:
+        monkeypatch.setattr(os, 'link', link)
+    synced.clear()
+    join(jobs, out)
+    copied = {Path(name).name for name in synced if name.endswith('.mcap')}
+    assert copied == (set() if links else {'out_0.mcap', 'out_1.mcap'})
 
 
 def test_with_every_a_bag_is_one_piece(tmp_path):

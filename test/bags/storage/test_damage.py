@@ -159,9 +159,12 @@ def test_a_journal_is_read_and_the_bag_stays_as_it_is(database, tmp_path):
         (copy / source.name).write_bytes(source.read_bytes())
     connection.close()
     before = {file: file.read_bytes() for file in copy.iterdir()}
-    with open_bag(copy / 'bag.db3') as reader:
-        assert reader.connections[0].msgcount == 21
-        assert 'was not closed' in reader.notes[0]
+    link = tmp_path / 'link.db3'  # beside which there is no journal
+    link.symlink_to(copy / 'bag.db3')
+    for path in (copy / 'bag.db3', link):
+        with open_bag(path) as reader:
+            assert reader.connections[0].msgcount == 21
+            assert 'was not closed' in reader.notes[0]
     assert {file: file.read_bytes() for file in copy.iterdir()} == before
 
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of other recorders, whole ones: every message is found, or the counts are told."""
 
+import errno
 import os
+import resource
 import shutil
 from contextlib import ExitStack
 
@@ -36,6 +38,7 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
+from ubcn_ros.bags.storage import mcap_file
 from ubcn_ros.bags.storage.opening import open_storage
 
 LZ4 = b'\x04\x22\x4d\x18' + bytes(40)
@@ -240,6 +243,33 @@ def test_the_remedy_for_a_malformed_image_is_that_of_a_bag(tmp_path):
     with pytest.raises(MalformedMessage, match="message 1 of /image: .*'surprise'") as error:
         list(read_images(tmp_path / 'bag'))
     assert 'publish' not in str(error.value)
+
+
+def test_a_bag_of_more_files_than_a_process_may_open_at_first(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for n in range(3):
+        write_mcap(tmp_path / 'bag' / f'bag_{n}.mcap', [n])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        assert found(tmp_path / 'bag') == ([0, 1, 2], [])
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(hard, 518)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize('code, lost', [(errno.ETIMEDOUT, False), (errno.EIO, True)])
+def test_a_disk_that_is_gone_is_not_damage(tmp_path, monkeypatch, code, lost):
+    write_mcap(tmp_path / 'x.mcap', [1, 2, 3])
+
+    def failing(*_):
+        raise OSError(code, os.strerror(code))
+    with open_bag(tmp_path / 'x.mcap') as reader:
+        monkeypatch.setattr(mcap_file, 'parse_chunk', failing)
+        if lost:  # a sector that cannot be read is lost, and nothing else
+            assert not [*reader.records()] and os.strerror(code) in reader.met[0]
+        else:
+            with pytest.raises(BagError, match='timed out; see that its disk'):
+                [*reader.records()]
 
 
 @pytest.mark.parametrize('storage', STORAGES)

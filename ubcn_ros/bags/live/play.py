@@ -126,7 +126,7 @@ def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: b
                 yield lap, record
             if not found:
                 break
-        for line in reader.damage:
+        for line in reader.met:
             warn(line)
 
 

@@ -38,7 +38,8 @@ def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None
 
     :param bags: input and output.
     :param pieces: ranges of equal time that each bag is cut into; None: one for every thousand
-        images. Always one with `every`, which counts images from the beginning.
+        images, and one where its files are compressed as a whole. Always one with `every`, which
+        counts images from the beginning.
     :raises BagError: a bag cannot be read, has no camera, would be written to itself, or has
         topics with the names of outputs.
     """
@@ -131,6 +132,8 @@ def _infos_left_out(reader: BagReader, topics: Collection[str], prefixes: dict[s
 
 def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: int) -> int:
     """Choose by the bag alone, so that another number of workers can go on with it."""
+    if any(file.suffix == '.zstd' for file in reader.files):
+        return 1  # whoever reads a part of such a file decompresses all of it
     first, end = whole_range(reader)
     images = sum(camera.messages for camera in cameras) * length_ns / (end - first)
     return min(MOST_PIECES, max(1, round(images / PIECE_IMAGES)))

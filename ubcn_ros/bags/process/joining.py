@@ -133,7 +133,10 @@ def _link_files(jobs: Sequence[Job], joined: Path, name: str) -> list[str]:
             with suppress(OSError):
                 os.link(job.out / file, joined / names[-1])
                 continue
-            shutil.copyfile(job.out / file, joined / names[-1])
+            with (job.out / file).open('rb') as piece, (joined / names[-1]).open('wb') as copy:
+                shutil.copyfileobj(piece, copy)
+                copy.flush()
+                os.fsync(copy.fileno())  # the piece is removed
     return names
 
 

@@ -9,6 +9,7 @@ where the next one begins after a damaged one, is found out here.
 
 from __future__ import annotations
 
+import errno
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -42,6 +43,8 @@ from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storag
 
 _EXTRAS = {Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata}
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
+_AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EREMOTEIO,
+         errno.ENODEV, errno.ENXIO}  # of a disk or server that is gone, perhaps for a while
 
 
 class _Block(NamedTuple):
@@ -277,6 +280,9 @@ class McapFile(Storage):
                 yield parse(opcode, memoryview(body))
                 offset += HEAD.size + length
         except Exception as error:  # decompression and damaged records end in many kinds
+            if isinstance(error, OSError) and error.errno in _AWAY:  # the file may be whole
+                raise BagError(f'{self._name} could not be read on: {reason(error)}; see that its '
+                               'disk or server is there, and run the same again') from error
             self._note_damage(offset, reason(error))
 
     def _note_damage(self, offset: int, why: str) -> None:

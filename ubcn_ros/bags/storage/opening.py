@@ -117,6 +117,7 @@ def _decompressed(path: Path, stack: ExitStack) -> tuple[Path, str | None]:
 
 def _recoverable_copy(path: Path, stack: ExitStack) -> Path | None:
     """Copy a database with its journal, where it has one: SQLite recovers by writing to it."""
+    path = path.resolve()  # SQLite keeps the journal beside the file itself, not beside a link
     journals = [journal for journal in (Path(f'{path}-wal'), Path(f'{path}-journal'))
                 if journal.exists() and journal.stat().st_size]
     if not journals:

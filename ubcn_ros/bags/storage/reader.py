@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import math
+import resource
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.storage.opening import decompress_message, open_storage
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
+_OTHER_FILES = 512  # libraries, sockets, outputs
 _HOW = 'give a rosbag2 folder (with metadata.yaml), an .mcap, .db3 or .bag file, or their folder'
 
 
@@ -242,6 +244,7 @@ class BagReader:
     def _open(self, files: list[Path], stack: ExitStack) -> list[Storage]:
         """Open those files that can be read; of the others keep the problem, if any can."""
         storages = []
+        _allow_open(len(files))
         for file in files:
             try:
                 storages.append(open_storage(file, stack, self._lost))
@@ -252,6 +255,16 @@ class BagReader:
         if not storages:
             raise BagError(self._lost[0])
         return storages
+
+
+def _allow_open(files: int) -> None:
+    """Let this process have a bag's files open beside what it has, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * files + _OTHER_FILES  # twice, as another reader compares what was written
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _renamed(file: Path) -> Path:

@@ -157,6 +157,9 @@ class SqliteFile(Storage):
             rows = self._database.execute(f'{query} WHERE {" AND ".join(chosen)}{order}')
             first = rows.fetchone()
         except _ERRORS as error:
+            if 'disk is full' in str(error):
+                raise BagError(f'no room to sort the messages of {self._name} ({error}): set '
+                               'SQLITE_TMPDIR to a folder on another disk') from error
             self._note_damage(reason(error))
             first, rows = None, self._rows_one_by_one(query)
         for number, time, topic in rows if first is None else chain([first], rows):
