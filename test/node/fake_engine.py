@@ -73,6 +73,9 @@ class FakeEngine:
     def release(self, height, width, count=1, processing_size=None):
         pass
 
+    def release_all(self):
+        pass
+
     def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
                  min_confidence=0.0, convergence=0.0, derained=True, labels=True):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,

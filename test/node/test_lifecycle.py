@@ -306,8 +306,51 @@ def test_a_size_that_cannot_be_warmed_up_is_not_used(node, monkeypatch, capfd):
     assert camera.processing.asked == 64 and told in capfd.readouterr().err
     assert node.not_resized == told
     monkeypatch.setattr(node.engine, 'warm_up', warm_up)
+    ask_for(96)  # as the parameter says already
+    assert camera.processing.asked == 96 and not node.not_resized
     ask_for(0)
-    assert camera.processing.asked == 0 and not node.not_resized
+    assert camera.processing.asked == 0
+
+
+def test_where_memory_is_short_for_another_size_that_of_others_is_given_back(node, monkeypatch):
+    bring(node, 'active')
+    warm_up, released = node.engine.warm_up, []
+
+    def full(*size, **options):
+        if not released:
+            raise MemoryError('held by other sizes')
+        warm_up(*size, **options)
+    monkeypatch.setattr(node.engine, 'warm_up', full)
+    monkeypatch.setattr(node.engine, 'release_all', lambda: released.append(1), raising=False)
+    node.set_parameters([rclpy.Parameter('processing_size', value=64)])
+    wait_until(lambda: node._resizing.done(), 'the warm-up', 20.0)
+    assert node.cameras[0].processing.asked == 64 and released and not node.not_resized
+
+
+def test_a_gpu_that_is_lost_while_warming_up_is_remembered(node, monkeypatch):
+    bring(node, 'active')
+
+    def lost(*_, **__):
+        raise RuntimeError('CUDA error: an illegal memory access was encountered')
+    monkeypatch.setattr(node.engine, 'warm_up', lost)
+    node.set_parameters([rclpy.Parameter('processing_size', value=64)])
+    wait_until(lambda: node._resizing.done(), 'the warm-up', 20.0)
+    assert 'an illegal memory access' in node.gpu_lost
+
+
+def test_an_activation_that_fails_says_why_in_the_diagnostics(node, monkeypatch):
+    bring(node, 'inactive')
+
+    def refused(*_):
+        raise ValueError('this QoS cannot be had')
+    monkeypatch.setattr(node.cameras[0], 'open', refused)
+    node.change_state('activate')
+    for _ in range(2):
+        report = engine_report(node)
+        assert report.level == Level.ERROR and 'this QoS cannot be had' in report.message
+    monkeypatch.undo()
+    bring(node, 'active')
+    assert engine_report(node).level == Level.OK
 
 
 def test_what_the_engine_warns_of_is_in_the_node_s_log(node, capfd):

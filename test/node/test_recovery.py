@@ -25,7 +25,7 @@ class Engine:
 
     def __init__(self, error, most):
         self.error, self.most, self.calls = error, most, []
-        self.allocated = None
+        self.allocated, self.released = None, 0
 
     def __call__(self, image, iterations, deadline, confidence, processing_size, **_):
         self.calls.append((iterations, deadline, confidence, processing_size))
@@ -38,6 +38,9 @@ class Engine:
 
     def batch(self, images, **options):
         return [self(image, **options) for image in images]
+
+    def release_all(self):
+        self.released += 1
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ def test_out_of_memory_is_tried_once_more_with_one_step(no_collector, error, cou
     assert [outcome.frame for outcome in outcomes] == ['frame'] * count
     assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
     each = [(3, 12.5, True, 360), (1, None, True, 360)]
+    assert engine.released == count, 'of what it keeps for other sizes'
     together = [] if count == 1 else each[:1]
     assert engine.calls == together + each * count
     assert all(bool(outcome.alone) == (count > 1) for outcome in outcomes)

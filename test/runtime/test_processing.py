@@ -58,6 +58,9 @@ def test_the_nearest_sides_that_fit_the_strides(image, side, expected):
     # a lens of half the focal length shows everything half as large
     (TRAINED, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 0.75, 720),
     (TRAINED, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 100.0, 32),
+    # calibrations of cameras of one type differ, and are of one size
+    (TRAINED, {'trained_short_side': 480, 'trained_focal_length': 1.2}, 1.1975, 480),
+    (TRAINED, {'trained_short_side': 480, 'trained_focal_length': 1.2}, 1.2015, 480),
     (200, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 0.75, 200)])
 def test_what_the_model_was_trained_for(asked, metadata, focal, side):
     assert short_side(asked, info(**metadata), focal) == side

@@ -73,6 +73,9 @@ class StandIn:
     def release(self, height: int, width: int, *_: Any) -> None:
         """Keep the results: they are the same for every batch of a size."""
 
+    def release_all(self) -> None:
+        """Keep them, likewise."""
+
     def __call__(self, image: np.ndarray, **options: Any) -> SimpleNamespace:
         """Return a frame for one image."""
         return self.batch([image], **options)[0]

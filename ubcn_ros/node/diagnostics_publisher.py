@@ -102,8 +102,10 @@ def engine_report(node: Any) -> DiagnosticReport:
         import torch
         memory['GPU memory (MiB)'] = f'{torch.cuda.memory_reserved(engine.device) / 2**20:.1f}'
     untrained = engine.info.untrained_text()
-    level = Level.WARN if untrained else Level.OK
-    return DiagnosticReport(level, untrained or f'{engine.info.name} on {engine.device}', {
+    lost = node.gpu_lost if engine.device.type == 'cuda' else ''
+    level = Level.ERROR if lost else Level.WARN if untrained else Level.OK
+    text = lost or untrained or f'{engine.info.name} on {engine.device}'
+    return DiagnosticReport(level, text, {
         'model': engine.info.name, 'model sha256': engine.info.sha256,
         'device': str(engine.device), 'precision': engine.precision,
         'backend': engine.backend, 'iterations': str(settings.iterations),

@@ -72,6 +72,18 @@ def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int
     return most
 
 
+def warm_up_again(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int:
+    """Warm up, as ``warm_up``; where memory is short, without what is kept for sizes of before."""
+    try:
+        return warm_up(engine, kinds, say)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+    engine.release_all()
+    free_memory()
+    return warm_up(engine, kinds, say)
+
+
 def _release(engine: Any, kind: tuple[int, int, int], counts: Iterable[int]) -> None:
     """Give back the memory of batches that are not to come."""
     height, width, processing_size = kind

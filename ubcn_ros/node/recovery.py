@@ -50,7 +50,8 @@ def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
     Run the engine on images, together where there are several.
 
     Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
-    Where memory does not suffice for one image, it is tried once more with a single step.
+    Where memory does not suffice for one image, it is tried once more with a single step, without
+    what the engine keeps for images of other sizes.
 
     :param images: of one size, as the engine takes them.
     :param options: as in ``Engine.batch``.
@@ -75,6 +76,7 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
         if not out_of_memory(error):
             return Outcome(error=bare(error))
         reduced = error_text(error)
+    engine.release_all()
     free_memory()
     try:
         return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)

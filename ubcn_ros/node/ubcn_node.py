@@ -25,6 +25,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy import get_rmw_implementation_identifier
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
@@ -33,7 +34,7 @@ from ubcn_ros.node.answering_node import log_exceptions
 from ubcn_ros.node.camera import Camera
 from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from ubcn_ros.node.frames import Arrival
-from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up
+from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up_again
 from ubcn_ros.node.middleware import ImageLoad, explain_room
 from ubcn_ros.node.parameter_node import ParameterNode
 from ubcn_ros.node.parameter_spec import Spec
@@ -222,6 +223,8 @@ class UBCNNode(ParameterNode):
     @log_exceptions
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything; the node is unconfigured then and can be tried again."""
+        if not self.failure:  # a callback of a transition raised
+            self._not_configured = self.callback_errors.last
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
@@ -250,6 +253,15 @@ class UBCNNode(ParameterNode):
             if text:
                 self.get_logger().warning(text)
 
+    def set_parameters_atomically(self, parameter_list: list[Any]) -> SetParametersResult:
+        """Set parameters together; a `processing_size` that did not fit may be asked for again."""
+        before = self.settings
+        result = super().set_parameters_atomically(parameter_list)
+        if result.successful and self.not_resized and self.settings is before and any(
+                parameter.name == 'processing_size' for parameter in parameter_list):
+            self._resize()
+        return result
+
     def _apply_parameters(self, parameters: list[Any]) -> None:
         before = self.settings
         super()._apply_parameters(parameters)
@@ -276,8 +288,10 @@ class UBCNNode(ParameterNode):
                  for camera, asked in cameras]
         try:
             if all(map(min, (kind[:2] for kind in kinds))):
-                worker.turns.most = warm_up(pipeline.engine, kinds, self._say)
+                worker.turns.most = warm_up_again(pipeline.engine, kinds, self._say)
         except Exception as error:
+            if gpu_lost(error):
+                self._streak.gpu_lost = error_text(error)
             stays = any(camera.processing.asked != asked for camera, asked in cameras)
             self.not_resized = (f'processing_size {Spec.typed(settings.processing_size)} cannot '
                                 f'be warmed up{", the one before stays" * stays}: '

@@ -218,6 +218,10 @@ class Engine:
         self._backend.release((count, height, width),
                               self._working_size(height, width, processing_size))
 
+    def release_all(self) -> None:
+        """Give back the memory that is kept for all sizes, where it is short for another."""
+        self._backend.release_all()
+
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False, processing_size: int | None = None,
                  min_confidence: float | None = None, convergence: float | None = None,

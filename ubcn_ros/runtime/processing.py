@@ -44,8 +44,11 @@ def short_side(processing_size: int, info: ModelInfo, focal_length: float | None
     if side is None:
         return NATIVE
     if focal_length and info.trained_focal_length:
-        # of a focal length near 0 it is infinite
-        side = round(min(side * info.trained_focal_length / focal_length, LARGEST))
+        # of a focal length near 0 it is infinite; cameras of one type have one size, rounded as by
+        # working_size
+        from ubcn_ros.network.blocks import ALIGNMENT  # imports PyTorch
+        side = min(side * info.trained_focal_length / focal_length, LARGEST)
+        side = round(side / ALIGNMENT) * ALIGNMENT
     return min(max(side, MIN_SIDE), LARGEST)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ubcn_ros.runtime import Engine
+from ubcn_ros.runtime.backends import graphs as graphs_module
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import load_eager
 from ubcn_ros.runtime.backends.graph_recorder import run_plainly
@@ -133,7 +134,8 @@ def test_images_in_any_layout_and_read_only(graphs, tiny_engine):
     assert np.array_equal(graphs(frozen, 1).derained, tiny_engine(image, 1).derained)
 
 
-def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
+def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model, monkeypatch):
+    monkeypatch.setattr(graphs_module, 'RETRY', KEPT_SIZES - 1)  # frames, then a size has gone
     said = []
     engine = Engine(graphs_of(tiny_model, progress=said.append))
 
@@ -150,7 +152,33 @@ def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
     assert not prepared(32 + KEPT_SIZES)
 
 
-def test_batches_of_one_size_are_kept_together(tiny_model):
+def test_of_more_sizes_in_turn_than_are_kept_none_is_prepared_anew(tiny_model, caplog):
+    said = []
+    backend = graphs_of(tiny_model, progress=said.append, sizes=2)
+    engine = Engine(backend)
+    for _ in range(4):
+        for height in (32, 40, 48):
+            engine(np.zeros((height, 32, 3), np.uint8), 1)
+    assert len([line for line in said if 'preparing' in line]) == 2
+    assert [size[1] for size, _ in backend.prepared] == [32, 40]
+    record, = caplog.records
+    assert 'images of more than 2 sizes come in turn' in record.getMessage()
+
+
+def test_where_memory_is_short_for_another_size_all_is_released(tiny_model):
+    backend = graphs_of(tiny_model)
+    engine = Engine(backend)
+    expected = engine(images(1)[0], 2)
+    buffers = [weakref.ref(each) for each in backend.prepared.values()]
+    engine.release_all()
+    gc.collect()
+    assert buffers and not any(buffer() for buffer in buffers) and not backend.prepared
+    assert same([engine(images(1)[0], 2)], [expected])
+    Engine.load(tiny_model, device='cpu', backend='eager').release_all()  # holds nothing
+
+
+def test_batches_of_one_size_are_kept_together(tiny_model, monkeypatch):
+    monkeypatch.setattr(graphs_module, 'RETRY', 2)
     backend = graphs_of(tiny_model)
     engine = Engine(backend)
     sizes = [((count, height, 32), None) for height in range(32, 32 + 8 * KEPT_SIZES, 8)
@@ -208,7 +236,8 @@ def test_warm_up_prepares_each_count_of_images(tiny_model):
     assert not said
 
 
-def test_what_is_not_kept_is_freed_at_once(tiny_model):
+def test_what_is_not_kept_is_freed_at_once(tiny_model, monkeypatch):
+    monkeypatch.setattr(graphs_module, 'RETRY', 0)
     backend = graphs_of(tiny_model, sizes=1)
     engine = Engine(backend)
     engine(np.zeros((32, 40, 3), np.uint8), 1)

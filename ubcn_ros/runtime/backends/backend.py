@@ -78,6 +78,9 @@ class Backend(Protocol):
     def release(self, size: Size, working: WorkingSize = None) -> None:
         """Give back what is kept for these sizes alone; they may come again."""
 
+    def release_all(self) -> None:
+        """Give back what is kept for any sizes, where memory is short for another."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:

@@ -49,7 +49,8 @@ PATIENCE = 1
 RETRY = 100
 """
 Frames after which a size for which memory was short is tried again, without sizes that have not
-come since; after the next refusal twice as many.
+come since; after the next refusal twice as many. As long a size is kept that has come: for another
+one in its place each frame would be prepared anew, where they come in turn.
 """
 _LOG = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class GraphsBackend:
         self._patience, self._sizes = patience, sizes
         self._waiting: OrderedDict[Sizes, int] = OrderedDict()
         self._frames = 0
+        self._crowded = False  # which has been told
         self._used: dict[Sizes, int] = {}  # the last frame of what is prepared
         # at which frame, and for how many
         self._refused: OrderedDict[Sizes, tuple[int, int]] = OrderedDict()
@@ -139,6 +141,12 @@ class GraphsBackend:
         for known in (self.prepared, self._waiting, self._used, self._refused):
             known.pop((size, working), None)
 
+    def release_all(self) -> None:
+        """Drop all buffers and graphs; a size is prepared again when it comes again."""
+        self._current = self._eager
+        for known in (self.prepared, self._used, self._refused):
+            known.clear()
+
     def _buffers_of(self, sizes: Sizes) -> StaticBuffers | None:
         """Return the buffers of these sizes, or None where its frames go module by module."""
         self._frames += 1
@@ -151,10 +159,17 @@ class GraphsBackend:
         refused, wait = self._refused.get(sizes, (-1, 0))
         if self._frames < refused + wait:
             return None
-        self._current = self._eager  # it may hold the memory that is needed now
         kept = [*dict.fromkeys(map(_of_an_image, (sizes, *reversed(self.prepared))))][:self._sizes]
+        surplus = [other for other in self.prepared if _of_an_image(other) not in kept]
+        if any(self._used[other] > self._frames - RETRY for other in surplus):
+            if not self._crowded:
+                _LOG.warning('images of more than %d sizes come in turn: those of further sizes '
+                             'are processed module by module, which is slower', self._sizes)
+            self._crowded = True
+            return None
+        self._current = self._eager  # it may hold the memory that is needed now
         for other in [*self.prepared]:
-            if self._used[other] <= refused or _of_an_image(other) not in kept:
+            if self._used[other] <= refused or other in surplus:
                 del self.prepared[other], self._used[other]
         buffers = self._prepare(sizes)
         if buffers is not None:

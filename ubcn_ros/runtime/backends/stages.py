@@ -113,6 +113,9 @@ class StagesBackend:
     def release(self, size: Size, working: WorkingSize = None) -> None:
         """Give nothing back: nothing is kept for a size."""
 
+    def release_all(self) -> None:
+        """Give nothing back, likewise."""
+
     def _segment(self, restored: torch.Tensor, mark: Mark) -> torch.Tensor:
         logits = self.stages.segment(restored, self._working)
         mark('segment')
