@@ -101,11 +101,12 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, told', [
-    (['--stand-in', 2, '--fuzz', 10], 'are for streams'),
-    (['--mask-only', '--chaos', 10], 'are for streams'),
-    (['--cameras', '1,2', '--fuzz', 10], 'are for streams'),
+    (['--stand-in', 2, '--fuzz', 10], 'always alike: leave out --stand-in'),
+    (['--mask-only', '--chaos', 10], 'always alike: leave out --mask-only'),
+    (['--cameras', '1,2', '--fuzz', 10], 'always alike: leave out --cameras'),
+    (['--stand-in', 2, '--model', 'ubcn'], 'takes the place of the network: leave out --model'),
     (['--fuzz', 10, '--size', '64x64', '--iterations', 2, '--picture', 'a.png', '--transport',
-      'both', '--device', 'cpu'], 'Error: --size, --iterations, --transport, --picture are for'),
+      'both', '--device', 'cpu'], 'leave out --size, --iterations, --transport, --picture'),
     (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
     (['--cameras', ''], '--cameras needs a number')])
 def test_what_does_not_go_together_is_refused(arguments, told):

@@ -196,6 +196,27 @@ def test_an_output_that_cannot_be_is_told_once_before_the_work(
     assert names(folder) == before
 
 
+@pytest.mark.parametrize('command, source, options', [
+    ('rain', 'a.png', '--recursive'), ('rain', 'a.png', '--fps 5'),
+    ('rain', 'a.png', '--variation 0'), ('rain', '.', '--variation 0'), ('rain', '.', '--fps 5'),
+    ('rain', 'a.mp4', '--fps 5'), ('rain', 'a.mp4', '--sequence'), ('rain', 'a.mcap', '--fps 5'),
+    ('rain', 'a.mcap', '--sequence'), ('rain', 'a.mcap', '--recursive'),
+    ('rain', 'a.png', '--topic /front'), ('derain', 'a.mp4', '--fps 5'),
+    ('derain', 'a.png', '--recursive'), ('derain', '.', '--fps 5')])
+def test_options_that_would_change_nothing_are_refused(folder, monkeypatch, command, source,
+                                                       options):
+    monkeypatch.chdir(folder)
+    if source == 'a.mp4':
+        writer = pytest.importorskip('ubcn_ros.images.video_writer').VideoWriter
+        with writer(source) as video:
+            video.write(noise(), 0)
+    elif source == 'a.mcap':
+        Path(source).write_bytes(b'')
+    done = ubcn(command, source, 'out', *options.split())
+    assert done.exit_code == 2 and f': leave out {options.split()[0]}' in done.output, done.output
+    assert not Path('out').exists()
+
+
 def test_a_name_of_several_lines_is_told_on_one(tmp_path, folder):
     (folder / 'in\ntwo.png').write_text('not an image')
     result = ubcn('rain', folder, tmp_path / 'out')

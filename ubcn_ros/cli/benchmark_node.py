@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, typed_options
+from ubcn_ros.cli.commands import Command, refuse_options, typed_options
 from ubcn_ros.cli.options import (
     Number,
     Numbers,
@@ -97,9 +97,12 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise click.UsageError('--picture draws a stream: leave --peak away')
     if not cameras:
         raise click.UsageError('--cameras needs a number')
-    if messages or steps:
-        _check_given()
     typed = typed_options()
+    if messages or steps:
+        refuse_options(typed.keys() - _OF_EVERY_RUN,
+                       '--fuzz and --chaos have runs that are always alike')
+    if stand_in is not None:
+        refuse_options(('model',), '--stand-in takes the place of the network')
     if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
         raise click.UsageError('--peak sends three seconds of images at each rate, by one '
                                'transport: leave --frames and --transport both away')
@@ -127,14 +130,6 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()
                               if column})
         click.echo(f'wrote {picture}')
-
-
-def _check_given() -> None:
-    """Refuse options that --fuzz and --chaos, whose runs are always alike, would ignore."""
-    if given := [option for name, option in typed_options().items()
-                 if name not in _OF_EVERY_RUN]:
-        raise click.UsageError(f'{", ".join(given)} are for streams: leave them out with --fuzz '
-                               'and --chaos')
 
 
 def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None,

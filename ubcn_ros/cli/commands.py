@@ -11,7 +11,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import click
@@ -171,3 +171,15 @@ def typed_options() -> dict[str, str]:
     return {option.name: option.opts[0] for option in context.command.params
             if isinstance(option, click.Option)
             and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE}
+
+
+def refuse_options(names: Container[str], why: str) -> None:
+    """
+    Refuse options that would change nothing in this call.
+
+    :param names: of their parameters.
+    :param why: they would not.
+    :raises click.UsageError: one of them was typed.
+    """
+    if given := [option for name, option in typed_options().items() if name in names]:
+        raise click.UsageError(f'{why}: leave out {", ".join(given)}')

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     Number,
@@ -52,6 +52,8 @@ def demo(out: Path, **chosen: Any) -> None:
     """
     from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run
     from ubcn_ros.stopping import Stopped
+    if chosen['bag'] is not None:
+        refuse_options(('rain_mm_h',), f'{chosen["bag"]} is replayed as it is')
     try:
         run(DemoOptions(out=out, **chosen))
     except DemoError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     check_names,
@@ -72,6 +72,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
         check_names(jobs.inputs, jobs.names)
     out_video = result_video(output, jobs.pixel_aspect)
+    if not (out_video or video):
+        refuse_options(('rate_hz',), 'no video is made')
     files = [video, json_path, *([output] if out_video else jobs.targets)]
     files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]
     outputs = [os.path.realpath(file) for file in files if file]

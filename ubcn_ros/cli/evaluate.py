@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.clashes import check_kept
-from ubcn_ros.cli.commands import Command, typed_command, typed_options
+from ubcn_ros.cli.commands import Command, refuse_options, typed_command
 from ubcn_ros.cli.options import (
     convergence_option,
     data_option,
@@ -161,10 +161,8 @@ def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
     if not labelled and sizes:
         raise click.UsageError(f'{scenes.name} has rain of its own, which cannot be resized: '
                                'leave out --size')
-    if not labelled and (given := [option for name, option in typed_options().items()
-                                   if name in ('rates', 'rain')]):
-        raise click.UsageError(f'{scenes.name} has rain of its own: leave out '
-                               f'{" and ".join(given)}')
+    if not labelled:
+        refuse_options(('rates', 'rain'), f'{scenes.name} has rain of its own')
 
 
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from ubcn_ros.cli.commands import refuse_options
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 from ubcn_ros.text_table import counted
 
@@ -194,6 +195,8 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
     :param recursive, rate_hz, without: as for ImageJobs.
     """
     from ubcn_ros.images.video import SUFFIXES, is_video
+    if not source.is_dir():
+        refuse_options(('recursive', 'rate_hz'), f'{source} is not a folder')
     _check_format(source, output)
     if is_video(source):
         return VideoJobs(source, output)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ubcn_ros.bag_names import has_bag_name
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     VideoJobs,
@@ -88,13 +88,14 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
         return add_rain(image, rate[0], seed + number, parameters=parameters(seed + number))
 
     if _is_bag(source):
+        refuse_options(('sequence', 'rate_hz', 'recursive'), f'{source} is a bag, whose rain '
+                                                             'follows its stamps')
         if is_media_name(output):
             raise click.UsageError(f'{source} is a bag, and is written to a bag: {output} ends '
                                    f'in {output.suffix}; give the name of a folder')
         _rain_bag(source, output, topics, rain_of)
     else:
-        if topics:
-            raise click.UsageError(f'--topic {topics[0]}: {source} is not a bag')
+        refuse_options(('topics',), f'{source} is not a bag')
         _rain_images(source, output, recursive, rate_hz, sequence, ramp, rain_of, alone)
 
 
@@ -118,7 +119,11 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     video = result_video(output, jobs.pixel_aspect)
     continuous = sequence or isinstance(jobs, VideoJobs) or video is not None
     if not continuous:
+        refuse_options(('rate_hz', 'variation'), 'each image has rain of its own without '
+                                                 '--sequence')
         rain_of('', 0)  # which a ramp cannot be
+    elif isinstance(jobs, VideoJobs):
+        refuse_options(('sequence',), f'{source} is a video, whose rain is always continuous')
     sequences: dict[str, Any] = {}
 
     def work(image: Any, job: ImageJob) -> None:

@@ -72,6 +72,11 @@ def test_the_bag_to_replay_is_not_replaced(tmp_path, part):
     assert names(bag) == before
 
 
+def test_rain_falls_on_the_rendered_drive_alone(tmp_path):
+    done = ubcn('demo', '--bag', tmp_path / 'bag', '--rain', 5, '--out', tmp_path / 'out')
+    assert done.exit_code == 2 and 'bag is replayed as it is: leave out --rain' in done.output
+
+
 def test_a_bag_that_cannot_be_replayed_costs_nothing(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
     prepare_folder(tmp_path / 'out', None)
