@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of several folders need: small models with random weights, and ROS."""
 
+import errno
 import functools
 import gc
 import os
@@ -58,6 +59,20 @@ def simulated_gpu(monkeypatch):
     from simulated_cuda import simulated_cuda
     with simulated_cuda(monkeypatch) as mode:
         yield mode
+
+
+@pytest.fixture
+def unheard(monkeypatch):
+    """Let commands print nothing to standard output, as where its disk is full."""
+    import click
+    echo = click.echo
+
+    def failing(message=None, file=None, nl=True, err=False, color=None):
+        if not err:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        echo(message, file, nl, err, color)
+
+    monkeypatch.setattr(click, 'echo', failing)
 
 
 @pytest.fixture(scope='module')

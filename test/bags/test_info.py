@@ -88,7 +88,8 @@ def test_what_a_bag_holds(drive):
 def test_the_command_shows_it_and_writes_json(drive, tmp_path):
     done = ubcn('bag', 'info', drive, '--json', tmp_path / 'info.json')
     assert done.exit_code == 1 and done.output.count('Error: /broken') == 1, done.output
-    lines = done.output.splitlines()
+    first, *lines = done.output.splitlines()
+    assert first == f'wrote {tmp_path}/info.json'
     assert lines[0] == (f'{drive}: 2.90 s from 2023-11-14 22:13:20 UTC, 26 messages, 0.1 MB in '
                         '1 file (mcap, compression zstd)')
     row = next(line for line in lines if line.startswith('/front/image_raw  '))
@@ -99,6 +100,11 @@ def test_the_command_shows_it_and_writes_json(drive, tmp_path):
     assert [line for line in lines if '44x36' in line][0].endswith('none beside it')
     bag, = json.loads((tmp_path / 'info.json').read_text())['bags']
     assert bag == bag_info(drive).as_dict() | {'path': str(drive)}
+
+
+def test_all_bags_are_in_the_file_where_nothing_can_be_printed(drive, tmp_path, unheard):
+    assert ubcn('bag', 'info', drive, drive, '--json', tmp_path / 'info.json').exit_code == 1
+    assert len(json.loads((tmp_path / 'info.json').read_text())['bags']) == 2
 
 
 def test_several_bags_one_damaged_one_missing(drive, tmp_path):

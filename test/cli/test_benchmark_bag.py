@@ -22,6 +22,16 @@ def test_an_output_that_is_not_as_it_should_be_is_an_error(tmp_path, monkeypatch
     assert json.loads(found.read_text()) == figures
 
 
+def test_figures_are_written_where_nothing_can_be_printed(tmp_path, monkeypatch, unheard):
+    figures = {'busy_s': {}, **dict.fromkeys((
+        'stamps_equal', 'stamps_compared', 'copied_identical', 'copied', 'frames_per_s',
+        'engine_frames_per_s', 'share', 'took_s'), 5)}
+    monkeypatch.setattr('ubcn_ros.benchmark.bag.measure', lambda *_: figures)
+    found = tmp_path / 'figures.json'
+    assert CliRunner().invoke(bag, ['--json', str(found)]).exit_code == 1
+    assert json.loads(found.read_text()) == figures
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures('one_thread')
 def test_all_figures_are_told(tiny_model, tmp_path):

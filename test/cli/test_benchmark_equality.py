@@ -37,6 +37,23 @@ def test_the_command_compares_and_leaves_out_what_is_not_to_be_had(tiny_model, i
     assert (row['images'], row['iterations'], row['labels'], row['equal']) == (2, 2, 100, True)
 
 
+def test_rows_before_a_failure_are_written_and_where_nothing_can_be_printed(
+        tiny_model, images, tmp_path, monkeypatch, unheard):
+    from ubcn_ros.benchmark import equality as benchmark
+    measure, found = benchmark.measure_equality, tmp_path / 'rows.json'
+
+    def fails_at_2(engines, reference, files, iterations, progress):
+        if iterations == 2:
+            raise MemoryError('Unable to allocate 3 TiB')
+        return measure(engines, reference, files, iterations, progress)
+
+    monkeypatch.setattr(benchmark, 'measure_equality', fails_at_2)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1,
+                    '--iterations', 2, '--json', found)
+    assert result.exit_code == 1
+    assert [row['iterations'] for row in json.loads(found.read_text())] == [1]
+
+
 def test_what_differs_ends_with_one(tiny_model, images, monkeypatch):
     monkeypatch.setattr('ubcn_ros.benchmark.equality.MIN_LABELS', 101)
     result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1)

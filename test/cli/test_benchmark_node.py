@@ -102,6 +102,18 @@ def test_what_was_measured_before_a_failure_is_shown_and_written(monkeypatch, tm
     assert 'ended with exit code 1' in result.output.splitlines()[-1]
 
 
+def test_figures_are_written_where_nothing_can_be_printed(monkeypatch, tmp_path, tiny_model,
+                                                          unheard):
+    figures = {'sent': 5, 'stages_ms': {'derain': {'p50': 2.0}}}
+    monkeypatch.setattr('ubcn_ros.benchmark.node.stream', lambda *_: figures)
+    out, picture = tmp_path / 'figures.json', tmp_path / 'stages.png'
+    result = CliRunner().invoke(benchmark, [
+        'node', '--model', str(tiny_model), '--transport', 'shared-memory', '--json', str(out),
+        '--picture', str(picture)])
+    assert result.exit_code == 1
+    assert json.loads(out.read_text()) == figures and picture.exists()
+
+
 def test_figures_are_written_before_the_picture_is_drawn(monkeypatch, tmp_path, tiny_model):
     def draw(*_):
         raise ModuleNotFoundError("No module named 'matplotlib'", name='matplotlib')

@@ -40,14 +40,26 @@ def test_a_backend_that_prepares_nothing_logs_nothing(tiny_model, one_thread):
     assert sorted(found['marks'].values()) == [*found['marks'].values()]
 
 
-def test_a_start_that_differs_is_an_exit_code(monkeypatch):
+@pytest.fixture
+def rows(monkeypatch):
+    """Of three starts, the last of which gives other outputs."""
     rows = [{'start': f'{number}', 'outputs': outputs, 'timed': 0, 'backend': 'graphs',
              'device': 'cuda:0', 'first_result': 1.0, **dict.fromkeys(benchmark.PHASES, 0.2)}
             for number, outputs in enumerate('aab')]
     monkeypatch.setattr(benchmark, 'start_repeatedly', lambda *_, **__: rows)
+    return rows
+
+
+def test_a_start_that_differs_is_an_exit_code(rows):
     result = CliRunner().invoke(startup, [])
     assert result.exit_code == 1
     assert '1 of 3 starts give other outputs than the first' in result.output
+
+
+def test_rows_are_written_where_nothing_can_be_printed(rows, tmp_path, unheard):
+    found = tmp_path / 'rows.json'
+    assert CliRunner().invoke(startup, ['--json', str(found)]).exit_code == 1
+    assert json.loads(found.read_text()) == rows
 
 
 def test_a_wrong_size_is_named():

@@ -107,6 +107,12 @@ def test_a_second_fit_begins_from_what_the_file_says(model, data):
     assert f'temperature {first.temperature:g} before' in result.output
 
 
+def test_the_temperature_is_written_where_nothing_can_be_printed(model, data, tmp_path, unheard):
+    found = tmp_path / 'found.json'
+    assert calibrate(model, data, '--rates', 0, '--json', found).exit_code == 1
+    assert load_model(model)[1].temperature == json.loads(found.read_text())['temperature'] != 1
+
+
 def test_a_dry_run_leaves_the_file(model, data):
     before = model.read_bytes()
     result = calibrate(model, data, '--dry-run', '--rates', 0)

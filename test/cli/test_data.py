@@ -42,6 +42,12 @@ def test_warnings_are_printed_and_end_with_0(folder, tmp_path):
     assert len(written['fingerprints']['set']) == 64
 
 
+def test_files_are_written_where_nothing_can_be_printed(folder, tmp_path, unheard):
+    done = check(folder, '--json', tmp_path / 'report.json', '--sheet', tmp_path / 'sheet.html')
+    assert done.exit_code == 1
+    assert (tmp_path / 'report.json').exists() and (tmp_path / 'sheet.html').exists()
+
+
 def test_errors_end_with_1_and_come_first(folder):
     (folder / 'val/images/c.png').write_bytes(b'')
     done = check(folder)

@@ -51,6 +51,15 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
         entry['steps'][0]['psnr'] - entry['input']['psnr'])
 
 
+def test_files_are_written_where_nothing_can_be_printed(tmp_path, tiny_model, camvid_folder,
+                                                        unheard):
+    found, picture = tmp_path / 'report.json', tmp_path / 'quality.png'
+    result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1, '--rates',
+                 '150', '--limit', 1, '--json', found, '--picture', picture)
+    assert result.exit_code == 1 and picture.exists()
+    assert json.loads(found.read_text())['rates'].keys() == {'150'}
+
+
 def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
     reports = []
     for name, workers in (('a.json', 0), ('b.json', 1)):

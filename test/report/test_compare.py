@@ -200,6 +200,15 @@ def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
     assert content['cameras'][0]['summary']['psnr_between']['frames'] == 4
 
 
+def test_files_are_written_where_nothing_can_be_printed(tmp_path, unheard):
+    processed(tmp_path / 'a')
+    processed(tmp_path / 'b')
+    done = bag_compare(tmp_path / 'a', tmp_path / 'b', '--csv', tmp_path / 'rows.csv', '--json',
+                       tmp_path / 'all.json')
+    assert done.exit_code == 1
+    assert (tmp_path / 'rows.csv').exists() and (tmp_path / 'all.json').exists()
+
+
 def test_json_on_standard_output_is_nothing_but_that(tmp_path):
     processed(tmp_path / 'a')
     processed(tmp_path / 'b', count=3)

@@ -56,16 +56,13 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     from ubcn_ros.report.tracks import BagPaths
     with progress_bar(unit='frames') as bar:
         found = compare(BagPaths(bag, other, input_bag, truth, topics), bar_updater(bar))
-    if str(json_path) != '-':
-        click.echo('\n\n'.join(_camera_text(camera) for camera in found.cameras))
-        click.echo(_end_text(found, bag, count))
+    text = '\n\n'.join(_camera_text(camera) for camera in found.cameras)
+    save_json(json_path, {'a': str(bag), 'b': other and str(other),
+                          'truth': truth and str(truth), **found.as_dict()},
+              f'{text}\n{_end_text(found, bag, count)}',
+              (csv_path, lambda path: write_csv(path, found.frames)))
     for line in found.said:
         warn(line)
-    if csv_path is not None:
-        write_csv(csv_path, found.frames)
-        click.echo(f'wrote {csv_path}', err=str(json_path) == '-')
-    save_json(json_path, {'a': str(bag), 'b': other and str(other),
-                          'truth': truth and str(truth), **found.as_dict()})
     wrong = [*found.lacking, *(f'{line}; left out' for camera in found.cameras
                                for line in camera.malformed)]
     say_errors(wrong)

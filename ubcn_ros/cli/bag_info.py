@@ -39,25 +39,24 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     """
     from ubcn_ros.bags import BagError
     from ubcn_ros.bags.info import bag_info as read
-    found, damaged = [], False
-    for number, path in enumerate(bags):
+    found: list[dict[str, Any]] = []
+    infos: list[BagInfo] = []
+    for path in bags:
         try:
             with progress_bar(unit='messages') as bar:
-                info = read(path, bar_updater(bar))
+                infos.append(read(path, bar_updater(bar)))
+            found.append(infos[-1].as_dict())
         except BagError as error:
             say_error(str(error))
             found.append({'path': str(path), 'damage': [str(error)]})
-            damaged = True
-            continue
-        found.append(info.as_dict())
-        damaged |= bool(info.damage)
+    save_json(json_path, {'bags': found})
+    for number, info in enumerate(infos):
         if str(json_path) != '-':
             click.echo(('\n' if number else '') + _text(info))
         for note in info.notes:
             warn(note)
         say_errors(info.damage)
-    save_json(json_path, {'bags': found})
-    if damaged:
+    if any(each['damage'] for each in found):
         sys.exit(1)
 
 

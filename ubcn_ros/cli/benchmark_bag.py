@@ -51,9 +51,8 @@ def bag(frames: int, size: tuple[int, int], threads: int | None, work: Path | No
         work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as name:
         figures = benchmark.measure(load, Path(name), _say)
-    click.echo(f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}\n'
-               f'{_report(figures)}')
-    save_json(json_path, figures)
+    save_json(json_path, figures, f'{torch.get_num_threads()} CPU threads, torch '
+                                  f'{torch.__version__}\n{_report(figures)}')
     if (figures['stamps_equal'], figures['copied_identical']) != (
             figures['stamps_compared'], figures['copied']):
         say_error('outputs are not what they should be')

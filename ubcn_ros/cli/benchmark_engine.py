@@ -101,9 +101,6 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
                 rows += measure(wanted, size, Path(folder), bar.update)
     finally:  # what was measured is kept, whatever came of the next size
         if rows:
-            click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
-                       f'{torch.__version__}\n\n{report(rows)}')
-            save_json(json_path, rows)
-    if picture:
-        draw(picture, rows)
-        click.echo(f'wrote {picture}')
+            save_json(json_path, rows, f'{torch.get_num_threads()} CPU threads, {frames} images '
+                                       f'a row, torch {torch.__version__}\n\n{report(rows)}',
+                      (picture, lambda path: draw(path, rows)))

@@ -68,12 +68,16 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True,
                             processing_size=processing_size)
     engines = _load_engines(model, device, backends, precisions, processing_size)
-    rows = []
-    with progress_bar(total=len(files) * len(iterations)) as bar:
-        for t in iterations:
-            rows += measure_equality(engines, reference, map(read_image, files), t, bar.update)
-    click.echo(f'{len(files)} images, {model}, against eager fp32\n\n{report(rows)}')
-    save_json(json_path, rows)
+    rows: list[dict[str, Any]] = []
+    try:
+        with progress_bar(total=len(files) * len(iterations)) as bar:
+            for t in iterations:
+                rows += measure_equality(engines, reference, map(read_image, files), t,
+                                         bar.update)
+    finally:  # what was measured is kept, whatever came of the next steps
+        if rows:
+            save_json(json_path, rows, f'{len(files)} images, {model}, against eager fp32\n\n'
+                                       f'{report(rows)}')
     if not all(row['equal'] for row in rows):
         sys.exit(1)
 

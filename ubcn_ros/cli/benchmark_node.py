@@ -123,13 +123,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise failure from error
     finally:  # what was measured is kept, whatever came of the rest
         if columns:
-            _show(columns, stand_in)
-            save_json(json_path, _result(columns, len(cameras) > 1, bool(messages)))
-    if picture:
-        from ubcn_ros.benchmark.node_figures import draw_stages
-        draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()
-                              if column})
-        click.echo(f'wrote {picture}')
+            save_json(json_path, _result(columns, len(cameras) > 1, bool(messages)),
+                      _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
 
 
 def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None,
@@ -162,18 +157,22 @@ def _result(columns: Columns, by_cameras: bool, fuzz: bool) -> dict[str, Any]:
     return {**first, 'without_shared_memory': other[0]} if other else first
 
 
-def _show(columns: Columns, stand_in: float | None) -> None:
-    """Print the table, and what is to be known of its columns."""
+def _text(columns: Columns, stand_in: float | None) -> str:
+    """Lay out the table, and what is to be known of its columns."""
     there = {title: column for title, column in columns.items() if column}
-    for title in columns.keys() - there.keys():
-        click.echo(f'{title}: nothing to compare, not one image came through')
-    click.echo(side_by_side(there))
+    parts = [*(f'{title}: nothing to compare, not one image came through'
+               for title in columns.keys() - there.keys()), side_by_side(there)]
     if stand_in is not None:
-        click.echo(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these are '
-                   'figures of the node around it, not of a network')
-    for title, column in there.items():
-        if 'latency_bound_ms' in column:
-            click.echo(latency_line(title, column['latency_bound_ms']))
+        parts.append(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these '
+                     'are figures of the node around it, not of a network')
+    return '\n'.join([*parts, *(latency_line(title, column['latency_bound_ms'])
+                                for title, column in there.items()
+                                if 'latency_bound_ms' in column)])
+
+
+def _draw(path: Path, columns: Columns) -> None:
+    from ubcn_ros.benchmark.node_figures import draw_stages
+    draw_stages(path, {title: column['stages_ms'] for title, column in columns.items() if column})
 
 
 def _model(model: str, stand_in: float | None) -> str:

@@ -60,14 +60,14 @@ def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None
     rows = start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
                             model=model, width=size[0], height=size[1], **chosen)
     keys = (*PHASES, 'first_result')
-    click.echo(f'{rows[0]["backend"]} on {rows[0]["device"]}\n')
-    click.echo(table(
+    figures = table(
         ('seconds', *(key.replace('_', ' ') for key in keys), 'kernels timed', 'outputs'),
         [(row['start'], *(f'{row[key]:.2f}' for key in keys), str(row['timed']),
-          row['outputs'][:12]) for row in rows]))
+          row['outputs'][:12]) for row in rows])
     different = sum(row['outputs'] != rows[0]['outputs'] for row in rows)
-    click.echo(f'\n{different} of {len(rows)} starts give other outputs than the first'
-               if different else f'\nall {len(rows)} starts give the same outputs, bit for bit')
-    save_json(json_path, rows)
+    verdict = (f'{different} of {len(rows)} starts give other outputs than the first'
+               if different else f'all {len(rows)} starts give the same outputs, bit for bit')
+    save_json(json_path, rows, f'{rows[0]["backend"]} on {rows[0]["device"]}\n\n{figures}\n\n'
+                               f'{verdict}')
     if different:
         sys.exit(1)

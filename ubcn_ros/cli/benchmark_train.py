@@ -70,7 +70,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
                                     _WARM_UP_STEPS, bar.update))
     finally:  # what was measured is kept, whatever came of the next stage
         if rows:
-            click.echo(f'{rows[0]["gpu"] or f"{torch.get_num_threads()} CPU threads"}, '
-                       f'{rows[0]["precision"]}, {steps} steps a stage, torch '
-                       f'{torch.__version__}\n\n{report(rows)}')
-            save_json(json_path, rows)
+            where = rows[0]['gpu'] or f'{torch.get_num_threads()} CPU threads'
+            save_json(json_path, rows, f'{where}, {rows[0]["precision"]}, {steps} steps a stage, '
+                                       f'torch {torch.__version__}\n\n{report(rows)}')

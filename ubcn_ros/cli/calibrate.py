@@ -91,15 +91,13 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         'iterations': iterations, 'precision': loaded.precision,
         'processing_size': loaded.processing_size, 'temperature_before': loaded.info.temperature,
         'rates': found['rates'], 'versions': versions()}
-    click.echo(f'{loaded.info.name}: temperature {loaded.info.temperature:g} before, '
-               f'{found["temperature"]:g} fitted on the first {half} of {len(names)} images of '
-               f'{scenes.name}; T = {iterations}, the other {len(names) - half} images:\n')
-    click.echo(table(('rain mm/hr', 'right labels %', 'ECE % before', 'ECE % after'), [
+    text = (f'{loaded.info.name}: temperature {loaded.info.temperature:g} before, '
+            f'{found["temperature"]:g} fitted on the first {half} of {len(names)} images of '
+            f'{scenes.name}; T = {iterations}, the other {len(names) - half} images:\n\n')
+    text += table(('rain mm/hr', 'right labels %', 'ECE % before', 'ECE % after'), [
         (rate, *(f'{entry[key]:.2f}' for key in ('accuracy', 'ece_before', 'ece_after')))
-        for rate, entry in found['rates'].items()], left=()))
+        for rate, entry in found['rates'].items()], left=())
     changes = {'temperature': found['temperature'], 'calibration': record}
     save_json(json_path, {'model': {'name': loaded.info.name, 'sha256': loaded.info.sha256},
-                          **changes})
-    if not dry_run:
-        update_metadata(loaded.info, changes)
-        click.echo(f'\nwrote the temperature into {path}')
+                          **changes}, text,
+              (None if dry_run else path, lambda _: update_metadata(loaded.info, changes)))

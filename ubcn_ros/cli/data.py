@@ -71,17 +71,16 @@ def data_check(paths: tuple[Path, ...], sheet: Path | None, json_path: Path | No
     opened = open_data(paths)
     with progress_bar() as bar:
         report = check_data(opened, bar_updater(bar))
-    click.echo(_counts(report))
-    for found in report.findings:
-        click.echo(as_line(str(found)))
-    click.echo(report.summary())
-    save_json(json_path, report.to_dict())
-    if sheet is not None:
-        from ubcn_ros.data.check.sheet import write_sheet
-        write_sheet(sheet, report)
-        click.echo(f'wrote {sheet}')
+    save_json(json_path, report.to_dict(), '\n'.join([
+        _counts(report), *(as_line(str(found)) for found in report.findings), report.summary()]),
+              (sheet, lambda path: _write_sheet(path, report)))
     if report.errors:
         sys.exit(1)
+
+
+def _write_sheet(path: Path, report: Any) -> None:
+    from ubcn_ros.data.check.sheet import write_sheet
+    write_sheet(path, report)
 
 
 def _counts(report: Any) -> str:

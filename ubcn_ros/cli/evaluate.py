@@ -97,6 +97,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         raise click.UsageError('a picture is of one size: give one --size')
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation.measure import LoadedModel
+    from ubcn_ros.evaluation.report import draw
     from ubcn_ros.runtime.weights import PARTS
 
     def load(path: str, *needs: str) -> LoadedModel:
@@ -134,19 +135,16 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                 _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
             shown = f'{size[0]}x{size[1]}' if size else ''
             title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
-            click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
-                       f'{loaded.device}\n\n{text}')
             measured[shown] = {**results, 'figures': {metric.key: metric.to_dict()
                                                       for metric in metrics}}
-    finally:  # what was measured is kept, whatever came of the next size
+            click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
+                       f'{loaded.device}\n\n{text}')
+    finally:  # what was measured is kept, whatever came of the next size or of the text
         if measured:
             save_json(json_path, {
                 **_configuration(loaded, segmentations, baselines), 'data': about,
-                'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
-    if picture:
-        from ubcn_ros.evaluation.report import draw
-        draw(picture, title, results)
-        click.echo(f'wrote {picture}')
+                'iterations': iterations, **({'sizes': measured} if sizes else measured[''])},
+                None, (picture, lambda path: draw(path, title, results)))
 
 
 def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,

@@ -54,9 +54,7 @@ def model_info(model: str, json_path: Path | None) -> None:
         network = build(info.config)
     else:
         network, info = load_model(model)
-    if str(json_path) != '-':
-        click.echo(printable(_text(network, info)))
-    save_json(json_path, describe(network, info))
+    save_json(json_path, describe(network, info), printable(_text(network, info)))
 
 
 def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:

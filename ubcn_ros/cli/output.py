@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What commands show and write: progress, warnings, and figures as JSON.
+What commands show and write: progress, warnings, and figures as text and in files.
 
 Text tables are `ubcn_ros.text_table.table`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,15 +55,40 @@ def say_errors(lines: Sequence[str]) -> None:
         say_error(f'and {more} more')
 
 
-def save_json(path: Path | None, figures: Any) -> None:
-    """Write figures where the user wants them, and say so; to standard output for '-'."""
-    if path is not None and str(path) == '-':
-        from ubcn_ros.evaluation.report import json_text
-        click.echo(json_text(figures), nl=False)
-    elif path is not None:
-        from ubcn_ros.evaluation.report import write_json
-        write_json(path, figures)
-        click.echo(f'wrote {path}')
+def save_json(path: Path | None, figures: Any, text: str | None = None,
+              *files: tuple[Path | None, Callable[[Path], object]]) -> None:
+    """
+    Write figures where the user wants them, then print the text of them, and what was written.
+
+    Files come first, for standard output may be closed or full; where one of them cannot be
+    written, the others are, and the text is printed.
+
+    :param path: of the JSON file; '-' prints it in place of the text.
+    :param files: further ones, each with what writes it; those without a path are left out.
+    :raises OSError: one of them cannot be written.
+    """
+    from ubcn_ros.evaluation.report import json_text, write_json
+    printed = str(path) == '-'
+    written: list[Path] = []
+
+    def write(file: Path, content: Callable[[Path], object]) -> None:
+        content(file)
+        written.append(file)
+
+    def say() -> None:
+        if printed:
+            click.echo(json_text(figures), nl=False)
+        elif text is not None:
+            click.echo(text)
+        for file in written:
+            click.echo(f'wrote {file}', err=printed)
+
+    wanted = [(None if printed else path, lambda file: write_json(file, figures)), *files]
+    with ExitStack() as left:  # calls all of them, the last first, whatever they raise
+        left.callback(say)
+        for file, content in reversed(wanted):
+            if file is not None:
+                left.callback(write, file, content)
 
 
 def exit_stopped(stop: Any, written: str, out: Path) -> NoReturn:

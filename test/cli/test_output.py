@@ -1,0 +1,53 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures go to files before anything is printed, which may fail, and '-' is for JSON alone."""
+
+import errno
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.output import save_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Function that saves figures of a command in files of a folder, but for '-'."""
+    def ran(path, csv='rows.csv', write=lambda path: path.write_text('1')):
+        @click.command(cls=Command)
+        def saving():
+            save_json(path and (path if path == '-' else tmp_path / path), {'a': 1}, 'a is 1',
+                      (csv and tmp_path / csv, write))
+        return CliRunner().invoke(saving)
+    return ran
+
+
+def test_the_text_comes_first_and_then_what_was_written(run, tmp_path):
+    assert run('a.json').output == f'a is 1\nwrote {tmp_path}/a.json\nwrote {tmp_path}/rows.csv\n'
+    assert run(None, None).output == 'a is 1\n'
+
+
+def test_a_dash_prints_json_and_nothing_else(run, tmp_path):
+    done = run('-')
+    assert json.loads(done.stdout) == {'a': 1}
+    assert done.stderr == f'wrote {tmp_path}/rows.csv\n'
+
+
+def test_files_are_there_where_nothing_can_be_printed(run, tmp_path, unheard):
+    assert run('a.json').exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.json', 'rows.csv']
+
+
+def test_one_that_cannot_be_written_loses_neither_the_others_nor_the_text(run, tmp_path):
+    def full(path):
+        raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+
+    done = run('a.json', write=full)
+    assert done.exit_code == 1 and done.stdout == f'a is 1\nwrote {tmp_path}/a.json\n'
+    assert f'Error: {tmp_path}/rows.csv: No space left on device' in done.stderr
+    (tmp_path / 'b.json').mkdir()
+    done = run('b.json', 'b.csv')
+    assert done.exit_code == 1 and done.stdout == f'a is 1\nwrote {tmp_path}/b.csv\n'
