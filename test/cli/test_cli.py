@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what is written where, what is said of what is wrong, and what is loaded."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -178,6 +179,23 @@ def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick
     assert errors[0].endswith('end before its end marker: copy or download it again')
     assert done.output.splitlines()[-1] == '2 of 5 images written; skipped: 1 other file'
     assert names(tmp_path / 'out') == ['a.png', 'b.png']
+
+
+@pytest.mark.parametrize('command', ['derain', 'rain'])
+def test_a_full_disk_ends_the_run(tmp_path, folder, quick, monkeypatch, command):
+    asked = []
+
+    def full(path, _data):
+        asked.append(path.name)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('ubcn_ros.images.files.write_whole', full)
+    (folder / 'A.png').write_text('not an image')
+    done = ubcn(command, folder, tmp_path / 'out', *(quick if command == 'derain' else ()))
+    assert done.exit_code == 1 and asked == ['a.png']
+    broken, ended = done.output.splitlines()
+    assert 'A.png' in broken and ended.endswith(
+        'a.png cannot be written: No space left on device: make room, or choose another place')
 
 
 @pytest.mark.parametrize('command', ['derain', 'rain'])

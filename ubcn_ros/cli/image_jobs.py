@@ -280,9 +280,8 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
 
     :param output: for the text where a signal ends it.
     :param writers: of the videos that `work` writes to, or None.
+    :raises ImageFileError, VideoError: a result cannot be written.
     """
-    from ubcn_ros.images.files import ImageFileError
-    from ubcn_ros.images.video_writer import FrameSizeError
     from ubcn_ros.stopping import Stopped, stop_on_signals
     for text in jobs.errors:
         say_error(text)
@@ -294,16 +293,29 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                 open_files.enter_context(writer)
             with progress_bar(jobs, len(jobs), jobs.unit) as bar:
                 for job in bar:
-                    try:
-                        work(job.read(), job)
-                        done += 1
-                    except (ImageFileError, FrameSizeError) as error:
+                    if fault := _fault(job, work):
                         broken += 1
                         bar.clear()
-                        named = f'{job.source}: ' if isinstance(error, FrameSizeError) else ''
-                        say_error(f'{named}{error}')
+                        say_error(fault)
+                    else:
+                        done += 1
     except Stopped as stop:
         exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
     click.echo(jobs.summary(done, broken))
     if broken or jobs.errors:
         sys.exit(1)
+
+
+def _fault(job: ImageJob, work: Callable[[Any, ImageJob], None]) -> str:
+    """Do a job; return what is wrong with its image, '' for nothing."""
+    from ubcn_ros.images.files import ImageFileError
+    from ubcn_ros.images.video_writer import FrameSizeError
+    try:
+        image = job.read()
+    except ImageFileError as error:
+        return str(error)
+    try:
+        work(image, job)
+    except FrameSizeError as error:
+        return f'{job.source}: {error}'
+    return ''
