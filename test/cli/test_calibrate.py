@@ -158,3 +158,12 @@ def test_without_a_labelled_pixel_there_is_nothing_to_fit(model, data, tmp_path)
     result = calibrate(model, tmp_path / 'bare', '--rates', 0)
     assert result.exit_code == 1
     assert 'has no labelled pixel in the second half of the images' in result.output
+
+
+def test_a_broken_image_is_told_before_the_work(model, data, tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.evaluation.temperature.calibrate', None)  # not called
+    shutil.copytree(data, tmp_path / 'cut')
+    (tmp_path / 'cut' / 'val' / 'images' / 'B_0.png').write_bytes(b'')
+    result = calibrate(model, tmp_path / 'cut')
+    assert result.exit_code == 1 and '1 of 5 images cannot be measured' in result.output
+    assert 'B_0.png' in result.output.splitlines()[-1]

@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
     data_option,
     json_option,
 )
+from ubcn_ros.data.scenes import Scene
 
 
 @click.command(cls=Command)
@@ -72,7 +73,8 @@ def test_what_does_not_is_left_alone(arguments):
 
 
 def test_files_that_a_data_set_names_are_kept():
-    for path in ('new.png', 'beside/0.png'):
-        check_kept(Path(path), [Path('data/0.png'), None])
-    with pytest.raises(click.UsageError, match='data/../data/0.png is a file of the data set'):
-        check_kept(Path('data/../data/0.png'), [None, Path('data/0.png')])
+    scenes = [Scene('0', Path('data/0.png'), Path('in.json')), Scene('1', Path('1.png'), None)]
+    check_kept(scenes, None, Path('new.png'), Path('beside/0.png'))
+    for path in ('data/../data/0.png', 'link.json'):
+        with pytest.raises(click.UsageError, match=f'{path} is a file of the data set'):
+            check_kept(scenes, Path('new.png'), Path(path))

@@ -96,6 +96,14 @@ def test_figures_of_other_labels_are_refused(run, root, tiny_model, tmp_path):
         assert said in result.output and 'choose another --out' in result.output
 
 
+def test_a_broken_image_is_told_before_the_work(run, root, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.study.networks.measure_scenes', None)  # not called
+    shutil.copytree(root, tmp_path / 'cut')
+    (tmp_path / 'cut/val/images/A_1.png').write_bytes(b'')
+    done = run(tiny_model, more=('--data', tmp_path / 'cut'))
+    assert done.exit_code == 1 and '1 of 2 images cannot be measured' in done.output, done.output
+
+
 def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, partial_model,
                                                tmp_path):
     assert run(tiny_model, more=('--frames', '0', '--limit', '1')).exit_code == 0

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ubcn_ros.cli.checked_data import check_readable
+from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OutputType,
@@ -78,6 +80,8 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     if len(indices) < 2:
         raise click.UsageError(f'{scenes.name} gives {len(indices)} images with labels: two are '
                                'needed at least, one to fit and one to test')
+    check_kept(scenes.scenes, json_path)
+    check_readable([scenes.scenes[index] for index in indices])
     half = len(indices) // 2
     with progress_bar(total=len(indices) * len(rates)) as bar:
         found = fit_and_test(loaded, scenes, indices[:half], indices[half:], rates, iterations,

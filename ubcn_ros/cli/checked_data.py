@@ -14,9 +14,11 @@ import click
 
 from ubcn_ros.cli.commands import as_line
 from ubcn_ros.cli.output import bar_updater, progress_bar
+from ubcn_ros.text_table import counted, listed
 
 if TYPE_CHECKING:
     from ubcn_ros.data.mixture import Data
+    from ubcn_ros.data.scenes import Scene
 
 _SHOWN = 5  # findings
 
@@ -42,3 +44,22 @@ def checked_fingerprints(data: Data, paths: Sequence[Path]) -> dict[str, str]:
     if report.errors:
         raise click.ClickException('the data have errors: see above, and mend them')
     return report.fingerprints
+
+
+def check_readable(scenes: Sequence[Scene]) -> None:
+    """
+    Read scenes before they are measured for long: a broken one would end that without a figure.
+
+    :raises click.ClickException: some cannot be read; the first of them are named.
+    """
+    from ubcn_ros.data.files import DataSetError
+    broken = []
+    with progress_bar(scenes) as bar:
+        for scene in bar:
+            try:
+                scene.read()
+            except DataSetError as error:
+                broken.append(str(error))
+    if broken:
+        raise click.ClickException(f'{len(broken)} of {counted(len(scenes), "image")} cannot be '
+                                   f'measured, mend them: {listed(broken, _SHOWN, "; ")}')

@@ -7,11 +7,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ubcn_ros.cli.options import OutputType
+
+if TYPE_CHECKING:
+    from ubcn_ros.data.scenes import Scene
 
 
 def check_clashes(context: click.Context) -> None:
@@ -46,11 +49,14 @@ def check_clashes(context: click.Context) -> None:
                                            f'{other} reads: give it a place of its own')
 
 
-def check_kept(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Raise click.UsageError where an output is one of the files that a data set names."""
-    if os.path.realpath(output) in {os.path.realpath(path) for path in inputs if path}:
-        raise click.UsageError(f'{output} is a file of the data set, and would be overwritten: '
-                               'give another name')
+def check_kept(scenes: Iterable[Scene], *outputs: Path | None) -> None:
+    """Raise click.UsageError where an output is one of the files of scenes of a data set."""
+    kept = {os.path.realpath(path) for scene in scenes for path in (
+        scene.image_path, scene.label_path, scene.depth_path, scene.rainy_path) if path}
+    for output in filter(None, outputs):
+        if os.path.realpath(output) in kept:
+            raise click.UsageError(f'{output} is a file of the data set, and would be '
+                                   'overwritten: give another name')
 
 
 def _paths(value: Any) -> Iterator[str | Path]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.cli.checked_data import check_readable
 from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import Command, refuse_options, typed_command
 from ubcn_ros.cli.options import (
@@ -110,9 +111,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     chosen = open_data([data], loaded.network.label_set)
     split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
-    if picture is not None:
-        check_kept(picture, (path for scene in scenes.scenes for path in (
-            scene.image_path, scene.label_path, scene.depth_path, scene.rainy_path)))
+    check_kept(scenes.scenes, json_path, picture)
     labelled = bool(scenes.labelled())
     _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in
@@ -120,6 +119,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                      if path is not None}
     baselines = _named([load(path, *PARTS) for path in baseline_paths])
     indices = range(0, len(scenes), stride)[:limit]
+    check_readable([scenes.scenes[i] for i in indices])
     about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
              'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices],

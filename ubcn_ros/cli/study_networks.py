@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ubcn_ros.cli.checked_data import check_readable
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
@@ -79,6 +80,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
             stride=stride, limit=limit, device=device, precision=precision, rain=rain,
             workers=workers, command=typed_command(), fingerprints=fingerprints,
             say=click.echo)
+        check_readable([study.scenes.scenes[index] for index in study.indices])
         with progress_bar() as bar:
             study.measure(bar.update)
         study.time(size, time_precision, frames)
