@@ -43,7 +43,7 @@ VALID = {
     'train': ('recipe.yaml', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),
     'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
-    'report': ('processed', 'processed', '--out', 'out/page.html', '--device', 'cpu'),
+    'report': ('processed', 'processed', '--out', 'out/page.html'),
     'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
     'benchmark bag': (*CPU, '--frames', '2', '--size', '32x32',
                       '--iterations', '1'),

@@ -102,10 +102,38 @@ def test_pictures_converge_as_the_evaluation_did(tmp_path, tiny_model, streets, 
     assert [engine.convergence for engine in made] == [255]
 
 
+def test_pictures_on_another_device_are_computed_in_its_own_precision(tmp_path, tiny_model,
+                                                                      streets, monkeypatch):
+    found, made = tmp_path / 'quality.json', []
+    monkeypatch.setattr('ubcn_ros.cli.report.load_engine',
+                        lambda **options: made.append(load_engine(**options)) or made[-1])
+    done = ubcn('evaluate', '--model', tiny_model, '--data', streets, '--iterations', 1,
+                '--rates', '150', '--limit', 1, '--json', found, '--device', 'cpu')
+    assert done.exit_code == 0, done.output
+    said = json.loads(found.read_text())
+    for device, precision, options in (('cuda:0', 'fp16', ()), ('cpu', 'bf16', ()),
+                                       ('cpu', 'bf16', ('--precision', 'fp32'))):
+        found.write_text(json.dumps({**said, 'device': device, 'precision': precision}))
+        done = ubcn('report', found, '--out', tmp_path / 'page.html', '--model', tiny_model,
+                    '--device', 'cpu', *options)
+        assert done.exit_code == 0, done.output
+    assert [engine.precision for engine in made] == [
+        resolve_precision('auto', torch.device('cpu')), 'bf16', 'fp32']
+
+
+@pytest.mark.parametrize('option', ['--step-frames', '--iterations', '--device', '--precision',
+                                    '--processing-size'])
+def test_options_of_steps_are_refused_without_a_model(tmp_path, option):
+    value = {'--device': 'cpu', '--precision': 'fp32', '--processing-size': 0}.get(option, 3)
+    done = ubcn('report', tmp_path / 'bag', option, value)
+    assert done.exit_code == 2 and f'a --model: leave out {option}' in done.output, done.output
+
+
 def test_options_of_bags_are_refused_for_an_evaluation(tmp_path):
     (tmp_path / 'e.json').write_text('{}')
-    done = ubcn('report', tmp_path / 'e.json', '--truth', tmp_path)
-    assert done.exit_code == 2 and 'is an evaluation' in done.output
+    for more in (('--truth', tmp_path), ('--frames', 9), (tmp_path,)):
+        done = ubcn('report', tmp_path / 'e.json', *more)
+        assert done.exit_code == 2 and 'is an evaluation: leave out' in done.output
     done = ubcn('report', tmp_path / 'e.json', '--iterations', 3, '--processing-size', 0)
     assert done.exit_code == 2 and \
         'run again as they were measured: leave out --iterations, --processing-size' in done.output

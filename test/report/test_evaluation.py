@@ -75,6 +75,16 @@ def test_figures_against_steps_and_rain(tmp_path):
     assert 'PSNR and steps' in html(report)
 
 
+@pytest.mark.parametrize('part, key', [('data', 'rain'), ('data', 'images'), ('rate', 'steps'),
+                                       ('rate', 'baselines'), ('all', 'latency_ms')])
+def test_what_another_version_has_not_written_is_a_clear_error(tmp_path, part, key):
+    said = written(tmp_path / 'e.json', **results()).said
+    del {'data': said['data'], 'rate': said['rates']['150'], 'all': said}[part][key]
+    (tmp_path / 'e.json').write_text(json.dumps(said))
+    with pytest.raises(ValueError, match=f"e.json is not as `ubcn evaluate --json` .*'{key}'"):
+        evaluation_report(Evaluation(tmp_path / 'e.json'))
+
+
 def test_sizes_are_drawn_against_scale(tmp_path):
     sizes = {'960x720': results(gain=2.0), '640x360': results(gain=1.0), '480x360': results()}
     report = evaluation_report(written(tmp_path / 'e.json', sizes=sizes))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, typed_options
+from ubcn_ros.cli.commands import Command, refuse_options, typed_options
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
     from ubcn_ros.report.steps import Steps
 
-_OF_THE_STEPS = ('iterations', 'precision', 'processing_size')
+_OF_BAGS = ('input_bag', 'truth', 'topics', 'frames', 'full_size')
+_OF_ENGINE = ('iterations', 'device', 'precision', 'processing_size')
+_OF_STEPS = ('step_frames', *_OF_ENGINE)
 
 
 @click.command(cls=Command)
@@ -68,35 +70,34 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     elsewhere; a thousand frames stay below 25 MB. It also says what was not measured. The exit
     code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
 
-    The steps of --model are computed with the options that SOURCE was processed with, where it
-    says them: --iterations, --precision (on a device of the same kind) and --processing-size count
-    if they are given.
+    The steps of --model are computed with the options that SOURCE was made with, where it says
+    them: the precision on a device of the same kind only. --precision and, for a bag, --iterations
+    and --processing-size count if they are given.
     """
     from ubcn_ros.report.page import write
 
-    def steps(iterations: int, **options: Any) -> Steps | None:
+    def steps(said: dict[str, Any]) -> Steps:
         from ubcn_ros.report.steps import Steps
-        return None if model is None else Steps(
-            load_engine(model=model, device=device, **options), iterations)
+        options = _as_said(said, device, {'iterations': iterations, 'precision': precision,
+                                          'processing_size': processing_size})
+        count = options.pop('iterations')
+        return Steps(load_engine(model=model, device=device, **options), count)
 
+    measured = source.suffix.lower() == '.json' and not source.is_dir()
+    if measured:
+        _check_bag_options(source, other)
+    if model is None:
+        refuse_options(_OF_STEPS, 'steps are computed with a --model')
+    again = None if model is None else steps
     with progress_bar(unit='frames') as bar:
-        if source.suffix.lower() == '.json' and not source.is_dir():
-            if other or input_bag or truth or full_size or topics:
-                raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
-                                       '--topic and --full-size are of bags')
-            if given := [option for name, option in typed_options().items()
-                         if name in _OF_THE_STEPS]:
-                raise click.UsageError(f'{source} is an evaluation, whose steps are run again as '
-                                       f'they were measured: leave out {", ".join(given)}')
-            made = _evaluation(source, steps, step_frames, bar_updater(bar))
+        if measured:
+            made = _evaluation(source, again, step_frames, bar_updater(bar))
         else:
             from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
-            again = None if model is None else steps(**_as_processed(source, device, {
-                'iterations': iterations, 'precision': precision,
-                'processing_size': processing_size}))
+            from ubcn_ros.report.recording import processed_with
             made = bag_report(BagPaths(source, other, input_bag, truth, topics),
-                              BagReportOptions(out, frames, full_size, step_frames), again,
-                              bar_updater(bar))
+                              BagReportOptions(out, frames, full_size, step_frames),
+                              again and again(processed_with(source)), bar_updater(bar))
     write(out, made)
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
@@ -105,27 +106,32 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
         sys.exit(1)
 
 
-def _as_processed(bag: Path, device: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Replace options that were not typed by those that a bag was processed with."""
-    from ubcn_ros.report.recording import processed_with
+def _check_bag_options(source: Path, other: Path | None) -> None:
+    """Raise click.UsageError for what means nothing beside an evaluation."""
+    if other:
+        raise click.UsageError(f'{source} is an evaluation: leave out OTHER, {other}')
+    refuse_options(_OF_BAGS, f'{source} is an evaluation')
+    refuse_options(('iterations', 'processing_size'), f'{source} is an evaluation, whose steps '
+                                                      'are run again as they were measured')
+
+
+def _as_said(said: dict[str, Any], device: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Replace options that were not typed by those that SOURCE was made with, on 'device'."""
     from ubcn_ros.runtime.device import resolve_device
-    said = processed_with(bag)
-    if said.pop('device') != resolve_device(device).type:
-        said.pop('precision', None)  # may take another device a minute for a frame
-    typed = typed_options()
-    return {**options, **{name: value for name, value in said.items() if name not in typed}}
+    typed, here = typed_options(), resolve_device(device).type
+    same = said['device'].partition(':')[0] == here  # else it may take a minute for a frame
+    return {**options, **{name: value for name, value in said.items() if name not in (
+        *typed, 'device', *([] if same else ['precision']))}}
 
 
-def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,
+def _evaluation(path: Path, steps: Callable[[dict[str, Any]], Steps] | None, count: int,
                 progress: Callable[[int, int], None]) -> Report:
     """Make the report of an evaluation; its steps are run as they were measured."""
     from ubcn_ros.report.evaluation import Evaluation, evaluation_report
     evaluation = Evaluation(path)
     made, said = evaluation_report(evaluation), evaluation.said
-    again = steps(said['iterations'], precision=said['precision'],
-                  processing_size=said['processing_size'],
-                  convergence=said.get('convergence', 0.0))
-    if again is not None:
+    if steps is not None:
         from ubcn_ros.report.scenes import add_pictures
+        again = steps({name: said[name] for name in (*_OF_ENGINE, 'convergence') if name in said})
         add_pictures(made, evaluation, again, count, progress)
     return made

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,21 @@ def metric_text(metrics: Sequence[Metric]) -> str:
     """Tabulate derived metrics."""
     return table(('figure', 'value', 'unit'),
                  [[m.text, f'{m.value:.2f}', m.unit] for m in metrics], left=(0, 2))
+
+
+@contextlib.contextmanager
+def as_written(path: Path, command: str) -> Iterator[None]:
+    """
+    Turn what goes wrong in reading figures of a JSON file into a ValueError that names it.
+
+    :param path: of the file.
+    :param command: that writes such files.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f'{path} is not as `{command}` writes it ({type(error).__name__}: '
+                         f'{error}): move it away and make it again') from error
 
 
 def json_text(report: Any) -> str:

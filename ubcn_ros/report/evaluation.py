@@ -7,15 +7,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ubcn_ros import __version__
+from ubcn_ros.evaluation.report import as_written
 from ubcn_ros.report.charts import Chart, Line, number
 from ubcn_ros.report.page import Report, Table, Tile
 from ubcn_ros.text_table import counted
 
 _KEYS = {'command', 'data', 'model', 'iterations', 'device', 'precision', 'processing_size'}
+_DATA = ('name', 'path', 'split', 'only', 'stride', 'count', 'images')
+_RAIN = ('rain', 'rain_rates_mm_h')
 
 
 class _Score(NamedTuple):
@@ -33,7 +37,7 @@ class Evaluation:
     """
     What an evaluation measured, by size of the images.
 
-    :raises ValueError: the file is not one of `ubcn evaluate`.
+    :raises ValueError: the file is not one of `ubcn evaluate`, or of a version that says less.
     :raises OSError: it cannot be read.
     """
 
@@ -46,9 +50,16 @@ class Evaluation:
             raise ValueError(f'{path} is not what `ubcn evaluate --json` writes: give that, or a '
                              'processed bag')
         self.path, self.said = path, said
-        self.sizes: dict[str, dict[str, Any]] = said.get('sizes') or {'': said}
-        self.iterations: int = said['iterations']
-        self.labelled = 'rates' in next(iter(self.sizes.values()))
+        with self.as_written():
+            self.sizes: dict[str, dict[str, Any]] = said.get('sizes') or {'': said}
+            self.iterations: int = said['iterations']
+            self.labelled = 'rates' in next(iter(self.sizes.values()))
+            for key in (*_DATA, *(_RAIN if self.labelled else ())):
+                _ = said['data'][key]  # or it is told now
+
+    def as_written(self) -> AbstractContextManager[None]:
+        """Turn what is not there, as in a file of another version, into a ValueError."""
+        return as_written(self.path, 'ubcn evaluate --json')
 
     @property
     def heaviest(self) -> str:
@@ -69,7 +80,16 @@ class Evaluation:
 
 
 def evaluation_report(evaluation: Evaluation) -> Report:
-    """Make the report of an evaluation; `add_pictures` adds frames to it."""
+    """
+    Make the report of an evaluation; `add_pictures` adds frames to it.
+
+    :raises ValueError: a figure is missing.
+    """
+    with evaluation.as_written():
+        return _report(evaluation)
+
+
+def _report(evaluation: Evaluation) -> Report:
     said = evaluation.said
     images = f'{counted(said["data"]["count"], "image")} of {said["data"]["name"]}'
     report = Report(f'{said["model"]["name"]} on {said["data"]["name"]}',

@@ -10,15 +10,14 @@ that draws single images is made anew each time: its seconds are those of one ru
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.evaluation.report import write_json
+from ubcn_ros.evaluation.report import as_written, write_json
 from ubcn_ros.training.plain_values import differences
 
 
@@ -55,7 +54,7 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
         return StudyResults({'command': command, 'settings': settings, **figures})
     results = StudyResults(read_results(path))
     check_same(path, results['settings'], settings, 'is of a study with other settings')
-    with as_written(path):
+    with as_written(path, f'ubcn study {path.stem}'):
         for name, empty in figures.items():
             if not isinstance(results[name], type(empty)):
                 raise TypeError(f'{name} is {results[name]!r}')
@@ -74,21 +73,6 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], tol
     """
     if changed := differences(begun, now):
         raise ValueError(f'{path} {told}: {"; ".join(changed)}: choose another --out')
-
-
-@contextlib.contextmanager
-def as_written(path: Path) -> Iterator[None]:
-    """
-    Turn what goes wrong in reading figures of a study's file into a ValueError that names it.
-
-    :param path: of the file.
-    """
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f'{path} is not as `ubcn study {path.stem}` writes it '
-                         f'({type(error).__name__}: {error}): move it away and make it again'
-                         ) from error
 
 
 def _with_infinite_psnr(values: dict[str, Any]) -> dict[str, Any]:

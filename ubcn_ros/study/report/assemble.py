@@ -71,5 +71,6 @@ def study_report(folders: Sequence[Path], command: str) -> StudyReport:
 
 
 def _sections(study: Found) -> list[Section]:
-    with as_written(study.folder / f'{study.kind.name}.json'):
+    name = study.kind.name
+    with as_written(study.folder / f'{name}.json', f'ubcn study {name}'):
         return [*study.kind.sections(study)]
