@@ -4,7 +4,9 @@
 
 import copy
 import pickle
+import platform
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime import ModelFileError, load_model, save_model
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import build, load_eager
-from ubcn_ros.runtime.device import resolve_device, resolve_precision
+from ubcn_ros.runtime.device import processor_name, resolve_device, resolve_precision
 from ubcn_ros.runtime.stopwatch import TIMED_STAGES
 from ubcn_ros.runtime.transfer import download, upload
 
@@ -337,3 +339,12 @@ def test_a_model_with_a_head_for_it_tells_of_the_rain(rain_model, tiny_engine, i
         off = np.abs(frame.derained / 255 - steps[1].image[0].permute(1, 2, 0).clamp(0, 1).numpy())
         assert off.max() < 0.51 / 255
     assert frames[0].rain != frames[1].rain
+
+
+def test_a_cpu_has_the_name_that_the_system_gives_it(monkeypatch):
+    cpu = torch.device('cpu')
+    monkeypatch.setattr(Path, 'read_text', lambda _: (
+        'processor\t: 0\nmodel name\t: Intel(R) Xeon(R) CPU @ 2.80GHz\nmodel name\t: other\n'))
+    assert processor_name(cpu) == 'Intel Xeon CPU @ 2.80GHz'
+    monkeypatch.setattr(Path, 'read_text', lambda _: 'CPU part\t: 0xd0c\n')  # as of ARM
+    assert processor_name(cpu) == platform.machine()

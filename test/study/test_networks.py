@@ -53,7 +53,8 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
     results = read(tmp_path)
     assert results['networks']['tiny'] == before['networks']['tiny']
     assert [*results['networks']] == ['tiny', 'rain']
-    (timed,) = results['times']['cpu (1 thread)'].values()
+    (where,) = results['times']
+    (timed,) = results['times'][where].values()
     assert timed.keys() == {'tiny, T = 2', 'rain, T = 2'}
     for path in (tiny_model, rain_model):
         row, info = results['networks'][path.stem], load_model(path)[1]
@@ -65,7 +66,7 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
             assert row['alone'][rate] == entry['segmentation']['own']['miou']
             for step, expected in zip(row['steps'], entry['steps'], strict=True):
                 assert {**step[rate]} == {name: expected[name] for name in step[rate]}
-    for expected in ('rainy image', 'at 0 / 150 mm/hr', 'cpu (1 thread) 64x48, fp32: s',
+    for expected in ('rainy image', 'at 0 / 150 mm/hr', f'{where} 64x48, fp32: s',
                      "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
         assert expected in both.output
     assert networks_text(read_results(tmp_path / 'out' / 'networks.json')) in both.output
@@ -135,3 +136,14 @@ def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, part
         path.write_text(json.dumps({**results, **damage}))
         result = run(tiny_model, more=('--frames', '0', '--limit', '1'))
         assert result.exit_code == 1 and '`ubcn study networks` writes it' in result.output
+
+
+def test_figures_of_another_precision_that_auto_stands_for_are_refused(run, tiny_model, tmp_path,
+                                                                       monkeypatch):
+    more = ('--frames', '0', '--limit', '1', '--precision', 'auto')
+    monkeypatch.setattr('ubcn_ros.runtime.device.cpu_computes_bf16', lambda: False)
+    assert run(tiny_model, more=more).exit_code == 0
+    assert read(tmp_path)['settings']['precision'] == 'fp32'
+    monkeypatch.setattr('ubcn_ros.runtime.device.cpu_computes_bf16', lambda: True)
+    refused = run(tiny_model, more=more)
+    assert refused.exit_code == 1 and 'precision: fp32 before, bf16 now' in refused.output

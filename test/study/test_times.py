@@ -32,9 +32,9 @@ def timed(monkeypatch):
         {}, call, torch.device('cpu')))
     monkeypatch.setattr('ubcn_ros.runtime.peak_memory.peak_mib', peak)
 
-    def made(times, *names, frames=2):
+    def made(times, *names, frames=2, precision='fp32'):
         log.clear()
-        time_all(times, names, {}, precision='fp32', size=(64, 48), frames=frames, iterations=1,
+        time_all(times, names, {}, precision=precision, size=(64, 48), frames=frames, iterations=1,
                  done=lambda _: None)
         return log
     return made
@@ -46,13 +46,25 @@ def test_calls_that_prepare_graphs_count_neither_as_time_nor_as_memory(timed):
                                 'memory of', 'call']
 
 
-def test_times_of_other_threads_stand_apart(timed, one_thread):
-    times = {}
+def test_times_of_other_threads_and_processors_stand_apart(timed, one_thread, monkeypatch):
+    times, name = {}, 'ubcn_ros.runtime.device.processor_name'
+    monkeypatch.setattr(name, lambda _: 'AMD EPYC 9354')
     timed(times, 'ddn')
     torch.set_num_threads(2)  # one_thread sets it back
     timed(times, 'ddn', 'prenet')
+    monkeypatch.setattr(name, lambda _: 'Intel Core i7')
+    timed(times, 'prenet')
     assert {where: [*sizes['64x48, fp32']] for where, sizes in times.items()} == {
-        'cpu (1 thread)': ['ddn'], 'cpu (2 threads)': ['ddn', 'prenet']}
+        'cpu (AMD EPYC 9354, 1 thread)': ['ddn'],
+        'cpu (AMD EPYC 9354, 2 threads)': ['ddn', 'prenet'],
+        'cpu (Intel Core i7, 2 threads)': ['prenet']}
+
+
+def test_times_stand_below_the_precision_that_auto_stands_for(timed, monkeypatch):
+    times = {}
+    monkeypatch.setattr('ubcn_ros.runtime.device.cpu_computes_bf16', lambda: True)
+    timed(times, 'ddn', precision='auto')
+    assert [[*sizes] for sizes in times.values()] == [['64x48, bf16']]
 
 
 def test_more_frames_are_timed_anew_and_fewer_are_not(timed, one_thread):

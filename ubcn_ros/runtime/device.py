@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,16 @@ def cpu_computes_bf16() -> bool:
     except OSError:
         return False
     return 'avx512_bf16' in flags or 'amx_bf16' in flags
+
+
+def processor_name(device: torch.device) -> str:
+    """Return the name of a GPU or of the CPU, whose architecture where the system names none."""
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        if found := re.search('^model name\\s*:(.+)', Path('/proc/cpuinfo').read_text(), re.M):
+            return ' '.join(re.sub(r'\((R|TM)\)', ' ', found[1]).split())
+    return platform.machine()
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from typing import Any
 
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
 from ubcn_ros.report.charts import figure
+from ubcn_ros.runtime.device import resolve_device, resolve_precision
 from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.study.measured import HEADER, by_step, cells, difference, labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
@@ -76,7 +77,7 @@ class NetworkStudy(Study):
             **self.data_settings,
             'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
             'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
-            'precision': self.precision},
+            'precision': resolve_precision(self.precision, resolve_device(self.device))},
             {'input': {}, 'networks': {}, 'times': {}}, networks_text)
         self.files: dict[str, Path] = {}
         for model in self.models:

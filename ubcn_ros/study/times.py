@@ -36,7 +36,7 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
 
     Baselines and presets have random weights, which do not change their speed.
 
-    :param times: is filled in: by device, 'cpu (N threads)' or 'cuda (NAME OF THE GPU)', and
+    :param times: is filled in: by device, 'cpu (NAME, N threads)' or 'cuda (NAME)', and
         'WIDTHxHEIGHT, precision', {name: {'ms': median, 'peak_mib': the most memory of a further
         image beside what was held before it was built (on a CPU about that: allocators keep
         some), 'frames'}}.
@@ -47,22 +47,22 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
     :param iterations: T of the loops.
     :param done: called after each, with its name.
     """
-    from ubcn_ros.runtime.device import processor, resolve_device
+    from ubcn_ros.runtime.device import processor_name, resolve_device, resolve_precision
     from ubcn_ros.runtime.peak_memory import peak_mib
     images: list[np.ndarray] = []  # one, made where something is left to time
     devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
     for name in devices if frames else ():
         device = resolve_device(name)
-        what = counted(torch.get_num_threads(), 'thread') if name == 'cpu' else \
-            processor(device)[0]
-        where = f'{name} ({what})'
-        known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
+        taken = resolve_precision(precision, device)
+        threads = f', {counted(torch.get_num_threads(), "thread")}' if name == 'cpu' else ''
+        where = f'{name} ({processor_name(device)}{threads})'
+        known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {taken}', {})
         with tempfile.TemporaryDirectory() as folder:
             calls: dict[str, Callable[[], TimedCall]] = {
-                **{baseline: partial(timed_baseline, baseline, device, precision, size)
+                **{baseline: partial(timed_baseline, baseline, device, taken, size)
                    for baseline in baselines},
                 **{f'{loop}, T = {iterations}': partial(
-                    _timed_loop, loop, path, Path(folder), name, precision, size, iterations)
+                    _timed_loop, loop, path, Path(folder), name, taken, size, iterations)
                    for loop, path in loops.items()}}
             for key in [key for key in calls if known.get(key, {}).get('frames', 0) < frames]:
                 images = images or rainy_images(size[1], size[0], 1)
