@@ -10,7 +10,7 @@ from ubcn_ros.benchmark.engine_report import draw
 
 
 def test_every_row_has_a_bar_of_its_own(tmp_path):
-    row = {'name': 'tiny', 'width': 64, 'height': 48, 'iterations': 1, 'precision': 'fp32',
+    row = {'name': '$odd_{ $', 'width': 64, 'height': 48, 'iterations': 1, 'precision': 'fp32',
            'backend': 'eager', 'p50_ms': 3.0, 'stages_ms': {'derain': {'p50': 2.0}}}
     rows = [{**row, 'processed': '64x48'}, {**row, 'processed': '32x24'}, row, row]
     draw(tmp_path / 'rows.svg', rows)

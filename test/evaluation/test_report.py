@@ -66,6 +66,7 @@ def test_picture(tmp_path, results):
     draw(path, 'a title', results)
     image = cv2.imread(str(path))
     assert image.std() > 1  # something is drawn
+    draw(path, 'a $odd_{ $title', results)
 
 
 def test_picture_of_an_unknown_format(tmp_path):

@@ -91,9 +91,10 @@ def test_what_was_not_measured_is_no_exception(tables):
 def test_figures_show_ours_above_the_papers(tables, draw):
     tables = {'haze': np.stack([tables['haze'] / 2, tables['haze'] / 4]), 'rain': tables['rain']}
     tables['rain'][1] = np.nan
-    figure = draw(tables, 'ddrnet23_slim on camvid')
+    figure = draw(tables, 'ddrnet23_slim on $odd_{ $camvid')
+    figure.draw_without_rendering()
     ours, paper = figure.subfigs
-    assert 'ddrnet23_slim on camvid' in ours.get_suptitle() and 'paper' in paper.get_suptitle()
+    assert 'on $odd_{ $camvid' in ours.get_suptitle() and 'paper' in paper.get_suptitle()
     for row in (ours, paper):
         assert [axes.get_title() for axes in row.axes] == ['rain', 'haze']
     if draw is heat_maps:

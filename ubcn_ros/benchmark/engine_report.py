@@ -57,7 +57,7 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         left += widths
     rest = np.array([row['p50_ms'] for row in rows]) - left
     axes.barh(places, np.maximum(rest, 0), left=left, color='lightgrey', label='rest')
-    axes.set_yticks(places, [_bar_name(row) for row in rows])
+    axes.set_yticks(places, [_bar_name(row) for row in rows], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel('milliseconds per image, medians')
     figure.legend(loc='outside upper center', ncols=6, fontsize='small', frameon=False)

@@ -144,7 +144,7 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     for panel in panels:
         panel.grid(alpha=0.3)
     drawn, families = in_matplotlib(title)
-    figure.suptitle(drawn, family=families)
+    figure.suptitle(drawn, family=families, parse_math=False)
     save_plot(path, figure, dpi=120)
 
 

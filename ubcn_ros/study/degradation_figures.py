@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.study.degradation_claims import UNITS
 from ubcn_ros.study.degradation_table import OverSeeds, over_seeds
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
@@ -47,7 +48,8 @@ def _two_rows(tables: Mapping[str, np.ndarray], title: str,
     figure = Figure(figsize=(3.2 * max(2, len(kinds)), 7.2), layout='constrained')
     rows = figure.subfigures(2, 1)
     for row, name, values in zip(rows, (title, _PAPER), (tables, FIGURE_1), strict=True):
-        row.suptitle(f'mIoU in %, {name}', fontsize=10)
+        drawn, families = in_matplotlib(f'mIoU in %, {name}')
+        row.suptitle(drawn, fontsize=10, family=families, parse_math=False)
         for axes, kind in zip(row.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
             draw(axes, kind, over_seeds(values[kind]))
             axes.set_title(kind, fontsize=10)
