@@ -337,5 +337,10 @@ def test_bags_that_do_not_belong_together_are_clear_errors(drive, tmp_path):
         report(outputs, input=other)
     with pytest.raises(BagError, match='no frame in common'):
         report(drive / 'a', processed(tmp_path / 'later', stamps=later))
+    apart = write_bag(tmp_path / 'apart', {
+        FRONT['derained']: lambda n: derained(n) if n < 2 else None,
+        FRONT['labels']: lambda n: labels(n) if n >= 2 else None})
+    with pytest.raises(BagError, match='apart has no frame .* labels share no stamp'):
+        report(apart)
     with pytest.raises(BagError, match='no derained image and no labels'):
         report(other)

@@ -5,6 +5,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -86,6 +87,19 @@ def test_all_is_there():
     assert page.tags.count('svg') == 2 + 1  # two measures over the drive, a chart
     assert [f['pictures'].keys() for f in json.loads(page.data)['frames']] == [
         {'input', 'derained', 'labels'}] * 3
+
+
+@pytest.mark.parametrize('topics, names, expected', [
+    (('/a',), ['A', 'B'], ['l5', 'l0', 'l1']),
+    (('/a', '/b'), ['/a A', '/a B', '/b A', '/b B'], ['l0', 'l2', 'l0', 'l1', 'l2', 'l3'])])
+def test_lines_of_one_camera_have_one_colour(topics, names, expected):
+    report = full_report()
+    report.measures = [CHANGE, PSNR, replace(PSNR, key='psnr_b')]
+    report.frames = [replace(frame, topic=topic, values={**frame.values, 'psnr_b': 3.0})
+                     for topic in topics for frame in report.frames]
+    text = html(report)
+    assert re.findall(r'<g class="(l\d)"><polyline points="[^"]+"/></g>', text) == expected
+    assert re.findall(r'<span class="l\d"><i class="stroke"></i>([^<]+)', text) == names
 
 
 def test_nothing_left_out_is_said_too():

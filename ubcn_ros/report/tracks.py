@@ -149,8 +149,11 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
                 continue
         result.tracks.append(_track(camera, partner, first, second, source, truth, inputs))
     if not any(track.keys for track in result.tracks):
-        raise BagError(f'{inputs.bag} and {inputs.other} have no frame in common: give two that '
-                       'were made of the same drive')
+        raise BagError(
+            f'{inputs.bag} has no frame of which all outputs are there: its derained images and '
+            'labels share no stamp; record those of one run' if inputs.other is None else
+            f'{inputs.bag} and {inputs.other} have no frame in common: give two that were made '
+            'of the same drive')
     return result
 
 
