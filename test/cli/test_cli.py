@@ -353,6 +353,17 @@ def test_a_folder_without_images_says_so(tmp_path, quick):
     assert not (tmp_path / 'out').exists()
 
 
+def test_other_metadata_beside_images_makes_no_bag(tmp_path, folder):
+    (folder / 'metadata.yaml').write_text('camera: front')
+    done = ubcn('rain', folder, tmp_path / 'out')
+    assert done.exit_code == 0 and '2 of 2 images written' in done.output, done.output
+    (folder / 'metadata.yaml').write_text(
+        '{rosbag2_bagfile_information: {topics_with_message_count: [], relative_file_paths: '
+        '[a_0.mcap]}}')
+    done = ubcn('rain', folder, tmp_path / 'bag')
+    assert done.exit_code == 1 and 'names a_0.mcap in its metadata.yaml' in done.output
+
+
 def test_rain_is_the_same_for_the_same_seed(tmp_path, folder):
     for out, seed in (('x', 4), ('y', 4), ('z', 5)):
         done = ubcn('rain', folder, tmp_path / out, '--rate', 150, '--seed', seed)

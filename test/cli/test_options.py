@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values that options take; test_mistakes.py has those that they do not."""
 
+import os
+from pathlib import Path
+
 import click
 import pytest
 from command_line import ubcn
@@ -11,6 +14,7 @@ from ubcn_ros.cli.benchmark_engine import engine
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.data.validation_rain import RAINS
+from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.network import PRESETS
 from ubcn_ros.network.baselines import REGISTRY
@@ -84,6 +88,23 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
         with pytest.raises(click.BadParameter):
             kind.convert(name and str(name if name == '-' else tmp_path / name), None, None)
     assert str(options.JSON_OR_DASH.convert('-', None, None)) == '-'
+
+
+def test_outputs_may_be_pipes_and_devices(monkeypatch):
+    ends = os.pipe()
+    try:
+        path = Path(f'/dev/fd/{ends[1]}')  # as of >(cat), in a folder that holds no files
+        assert options.JSON.convert(str(path), None, None) == path
+        write_json(path, [1])
+        assert os.read(ends[0], 99) == b'[\n 1\n]\n'
+    finally:
+        for end in ends:
+            os.close(end)
+    monkeypatch.setattr('tempfile.TemporaryFile', lambda **_: os.open('/proc/x', os.O_CREAT))
+    assert options.CSV.convert('/dev/null', None, None) == Path('/dev/null')  # as for no root
+    monkeypatch.setattr('os.access', lambda path, mode: mode != os.W_OK)
+    with pytest.raises(click.BadParameter, match='/dev/null'):
+        options.JSON.convert('/dev/null', None, None)
 
 
 @pytest.mark.parametrize('command', [

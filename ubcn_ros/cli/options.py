@@ -169,6 +169,7 @@ class OutputType(click.Path):
                 self.replaces or suffix in _INPUT_SUFFIXES)):
             self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
                       'another name', param, ctx)
+        device = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
@@ -178,9 +179,9 @@ class OutputType(click.Path):
             with contextlib.suppress(FileNotFoundError):
                 path.lstat()  # a name that cannot be one
             # asking for permission says nothing of a read-only or virtual file system
-            with tempfile.TemporaryFile(dir=there):
+            with contextlib.nullcontext() if device else tempfile.TemporaryFile(dir=there):
                 pass
-            if path.is_file() and not os.access(path, os.W_OK):
+            if os.path.exists(path) and not os.access(path, os.W_OK):
                 raise PermissionError('the file is read-only')
         except OSError as error:
             self.fail(f"'{path}' cannot be written: {error.strerror or error} in {there}: "

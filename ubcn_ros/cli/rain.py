@@ -100,9 +100,14 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
 
 
 def _is_bag(path: Path) -> bool:
-    """Whether a file's name, or that of a file in a folder, is one of a bag."""
-    files = [*path.iterdir()] if path.is_dir() else [path]
-    return any(file.name == 'metadata.yaml' or has_bag_name(file.name) for file in files)
+    """Whether a file is named as one of a bag, or a folder holds one or rosbag2's metadata."""
+    names = {file.name for file in path.iterdir()} if path.is_dir() else {path.name}
+    if any(map(has_bag_name, names)):
+        return True
+    if 'metadata.yaml' not in names:
+        return False
+    from ubcn_ros.bags.storage.metadata import read_metadata
+    return read_metadata(path)[0] is not None  # other programs write files of that name, too
 
 
 def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, sequence: bool,
