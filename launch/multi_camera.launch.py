@@ -16,6 +16,7 @@ from pathlib import Path
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    GroupAction,
     IncludeLaunchDescription,
     OpaqueFunction,
     SetLaunchConfiguration,
@@ -50,6 +51,7 @@ def set_up(context):
 
 def generate_launch_description():
     """Declare the arguments of several cameras, then what a single one has."""
-    return LaunchDescription([
+    # a group, so that these arguments do not reach the launch file that includes this one
+    return LaunchDescription([GroupAction([
         *ARGUMENTS, OpaqueFunction(function=set_up),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])])

@@ -18,6 +18,7 @@ from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
+    GroupAction,
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
@@ -123,6 +124,7 @@ def _ended(event, context):
 
 def generate_launch_description():
     """Declare the arguments of the player, then what the node has."""
-    return LaunchDescription([
+    # a group, so that these arguments do not reach the launch file that includes this one
+    return LaunchDescription([GroupAction([
         *ARGUMENTS, OpaqueFunction(function=set_up),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])])

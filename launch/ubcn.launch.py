@@ -15,7 +15,13 @@ import sys
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.logging import get_logger, launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -166,4 +172,5 @@ def _layout_of_compressed(layout):
 
 def generate_launch_description():
     """Declare the arguments and set up the node."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=set_up)])
+    # a group, so that these arguments do not reach the launch file that includes this one
+    return LaunchDescription([GroupAction([*ARGUMENTS, OpaqueFunction(function=set_up)])])

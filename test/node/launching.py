@@ -30,14 +30,20 @@ def launch(path: Path, **arguments: str) -> Node:
 
 def launch_all(path: Path, **arguments: str) -> list[Node]:
     """Do the same for a launch file of several nodes."""
-    description = LaunchDescription([IncludeLaunchDescription(
-        AnyLaunchDescriptionSource(str(path)), launch_arguments=arguments.items())])
+    return carry_out(LaunchDescription([include(path, **arguments)]))[0]
+
+
+def include(path: Path, **arguments: str) -> IncludeLaunchDescription:
+    """Include a launch file with these arguments."""
+    return IncludeLaunchDescription(AnyLaunchDescriptionSource(str(path)),
+                                    launch_arguments=arguments.items())
+
+
+def carry_out(description: LaunchDescription) -> tuple[list[Node], LaunchContext]:
+    """Do what is described; return the nodes, not started, and the context afterwards."""
     context = LaunchContext()
     context.extend_locals({'event': Began(description)})
-    nodes = _nodes(description, context)
-    for node in nodes:
-        node._perform_substitutions(context)
-    return nodes
+    return list(_nodes(description, context)), context
 
 
 @contextmanager
@@ -53,9 +59,12 @@ def warnings() -> Iterator[list[str]]:
 
 
 def _nodes(entity, context):
-    if isinstance(entity, Node):
-        return [entity]
-    return [node for part in entity.visit(context) or () for node in _nodes(part, context)]
+    if isinstance(entity, Node):  # whose substitutions mean what is set at this point
+        entity._perform_substitutions(context)
+        yield entity
+        return
+    for part in entity.visit(context) or ():
+        yield from _nodes(part, context)
 
 
 def remappings(node: Node) -> set[tuple[str, str]]:

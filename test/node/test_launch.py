@@ -267,6 +267,60 @@ def test_arguments_of_an_including_file_that_cannot_be_seen_are_not_complained_o
                          ][:complaints]
 
 
+@pytest.mark.parametrize('name', ['ubcn.launch.py', 'multi_camera.launch.py',
+                                  'replay.launch.py'])
+def test_nothing_of_an_included_file_reaches_the_including_one(launch_file, tmp_path, name):
+    from launch.actions import DeclareLaunchArgument
+    from launching import carry_out, include
+    from ros_client import picture
+
+    from launch import LaunchDescription
+    from ubcn_ros.bags import create
+    create([picture()], tmp_path / 'bag', '/front/image')
+    given = {'bag': str(tmp_path / 'bag')} if name == 'replay.launch.py' else {}
+    environment = dict(os.environ)
+    _, context = carry_out(LaunchDescription([
+        DeclareLaunchArgument('image', default_value='{camera}/image'),
+        DeclareLaunchArgument('cameras', default_value='front'),
+        include(ROOT / 'launch' / name, iterations='1', **given),
+        DeclareLaunchArgument('params_file', default_value='/opt/nav2_params.yaml'),
+        DeclareLaunchArgument('use_sim_time', default_value='false')]))
+    assert context.launch_configurations == {
+        'image': '{camera}/image', 'cameras': 'front', 'iterations': '1', **given,
+        'params_file': '/opt/nav2_params.yaml', 'use_sim_time': 'false'}
+    assert os.environ == environment
+
+
+def test_a_file_included_after_another_of_ours_takes_nothing_of_it(launch_file):
+    from launching import SEVERAL, SINGLE, carry_out, include, remappings
+
+    from launch import LaunchDescription
+    nodes, _ = carry_out(LaunchDescription([
+        include(SEVERAL, namespace='rig'), include(SINGLE, namespace='rear')]))
+    rig, rear = map(remappings, nodes)
+    assert len(rig) == 3 and rear == {('image', 'image')}
+
+
+def test_two_cameras_of_different_arguments_are_included_in_groups(launch_file, tmp_path):
+    """As launch/README.md says: what is given to one stays with it."""
+    from launch.actions import GroupAction
+    from launching import SINGLE, carry_out, include, parameters, remappings
+
+    from launch import LaunchDescription
+    file = tmp_path / 'left.yaml'
+    file.write_text('/**: {ros__parameters: {overlay_alpha: 0.25}}')
+    given = [{'image': f'/{name}/image_raw', 'namespace': name} for name in ('left', 'right')]
+    given[0] |= {'iterations': '1', 'params_file': str(file), 'camera_info': '/left/info'}
+    (left, right), _ = carry_out(LaunchDescription([
+        GroupAction([include(SINGLE)], scoped=True, forwarding=False,
+                    launch_configurations=arguments) for arguments in given]))
+    assert (left.node_name, right.node_name) == ('/left/ubcn', '/right/ubcn')
+    assert parameters(left) == {'overlay_alpha': 0.25, 'iterations': 1}
+    assert remappings(right) == {('image', '/right/image_raw')}
+    assert parameters(right) == yaml.safe_load(
+        (ROOT / 'config' / 'ubcn.yaml').read_text())['/**']['ros__parameters']
+
+
 RUN = """
 import sys
 from launch import LaunchDescription, LaunchService
