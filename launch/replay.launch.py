@@ -36,6 +36,7 @@ from ubcn_ros.node.launch_arguments import (
     file_and_namespace,
     is_installed,
     parameter_values,
+    profile_environment,
 )
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
@@ -95,9 +96,11 @@ def set_up(context):
             [transports] if isinstance(transports, str) else transports, namespace)
     except BagError as error:
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
-    player = [ExecuteProcess(name='player', output='screen', on_exit=_ended, cmd=player_command(
-        given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
-        given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
+    player = [ExecuteProcess(
+        name='player', output='screen', on_exit=_ended,
+        additional_env=profile_environment(context, NODE.parent), cmd=player_command(
+            given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
+            given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
 
     def start(event):
         return [player.pop()] if player and ACTIVE in event.text else None

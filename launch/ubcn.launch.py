@@ -10,18 +10,11 @@ Every parameter of the node is an argument, too. `ros2 launch ubcn_ros ubcn.laun
 lists them all.
 """
 
-import os
 import sys
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    LogInfo,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-)
+from launch.actions import DeclareLaunchArgument, GroupAction, LogInfo, OpaqueFunction
 from launch.logging import get_logger, launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -33,11 +26,12 @@ from ubcn_ros.node.launch_arguments import (
     is_installed,
     parameter_arguments,
     parameter_values,
+    profile_environment,
     unknown_arguments,
     value_of_file,
     write_overrides,
 )
-from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
+from ubcn_ros.node.middleware import FAST_DDS
 from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
@@ -60,7 +54,9 @@ ARGUMENTS = (
     *parameter_arguments(),
     DeclareLaunchArgument('shared_memory', default_value='true', choices=TRUTH,
                           description='Whether Fast DDS gets the large shared-memory segment of '
-                          f'config/fastdds.xml, unless {" or ".join(FAST_DDS)} is set already.'),
+                          f'config/fastdds.xml, unless {" or ".join(FAST_DDS)} is set already, or '
+                          'FASTDDS_BUILTIN_TRANSPORTS, which that file would override, to others '
+                          'than DEFAULT.'),
     DeclareLaunchArgument('rviz', default_value='false', choices=TRUTH,
                           description='Whether to open RViz on input and outputs, of several '
                           'cameras those of the first.'),
@@ -89,22 +85,20 @@ def set_up(context):
     if cameras and given['image'] == IMAGE:  # nobody asks for other topics than the cameras' own
         given['image'] = '{camera}/' + IMAGE
     _check_topics(given, cameras)
-    actions = []
-    if given['shared_memory'] == 'true':
-        profile = fast_dds_profile(os.environ, CONFIG / 'fastdds.xml')
-        actions += [SetEnvironmentVariable(*variable) for variable in profile.items()]
-    actions.append(Node(
+    profile = profile_environment(context, FOLDER)
+    actions = [Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
         parameters=[given['params_file'],
                     *([write_overrides(overrides, *of_file)] if overrides else [])],
-        remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)]))
+        remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)],
+        additional_env=profile)]
     if given['rviz'] == 'true':
         first = cameras[0] if cameras else ''
         transport = overrides.get('input_transport',
                                   value_of_file(*of_file, 'input_transport')) or 'raw'
         actions += _rviz([of_file[1].strip('/'), first],
                          given['image'].replace('{camera}', first),
-                         transport if isinstance(transport, str) else transport[0])
+                         transport if isinstance(transport, str) else transport[0], profile)
     return actions
 
 
@@ -139,7 +133,7 @@ def _executable():
     return {'executable': sys.executable, 'arguments': ['-m', 'ubcn_ros.node.main']}
 
 
-def _rviz(names, image, transport):
+def _rviz(names, image, transport, environment):
     """Open RViz with the topics of ubcn.rviz renamed to those of a namespace and a camera."""
     compressed = transport == 'compressed'
     missing = [package for package in ('rviz2', *['compressed_image_transport'] * compressed)
@@ -159,7 +153,8 @@ def _rviz(names, image, transport):
     if inside:
         topics |= {f'/{name}': f'{inside}/{name}' for name in (DERAINED, COLOR, OVERLAY)}
     return [*said, Node(package='rviz2', executable='rviz2', name='rviz',
-                        arguments=['-d', str(layout)], remappings=list(topics.items()))]
+                        arguments=['-d', str(layout)], remappings=list(topics.items()),
+                        additional_env=environment)]
 
 
 def _layout_of_compressed(layout):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 from launch import LaunchContext, LaunchDescription
-from launch.actions import IncludeLaunchDescription
+from launch.actions import ExecuteProcess, IncludeLaunchDescription
 from launch.events import IncludeLaunchDescription as Began
 from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch.logging import get_logger
@@ -70,6 +70,12 @@ def _nodes(entity, context):
 def remappings(node: Node) -> set[tuple[str, str]]:
     """Return the node's rules, from and to."""
     return set(node.expanded_remapping_rules or ())
+
+
+def variables(process: ExecuteProcess) -> dict[str, str]:
+    """Return what is added to the environment of this process alone."""
+    added = process.process_description.additional_env or []
+    return {name.text: value.text for (name,), (value,) in added}
 
 
 def parameters(node: Node) -> dict:

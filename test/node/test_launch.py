@@ -38,7 +38,7 @@ def test_the_fast_dds_profile_is_the_default_and_holds_several_frames():
 @pytest.fixture
 def launch_file(monkeypatch):
     pytest.importorskip('launch_ros')
-    for name in FAST_DDS:
+    for name in (*FAST_DDS, 'FASTDDS_BUILTIN_TRANSPORTS'):
         monkeypatch.delenv(name, raising=False)
     return load_launch_file(LAUNCH_FILE)
 
@@ -54,9 +54,9 @@ def set_up(launch_file, **arguments):
     """Return the actions for these arguments, with their context."""
     from launch import LaunchContext
     context = LaunchContext()
+    context.launch_configurations.update(arguments)
     for argument in launch_file.ARGUMENTS:
         argument.execute(context)
-    context.launch_configurations.update(arguments)
     return launch_file.set_up(context), context
 
 
@@ -428,6 +428,40 @@ def test_a_replay_below_a_pushed_namespace_finds_the_images_of_the_bag(launch_fi
     assert action.node_name == '/car/ubcn'
 
 
+@pytest.fixture
+def replay_handlers(launch_file, tmp_path):
+    """Handlers of events that a replay of a small bag registers, by these arguments."""
+    from launch.actions import RegisterEventHandler
+    from ros_client import picture
+
+    from ubcn_ros.bags import create
+    create([picture()], tmp_path / 'bag')
+
+    def register(**arguments):
+        actions, context = set_up(load_launch_file(REPLAY), bag=str(tmp_path / 'bag'), **arguments)
+        return [action.event_handler for action in actions
+                if isinstance(action, RegisterEventHandler)], context
+    return register
+
+
+def player_of(handlers, context):
+    """Say that the node is active; return the player that is to start, None for none."""
+    from launch.events.process import ProcessStdout
+    event = ProcessStdout(text=b'[ubcn]: active: waiting for images on /image', action=None,
+                          name='ubcn_node-1', cmd=[], cwd=None, env=None, pid=1)
+    started = [action for handler in handlers if handler.matches(event)
+               for action in handler.handle(event, context) or ()]
+    return started[0] if started else None
+
+
+@pytest.mark.parametrize('shared_memory', [None, 'true', 'false'])
+def test_the_player_gets_the_profile_too(replay_handlers, shared_memory):
+    from launching import variables
+    given = {} if shared_memory is None else {'shared_memory': shared_memory}
+    player = player_of(*replay_handlers(**given))
+    assert set(variables(player)) == (set() if shared_memory == 'false' else set(FAST_DDS))
+
+
 @pytest.mark.integration
 def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, client, tiny_model,
                                                                 tmp_path):
@@ -463,19 +497,28 @@ def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, cli
             process.wait()
 
 
-def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
-    from launch.actions import SetEnvironmentVariable
+def test_node_and_rviz_alone_get_the_profile_unless_there_is_one(launch_file, rviz_installed,
+                                                                 monkeypatch):
+    from launching import SINGLE, carry_out, include, variables
 
-    def sets(**arguments):
-        actions, _ = set_up(launch_file, **arguments)
-        return sum(isinstance(action, SetEnvironmentVariable) for action in actions)
+    from launch import LaunchDescription
 
-    assert sets() == len(FAST_DDS)  # Fast DDS 2 and 3 read one each
-    assert not sets(shared_memory='false')
+    def given(**arguments):
+        environment = dict(os.environ)
+        nodes, _ = carry_out(LaunchDescription([include(SINGLE, rviz='true', **arguments)]))
+        node, rviz = map(variables, nodes)
+        assert node == rviz and os.environ == environment
+        return node
+
+    ours = str(ROOT / 'config' / 'fastdds.xml')
+    assert given() == dict.fromkeys(FAST_DDS, ours)  # Fast DDS 2 and 3 read one each
+    assert not given(shared_memory='false')
     for name in FAST_DDS:
         with monkeypatch.context() as patched:
             patched.setenv(name, '/their/profile.xml')
-            assert sets() == 1  # the other, to theirs
+            assert [*given().values()] == ['/their/profile.xml']  # the other, to theirs
+    monkeypatch.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
+    assert not given()
 
 
 @pytest.mark.parametrize('arguments, expected', [

@@ -122,6 +122,17 @@ def test_a_profile_of_the_user_s_stands_for_both_variables():
     assert fast_dds_profile({first: '/a.xml', second: '/b.xml'}, ours) == {}
 
 
+@pytest.mark.parametrize('builtin, ours', [
+    ('', True), ('DEFAULT', True), ('UDPv4', False), ('LARGE_DATA', False),
+    ('LARGE_DATA?max_msg_size=1MB', False), ('SHM', False)])
+def test_transports_of_the_user_s_are_not_overridden(builtin, ours):
+    environment = {'FASTDDS_BUILTIN_TRANSPORTS': builtin}
+    assert bool(fast_dds_profile(environment, Path('/ours.xml'))) == ours
+    first, second = FAST_DDS  # a profile is the user's, too
+    assert fast_dds_profile({**environment, first: '/theirs.xml'}, Path('/ours.xml')) == {
+        second: '/theirs.xml'}
+
+
 PARTICIPANT = '<participant profile_name="p" is_default_profile="{}"><rtps>{}</rtps></participant>'
 SHM = ('<transport_descriptors><transport_descriptor><transport_id>a</transport_id>'
        '<type>SHM</type>{}</transport_descriptor></transport_descriptors>')

@@ -158,8 +158,8 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
         return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
                 f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
                 'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
-                'which is of no effect beside config/fastdds.xml (shared_memory:=true) or '
-                'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
+                'which is of no effect beside a profile of Fast DDS, such as config/fastdds.xml, '
+                'or ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
     if silence.received:
         return f'{text} any more: see its log'
     return (f'{text}, or large messages are lost: run it with the shared-memory profile '

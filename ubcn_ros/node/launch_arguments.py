@@ -18,6 +18,7 @@ import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
+from ubcn_ros.node.middleware import fast_dds_profile
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME, Settings, nearest
 
 _OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
@@ -155,6 +156,19 @@ def _sections(values: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _sections(value, f'{name}/{str(key).strip("/")}')
         elif isinstance(value, dict):
             yield name, value
+
+
+def profile_environment(context: LaunchContext, folder: Path) -> dict[str, str]:
+    """
+    Return the variables that give a process of ours room for images, as `shared_memory` says.
+
+    They are for `additional_env`: set for the whole launch, they would change the DDS of others.
+
+    :param folder: of our launch files.
+    """
+    if context.launch_configurations.get('shared_memory', 'true') != 'true':
+        return {}
+    return fast_dds_profile(context.environment, folder.parent / 'config' / 'fastdds.xml')
 
 
 def is_installed(package: str) -> bool:

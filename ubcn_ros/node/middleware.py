@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
+_FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
 _FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
@@ -36,10 +37,13 @@ def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, st
     """
     Return the variables that give Fast DDS this profile, or the one that it has already.
 
-    Each version reads one of them: set to a profile of the user's, one stands for both.
+    Each version reads one of them: set to a profile of the user's, one stands for both. None where
+    the user has chosen other transports without a profile: this one would override them.
     """
-    given = next(filter(None, map(environment.get, FAST_DDS)), str(file))
-    return {name: given for name in FAST_DDS if not environment.get(name)}
+    theirs = next(filter(None, map(environment.get, FAST_DDS)), '')
+    if not theirs and (environment.get(_FAST_DDS_TRANSPORTS) or 'DEFAULT') != 'DEFAULT':
+        return {}
+    return {name: theirs or str(file) for name in FAST_DDS if not environment.get(name)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> st
     if path := environment.get(variable):
         segment, where = profile_segment(Path(path)), f'segment_size in {path}'
     else:
-        builtin = environment.get('FASTDDS_BUILTIN_TRANSPORTS', 'DEFAULT').partition('?')[0]
+        builtin = environment.get(_FAST_DDS_TRANSPORTS, 'DEFAULT').partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
         where = f'as {variable} is not set, segment_size'
     if segment is None:  # another transport was chosen
