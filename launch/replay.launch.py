@@ -32,9 +32,11 @@ from launch.substitutions import LaunchConfiguration
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.live.replaying import find_inputs, player_command
 from ubcn_ros.node.launch_arguments import (
+    TRUTH,
     cameras_of_file,
     file_and_namespace,
     is_installed,
+    is_true,
     parameter_values,
     profile_environment,
 )
@@ -42,7 +44,6 @@ from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
-TRUTH = ['true', 'false']
 UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
 ACTIVE = b'active: waiting for images'  # in the node's log
 
@@ -100,7 +101,7 @@ def set_up(context):
         name='player', output='screen', on_exit=_ended,
         additional_env=profile_environment(context, NODE.parent), cmd=player_command(
             given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
-            given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
+            given('start'), is_true(given('loop')), listed('topics'), listed('exclude')))]
 
     def start(event):
         return [player.pop()] if player and ACTIVE in event.text else None

@@ -20,10 +20,12 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from ubcn_ros.node.launch_arguments import (
+    TRUTH,
     cameras_of_file,
     explain_unused,
     file_and_namespace,
     is_installed,
+    is_true,
     parameter_arguments,
     parameter_values,
     profile_environment,
@@ -37,7 +39,6 @@ from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
 # The same place in the source tree and in an installed share directory.
 FOLDER = Path(__file__).resolve().parent
 CONFIG = FOLDER.parent / 'config'
-TRUTH = ['true', 'false']
 
 ARGUMENTS = (
     DeclareLaunchArgument('image', default_value=IMAGE,
@@ -92,7 +93,7 @@ def set_up(context):
                     *([write_overrides(overrides, *of_file)] if overrides else [])],
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)],
         additional_env=profile)]
-    if given['rviz'] == 'true':
+    if is_true(given['rviz']):
         first = cameras[0] if cameras else ''
         transport = overrides.get('input_transport',
                                   value_of_file(*of_file, 'input_transport')) or 'raw'

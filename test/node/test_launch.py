@@ -462,6 +462,16 @@ def test_the_player_gets_the_profile_too(replay_handlers, shared_memory):
     assert set(variables(player)) == (set() if shared_memory == 'false' else set(FAST_DDS))
 
 
+@pytest.mark.parametrize('loop', ['true', 'True', 'false', 'False'])
+def test_switches_of_a_replay_are_written_in_two_ways(replay_handlers, tmp_path, loop):
+    from launching import launch, parameters
+    player = player_of(*replay_handlers(loop=loop))
+    words = [part.text for word in player.cmd for part in word]
+    assert ('--loop' in words) == (loop.lower() == 'true')
+    node = launch(REPLAY, bag=str(tmp_path / 'bag'), use_sim_time=loop, rviz='False')
+    assert parameters(node)['use_sim_time'] == (loop.lower() == 'true')
+
+
 @pytest.mark.integration
 def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, client, tiny_model,
                                                                 tmp_path):
@@ -512,7 +522,8 @@ def test_node_and_rviz_alone_get_the_profile_unless_there_is_one(launch_file, rv
 
     ours = str(ROOT / 'config' / 'fastdds.xml')
     assert given() == dict.fromkeys(FAST_DDS, ours)  # Fast DDS 2 and 3 read one each
-    assert not given(shared_memory='false')
+    assert given(shared_memory='True') == given()
+    assert not given(shared_memory='false') and not given(shared_memory='False')
     for name in FAST_DDS:
         with monkeypatch.context() as patched:
             patched.setenv(name, '/their/profile.xml')
@@ -535,7 +546,7 @@ def test_node_and_rviz_alone_get_the_profile_unless_there_is_one(launch_file, rv
 def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, rviz_installed, arguments,
                                                         expected):
     from launching import SINGLE, launch_all, remappings
-    _, rviz = launch_all(SINGLE, rviz='true', **arguments)
+    _, rviz = launch_all(SINGLE, rviz='True', **arguments)
     topics = dict(remappings(rviz))
     assert topics.items() >= expected.items()
     assert len(topics) == (4 if len(expected) > 1 else 1)

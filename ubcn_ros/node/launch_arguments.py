@@ -21,6 +21,8 @@ from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 from ubcn_ros.node.middleware import fast_dds_profile
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME, Settings, nearest
 
+TRUTH = ['true', 'false', 'True', 'False']
+"""What an argument that switches something may be, as in other launch files of ROS 2."""
 _OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
               'sigkill_timeout', 'sigterm_timeout'}
 """Names that launch and launch_ros read by themselves, of those whose values are strings."""
@@ -58,6 +60,11 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
                 raise RuntimeError(f"argument {spec.name}:='{given[spec.name]}': {error}"
                                    ) from error
     return values
+
+
+def is_true(text: str) -> bool:
+    """Read an argument that is one of TRUTH."""
+    return text.lower() == 'true'
 
 
 def file_and_namespace(context: LaunchContext, folder: Path) -> tuple[Path, str]:
@@ -166,7 +173,7 @@ def profile_environment(context: LaunchContext, folder: Path) -> dict[str, str]:
 
     :param folder: of our launch files.
     """
-    if context.launch_configurations.get('shared_memory', 'true') != 'true':
+    if not is_true(context.launch_configurations.get('shared_memory', 'true')):
         return {}
     return fast_dds_profile(context.environment, folder.parent / 'config' / 'fastdds.xml')
 
