@@ -50,6 +50,9 @@ ARGUMENTS = (
                           'beside the image topic.'),
     DeclareLaunchArgument('namespace', default_value='',
                           description='Namespace of the node and of its outputs.'),
+    DeclareLaunchArgument('enclave', default_value='',
+                          description='Security enclave of the node (SROS 2), like /ubcn; empty: '
+                          'none is given, and with security enabled ROS takes /.'),
     DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'ubcn.yaml'),
                           description='Parameter file; the arguments below override it.'),
     *parameter_arguments(),
@@ -92,6 +95,7 @@ def set_up(context):
         parameters=[given['params_file'],
                     *([write_overrides(overrides, *of_file)] if overrides else [])],
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)],
+        ros_arguments=['--enclave', given['enclave']] if given['enclave'] else None,
         additional_env=profile)]
     if is_true(given['rviz']):
         first = cameras[0] if cameras else ''

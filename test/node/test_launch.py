@@ -66,7 +66,7 @@ def test_every_parameter_is_an_argument_declared_once_and_described(launch_file,
     arguments = description.get_launch_arguments()
     names = [argument.name for argument in arguments]
     assert len(names) == len(set(names))
-    assert {'image', 'camera_info', 'namespace', 'params_file', 'shared_memory', 'rviz',
+    assert {'image', 'camera_info', 'namespace', 'enclave', 'params_file', 'shared_memory', 'rviz',
             'use_sim_time', *(spec.name for spec in SPECS)} == set(names)
     assert all(len(argument.description) > 10 for argument in arguments)
 
@@ -211,6 +211,19 @@ def test_camera_info_is_remapped_only_where_it_is_given(launch_file):
                              cameras='front, left')) == {
         ('front/image', '/a/front/raw'), ('left/image', '/a/left/raw'),
         ('front/camera_info', '/c/front'), ('left/camera_info', '/c/left')}
+
+
+def test_an_enclave_is_given_to_the_node_where_the_argument_names_one(launch_file):
+    from launching import SINGLE, launch
+
+    def words(**arguments):
+        return [part.text for word in launch(SINGLE, **arguments).cmd for part in word
+                if hasattr(part, 'text')]
+
+    given = words(enclave='/ubcn')
+    place = given.index('--enclave')
+    assert given[place - 1:place + 2] == ['--ros-args', '--enclave', '/ubcn']
+    assert '--enclave' not in words()
 
 
 PARENT = """

@@ -19,8 +19,9 @@ _FLAGS = ('--params-file', '--param', '-p', '--remap', '-r', '--enclave', '-e', 
           '--enable-external-lib-logs', '--disable-external-lib-logs')
 
 _SECURITY = ('ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
-             'ROS_SECURITY_KEYSTORE (--ros-args --enclave /ubcn) and a DDS built with security, '
-             'as that of the ROS 2 distribution; that of the wheels is not')
+             'ROS_SECURITY_KEYSTORE (enclave:=/ubcn for a launch file, else --ros-args '
+             '--enclave /ubcn) and a DDS built with security, as that of the ROS 2 distribution; '
+             'that of the wheels is not')
 _LOG = ('Its logs go to ~/.ros/log unless ROS_LOG_DIR says another folder: set it to one that '
         'you may write to')
 
