@@ -23,11 +23,11 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     SetLaunchConfiguration,
-    Shutdown,
 )
-from launch.event_handlers import OnProcessIO
+from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
 
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.live.replaying import find_inputs, player_command
@@ -106,9 +106,20 @@ def set_up(context):
     def start(event):
         return [player.pop()] if player and ACTIVE in event.text else None
 
+    def node_ended(event, context):
+        if player and not context.is_shutdown:
+            raise RuntimeError(f'the node ended with exit code {event.returncode} before it was '
+                               'active: see what it says above')
+
     return [SetLaunchConfiguration('image', inputs.image),
             SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
-            RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start))]
+            RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start)),
+            RegisterEventHandler(OnProcessExit(target_action=_is_node, on_exit=node_ended))]
+
+
+def _is_node(action):
+    """Tell the node's process from that of RViz, which may be closed."""
+    return isinstance(action, Node) and action.node_name.endswith('/ubcn')
 
 
 def _number(text):
@@ -120,10 +131,9 @@ def _number(text):
 
 
 def _ended(event, context):
-    """End the launch where the player could not play."""
-    if not event.returncode or context.is_shutdown:
-        return None
-    return Shutdown(reason=f'the player ended with exit code {event.returncode}')
+    """End the launch where the player could not play, by an error: else its exit code is 0."""
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f'the player ended with exit code {event.returncode}')
 
 
 def generate_launch_description():

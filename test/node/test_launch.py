@@ -485,6 +485,45 @@ def test_switches_of_a_replay_are_written_in_two_ways(replay_handlers, tmp_path,
     assert parameters(node)['use_sim_time'] == (loop.lower() == 'true')
 
 
+def exited(code, action):
+    from launch.events.process import ProcessExited
+    return ProcessExited(returncode=code, action=action, name='process-1', cmd=[], cwd=None,
+                         env=None, pid=1)
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_replay_ends_where_the_node_does_before_it_is_active(replay_handlers, rviz_installed,
+                                                               code):
+    from launching import SINGLE, launch_all
+    handlers, context = replay_handlers()
+    node, rviz = launch_all(SINGLE, rviz='true', namespace='car')
+
+    def end(action):
+        for handler in handlers:
+            if handler.matches(exited(code, action)):
+                handler.handle(exited(code, action), context)
+
+    end(rviz)
+    with pytest.raises(RuntimeError, match=f'the node ended with exit code {code} before it was'):
+        end(node)
+    player_of(handlers, context)
+    end(node)  # the player goes on
+
+
+@pytest.mark.integration
+def test_a_replay_whose_node_fails_ends_with_an_error(launch_file, tmp_path):
+    from ros_client import picture
+
+    from ubcn_ros.bags import create
+    create([picture()], tmp_path / 'bag')
+    process = start_launch(f'bag:={tmp_path / "bag"}', 'rviz:=false', 'model:=missing',
+                           file=REPLAY, stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and 'Traceback' not in output
+    assert '[ERROR] [launch]' in output
+    assert 'the node ended with exit code 1 before it was active' in output
+
+
 @pytest.mark.integration
 def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, client, tiny_model,
                                                                 tmp_path):
