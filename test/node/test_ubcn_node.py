@@ -4,6 +4,7 @@
 
 import pickle
 import threading
+import time
 import weakref
 from types import SimpleNamespace
 
@@ -220,6 +221,21 @@ def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_sam
             node.on_cleanup(None)
     assert node.stop(10.0)
     assert not [thread for thread in threading.enumerate() if thread.name == 'engine']
+
+
+def test_worker_and_publisher_have_one_time_together_to_end(fake_node, monkeypatch):
+    node, given = fake_node(), []
+
+    def close(timeout):
+        given.append(timeout)
+        time.sleep(0.2)
+        return True
+    with monkeypatch.context() as patched:
+        patched.setattr(node._worker, 'close', close)
+        patched.setattr(node._pipeline, 'finish', lambda timeout: given.append(timeout) or True)
+        assert node.stop(1.0) and node.stop(0.1)
+    first, rest, short, none = given
+    assert (first, short, none) == (1.0, 0.1, 0.0) and 0 < rest <= 0.8
 
 
 def set_parameter(node, name, value):

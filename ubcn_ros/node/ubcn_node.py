@@ -232,11 +232,12 @@ class UBCNNode(ParameterNode):
         """
         End the worker's thread before the process ends, and publish what it has processed.
 
-        :param timeout: seconds to wait for each of the two.
+        :param timeout: seconds to wait, for both together.
         :return: False where one of them is still at it.
         """
+        end = time.monotonic() + timeout
         return self._worker is None or (self._worker.close(timeout) and (
-            self._pipeline is None or self._pipeline.finish(timeout)))
+            self._pipeline is None or self._pipeline.finish(max(0.0, end - time.monotonic()))))
 
     def explain_room(self) -> None:
         """Warn where there is no room, or slow memory, for the largest images, once for each."""
