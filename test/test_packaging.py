@@ -87,6 +87,15 @@ def test_every_package_of_the_tree_installs(setup_arguments):
     assert all((folder / '__init__.py').exists() for folder in folders)
 
 
+def test_pip_leaves_ros_a_setuptools_that_its_colcon_can_use(setup_arguments):
+    """PyTorch asks for one newer than that of ROS 2, and the newest know no `--editable`."""
+    bound = "'setuptools<80'"
+    assert bound.strip("'") in setup_arguments['extras_require']['test']
+    block, = re.findall(r'^pip install --break-system-packages (?:.*\\\n)*.*$',
+                        (ROOT / 'README.md').read_text(), re.MULTILINE)
+    assert "'torch>=" in block and bound in block
+
+
 def test_every_file_of_the_package_installs(setup_arguments):
     found = {path for path in (ROOT / 'ubcn_ros').rglob('*')
              if path.is_file() and path.suffix not in ('.py', '.pyc')}
