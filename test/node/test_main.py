@@ -64,6 +64,17 @@ module.UBCNNode = create
     assert (done.returncode, done.stdout, done.stderr) == (0, 'SignalHandlerOptions.NO\n', '')
 
 
+def test_python_does_not_look_through_all_objects_once_more_at_the_end():
+    done = run_main("""
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))
+def create(**_):
+    raise KeyboardInterrupt
+module.UBCNNode = create
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'True\n', '')
+
+
 def test_a_signal_in_a_destructor_ends_it_too():
     done = run_main("""
 class Last:
