@@ -41,12 +41,11 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
         'outputs': a digest of the frame's; 'log': the lines of progress; 'timed': how many kernels
         were chosen by timing; 'backend', 'device'.
     """
-    import torch
 
     from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.kernels.autotune import TIMING
-    if arguments['threads']:
-        torch.set_num_threads(arguments['threads'])
+    use_threads(arguments['threads'])
     marks, log = {'import': time.monotonic()}, []
     engine = Engine.load(
         **{key: arguments[key] for key in ('model', 'device', 'precision', 'backend', 'fused',

@@ -189,9 +189,8 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
         for skipped in job.skipped:
             click.echo(skipped.text, err=True)
     videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
-    if threads is not None:
-        import torch
-        torch.set_num_threads(threads)
+    from ubcn_ros.runtime.device import use_threads
+    use_threads(threads)
     engine = load_engine(**dict(options.engine))
     wrong = [kept_going(job.source, _run, job, resume, engine, frames, paths)
              for job, paths in zip(jobs, videos, strict=True)]

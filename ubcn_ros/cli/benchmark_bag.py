@@ -44,8 +44,8 @@ def bag(frames: int, size: tuple[int, int], threads: int | None, work: Path | No
     import torch
 
     from ubcn_ros.benchmark import bag as benchmark
-    if threads:
-        torch.set_num_threads(threads)
+    from ubcn_ros.runtime.device import use_threads
+    use_threads(threads)
     load = benchmark.BagLoad(frames, size, iterations, chosen)
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)

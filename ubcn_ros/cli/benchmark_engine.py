@@ -87,8 +87,8 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
     if waterfall and (len(precisions) > 1 or backends != ('auto',)):
         raise click.UsageError('a --waterfall ends with one --precision and goes through the '
                                'backends by itself: give one, and leave out --backend')
-    if threads:
-        torch.set_num_threads(threads)
+    from ubcn_ros.runtime.device import use_threads
+    use_threads(threads)
     torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets or ('light',), model, iterations, precisions, backends, device, frames,
                   baseline, baseline_precision or 'fp32', waterfall, processing_sizes,

@@ -52,14 +52,13 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     difference is at most 1 of 255, and at least 99.5 % of the pixels have the same label. The exit
     code is 1 if any result is not.
     """
-    import torch
 
     from ubcn_ros.benchmark.equality import measure_equality, report
     from ubcn_ros.images.files import list_images, read_image
     from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.export.folder import is_exported
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     files = [file for path in images
              for file in (list_images(path) if path.is_dir() else [path])][::every]
     if is_exported(model):

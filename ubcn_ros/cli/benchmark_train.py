@@ -54,9 +54,9 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
 
     from ubcn_ros.benchmark.training import measure, report
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.training.run import Run
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     torch.backends.cudnn.benchmark = True  # as in a training
     rows: list[dict[str, Any]] = []
     try:

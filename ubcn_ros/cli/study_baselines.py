@@ -83,14 +83,14 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     import torch
 
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy, with_steps
     from ubcn_ros.study.baselines_table import baselines_text
     from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
     label_set = load_model(model, ('segmentation',))[1].config.label_set

@@ -65,6 +65,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     import torch
 
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.study.degradation_claims import degradation_statements
     from ubcn_ros.study.degradation_figures import curves, heat_maps
     from ubcn_ros.study.degradation_table import degradations_text
@@ -73,8 +74,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     from ubcn_ros.study.statements import statements_text
     from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.single_run import single_run
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     config = TrainConfig.load(recipe)
     config = with_length(config, steps) if steps else config
     if segmentation is not None:

@@ -62,15 +62,14 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     there is one, the GPU, with images labelled at their own size. Models may be added later;
     existing results are kept. All figures are in OUT/networks.json.
     """
-    import torch
 
     from ubcn_ros.data.check.check import check_data
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.networks import NetworkStudy, networks_text
     from ubcn_ros.training.single_run import single_run
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     images = open_data([data], load_model(models[0])[1].config.label_set)
     with single_run(out):
         with progress_bar() as bar:

@@ -99,10 +99,10 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     import torch
 
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     opened, folder = open_data(data), out or Path('runs')
     runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
                 half=half, precision=chosen_precision(precision, accelerator),

@@ -64,6 +64,14 @@ def cpu_computes_bf16() -> bool:
     return 'avx512_bf16' in flags or 'amx_bf16' in flags
 
 
+def use_threads(count: int | None) -> None:
+    """Have PyTorch use so many CPU threads, and OpenCV, too; None or 0 leaves them as they are."""
+    if count:
+        import cv2
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)
+
+
 def processor_name(device: torch.device) -> str:
     """Return the name of a GPU or of the CPU, whose architecture where the system names none."""
     if device.type == 'cuda':

@@ -4,6 +4,7 @@
 
 import os
 
+import cv2
 import pytest
 
 from ubcn_ros.bags.fleet import setup
@@ -35,8 +36,9 @@ def test_threads_that_the_environment_names_are_kept(monkeypatch):
 def test_each_worker_gets_its_gpu_in_turn(monkeypatch):
     for name in ('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES'):
         monkeypatch.setenv(name, '')
-    seen = []
+    seen, of_opencv = [], []
+    monkeypatch.setattr(cv2, 'setNumThreads', of_opencv.append)
     for number in range(3):
         Setup(2, ('GPU-a', '1'))(number)
         seen.append((os.environ['OMP_NUM_THREADS'], os.environ['CUDA_VISIBLE_DEVICES']))
-    assert seen == [('2', 'GPU-a'), ('2', '1'), ('2', 'GPU-a')]
+    assert seen == [('2', 'GPU-a'), ('2', '1'), ('2', 'GPU-a')] and of_opencv == [2] * 3

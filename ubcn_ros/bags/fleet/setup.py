@@ -13,7 +13,7 @@ class Setup:
     """
     Sets a worker's process up, before PyTorch is imported in it.
 
-    :param threads: of PyTorch on the CPU; None leaves it to PyTorch.
+    :param threads: of PyTorch on the CPU, and of OpenCV; None leaves it to them.
     :param gpus: as CUDA_VISIBLE_DEVICES names them, one for each worker in turn; () leaves all.
     """
 
@@ -23,7 +23,9 @@ class Setup:
     def __call__(self, number: int) -> None:
         """Set the process of the worker of this number up."""
         if self.threads is not None:
+            import cv2
             os.environ['OMP_NUM_THREADS'] = str(self.threads)
+            cv2.setNumThreads(self.threads)
         if self.gpus:
             os.environ['CUDA_VISIBLE_DEVICES'] = self.gpus[number % len(self.gpus)]
 
