@@ -76,6 +76,14 @@ def test_a_jpeg_cut_anywhere_is_refused_whatever_follows(kind, tail):
             decode(data[:size] + tail)
 
 
+@pytest.mark.parametrize('height, width', [(68, 84), (65, 99), (66, 96), (80, 83)])
+def test_a_cut_jpeg_is_refused_however_little_of_its_last_block_is_seen(height, width):
+    data = jpeg(image=picture(height, width))
+    for size in np.linspace(700, len(data) * 0.9, 12).astype(int):
+        with pytest.raises(MalformedImage, match='an end marker but'):
+            decode(data[:size] + b'\xff\xd9')
+
+
 @pytest.mark.parametrize('kind', ['baseline', 'restarts', 'own tables'])
 @pytest.mark.parametrize('grey', [False, True])
 def test_a_cut_jpeg_with_an_end_marker_is_refused(kind, grey):

@@ -200,8 +200,6 @@ def test_a_driver_of_another_user_is_thought_of(node, driver, tmp_path, monkeypa
     assert f'Fast DDS segments of {segment.owner()}, not usable by' in text
     assert 'Run both as one user' in text and 'FASTDDS_BUILTIN_TRANSPORTS=UDPv4' in text
     assert 'shared_memory' not in text, 'with that variable the launch file gives no profile'
-    assert 'shared_memory' not in text, 'with that variable the launch file gives no profile'
-    assert 'shared_memory' not in text, 'with that variable the launch file gives no profile'
 
 
 def test_only_segments_of_fast_dds_count(tmp_path, monkeypatch):

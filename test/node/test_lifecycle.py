@@ -306,7 +306,9 @@ def test_a_size_that_cannot_be_warmed_up_is_not_used(node, monkeypatch, capfd):
     assert camera.processing.asked == 64 and told in capfd.readouterr().err
     assert node.not_resized == told
     monkeypatch.setattr(node.engine, 'warm_up', warm_up)
-    ask_for(96)  # as the parameter says already
+    node.set_parameters_atomically([  # 96, as the parameter says already
+        rclpy.Parameter('processing_size', value=96), rclpy.Parameter('iterations', value=2)])
+    wait_until(lambda: node._resizing.done(), 'the warm-up', 20.0)
     assert camera.processing.asked == 96 and not node.not_resized
     ask_for(0)
     assert camera.processing.asked == 0

@@ -41,21 +41,23 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     from ubcn_ros.bags.info import bag_info as read
     found: list[dict[str, Any]] = []
     infos: list[BagInfo] = []
-    for path in bags:
-        try:
-            with progress_bar(unit='messages') as bar:
-                infos.append(read(path, bar_updater(bar)))
-            found.append(infos[-1].as_dict())
-        except BagError as error:
-            say_error(str(error))
-            found.append({'path': str(path), 'damage': [str(error)]})
-    save_json(json_path, {'bags': found})
-    for number, info in enumerate(infos):
-        if str(json_path) != '-':
-            click.echo(('\n' if number else '') + _text(info))
-        for note in info.notes:
-            warn(note)
-        say_errors(info.damage)
+    try:
+        for path in bags:
+            try:
+                with progress_bar(unit='messages') as bar:
+                    infos.append(read(path, bar_updater(bar)))
+                found.append(infos[-1].as_dict())
+            except BagError as error:
+                say_error(str(error))
+                found.append({'path': str(path), 'damage': [str(error)]})
+    finally:  # what was read is kept, whatever came of the next bag
+        save_json(json_path, {'bags': found})
+        for number, info in enumerate(infos):
+            if str(json_path) != '-':
+                click.echo(('\n' if number else '') + _text(info))
+            for note in info.notes:
+                warn(note)
+            say_errors(info.damage)
     if any(each['damage'] for each in found):
         sys.exit(1)
 

@@ -22,7 +22,8 @@ from xml.etree import ElementTree
 
 FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
-_FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
+FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
+"""Variable with the transports, which a profile with its own overrides."""
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
 _FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
@@ -41,7 +42,7 @@ def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, st
     the user has chosen other transports without a profile: this one would override them.
     """
     theirs = next(filter(None, map(environment.get, FAST_DDS)), '')
-    if not theirs and (environment.get(_FAST_DDS_TRANSPORTS) or 'DEFAULT') != 'DEFAULT':
+    if not theirs and (environment.get(FAST_DDS_TRANSPORTS) or 'DEFAULT') != 'DEFAULT':
         return {}
     return {name: theirs or str(file) for name in FAST_DDS if not environment.get(name)}
 
@@ -107,7 +108,7 @@ def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> st
     if path := environment.get(variable):
         segment, where = profile_segment(Path(path)), f'segment_size in {path}'
     else:
-        builtin = environment.get(_FAST_DDS_TRANSPORTS, 'DEFAULT').partition('?')[0]
+        builtin = environment.get(FAST_DDS_TRANSPORTS, 'DEFAULT').partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
         where = f'as {variable} is not set, segment_size'
     if segment is None:  # another transport was chosen

@@ -51,7 +51,7 @@ def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
 
     Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
     Where memory does not suffice for one image, it is tried once more with a single step, without
-    what the engine keeps for images of other sizes.
+    what the engine keeps for images of any size.
 
     :param images: of one size, as the engine takes them.
     :param options: as in ``Engine.batch``.

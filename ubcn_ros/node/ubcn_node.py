@@ -258,8 +258,9 @@ class UBCNNode(ParameterNode):
         """Set parameters together; a `processing_size` that did not fit may be asked for again."""
         before = self.settings
         result = super().set_parameters_atomically(parameter_list)
-        if result.successful and self.not_resized and self.settings is before and any(
-                parameter.name == 'processing_size' for parameter in parameter_list):
+        if result.successful and self.not_resized and any(
+                parameter.name == 'processing_size' for parameter in parameter_list) \
+                and self.settings.processing_size == before.processing_size:
             self._resize()
         return result
 

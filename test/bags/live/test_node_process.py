@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, config_file, private_domain
+from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,6 +41,13 @@ def start_with_a_domain():
     process = subprocess.Popen([sys.executable, '-c', OWN_DOMAIN], text=True, cwd=ROOT,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     return process, process.stdout.readline().strip()
+
+
+def test_transports_for_other_nodes_leave_a_private_domain_its_profile(monkeypatch):
+    for name in FAST_DDS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(FAST_DDS_TRANSPORTS, 'UDPv4')
+    assert {private_domain()[name] for name in FAST_DDS} == {str(config_file('fastdds.xml'))}
 
 
 def test_each_process_has_a_domain_of_its_own_until_it_ends():

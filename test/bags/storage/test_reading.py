@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -270,6 +271,20 @@ def test_a_disk_that_is_gone_is_not_damage(tmp_path, monkeypatch, code, lost):
         else:
             with pytest.raises(BagError, match='timed out; see that its disk'):
                 [*reader.records()]
+
+
+def test_a_server_that_is_gone_is_not_a_lost_file(tmp_path, monkeypatch):
+    for n in range(2):
+        write_mcap(tmp_path / 'bag' / f'bag_{n}.mcap', [n])
+    opened = Path.open
+
+    def failing(path, *options):
+        if path.name == 'bag_1.mcap':
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return opened(path, *options)
+    monkeypatch.setattr(Path, 'open', failing)
+    with pytest.raises(BagError, match='bag_1.mcap could not be read on: Stale'):
+        found(tmp_path / 'bag')
 
 
 @pytest.mark.parametrize('storage', STORAGES)

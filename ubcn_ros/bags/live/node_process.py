@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
+from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS, fast_dds_profile
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.runtime.installed import shared_folders
 
@@ -48,12 +48,14 @@ def private_domain() -> dict[str, str]:
     """
     Return the environment in which DDS stays on this machine, among processes given the same one.
 
-    A Fast DDS profile that is set already stays. The domain is this process's own until it ends.
+    A Fast DDS profile that is set already stays; transports that are chosen for others' nodes do
+    not count. The domain is this process's own until it ends.
 
     :raises ReplayError: no domain is free.
     """
     return {'ROS_DOMAIN_ID': str(_own_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **fast_dds_profile(os.environ, config_file('fastdds.xml'))}
+            **fast_dds_profile({name: value for name, value in os.environ.items()
+                                if name != FAST_DDS_TRANSPORTS}, config_file('fastdds.xml'))}
 
 
 @cache

@@ -9,7 +9,6 @@ where the next one begins after a damaged one, is found out here.
 
 from __future__ import annotations
 
-import errno
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -26,7 +25,7 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Schema as SchemaRecord
 from mcap.summary import Summary
 
-from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.errors import BagError, check_in_reach, reason
 from ubcn_ros.bags.storage.mcap_layout import (
     CUT,
     DAMAGE,
@@ -43,8 +42,6 @@ from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storag
 
 _EXTRAS = {Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata}
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
-_AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EREMOTEIO,
-         errno.ENODEV, errno.ENXIO}  # of a disk or server that is gone, perhaps for a while
 
 
 class _Block(NamedTuple):
@@ -260,6 +257,7 @@ class McapFile(Storage):
                     raise ValueError('the checksum of an attachment differs')
                 record = _EXTRAS[opcode].read(ReadDataStream(BytesIO(body)))
             except Exception as error:  # a damaged record ends in errors of many kinds
+                check_in_reach(self._name, error)
                 self._note_damage(offset, reason(error))
                 continue
             yield record
@@ -280,9 +278,7 @@ class McapFile(Storage):
                 yield parse(opcode, memoryview(body))
                 offset += HEAD.size + length
         except Exception as error:  # decompression and damaged records end in many kinds
-            if isinstance(error, OSError) and error.errno in _AWAY:  # the file may be whole
-                raise BagError(f'{self._name} could not be read on: {reason(error)}; see that its '
-                               'disk or server is there, and run the same again') from error
+            check_in_reach(self._name, error)
             self._note_damage(offset, reason(error))
 
     def _note_damage(self, offset: int, why: str) -> None:

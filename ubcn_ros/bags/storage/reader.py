@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mcap.records import Attachment
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES, has_bag_name
-from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.errors import BagError, BagOutOfReach, reason
 from ubcn_ros.bags.messages import ZSTD_MAGIC
 from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.storage.opening import decompress_message, open_storage
@@ -249,7 +249,7 @@ class BagReader:
             try:
                 storages.append(open_storage(file, stack, self._lost))
             except BagError as error:
-                if len(files) == 1:
+                if len(files) == 1 or isinstance(error, BagOutOfReach):
                     raise
                 self._lost.append(str(error))
         if not storages:

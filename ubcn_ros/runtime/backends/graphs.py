@@ -102,6 +102,7 @@ class GraphsBackend:
         self._waiting: OrderedDict[Sizes, int] = OrderedDict()
         self._frames = 0
         self._crowded = False  # which has been told
+        self._warming = False
         self._used: dict[Sizes, int] = {}  # the last frame of what is prepared
         # at which frame, and for how many
         self._refused: OrderedDict[Sizes, tuple[int, int]] = OrderedDict()
@@ -132,8 +133,13 @@ class GraphsBackend:
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run batches until these sizes are prepared."""
-        for _ in range(self._patience + 1):
-            run_once(self, size, working)
+        self._refused.pop((size, working), None)
+        self._warming = True
+        try:
+            for _ in range(self._patience + 1):
+                run_once(self, size, working)
+        finally:
+            self._warming = False
 
     def release(self, size: Size, working: WorkingSize = None) -> None:
         """Drop the buffers and graphs of these sizes."""
@@ -142,10 +148,11 @@ class GraphsBackend:
             known.pop((size, working), None)
 
     def release_all(self) -> None:
-        """Drop all buffers and graphs; a size is prepared again when it comes again."""
+        """Drop all buffers and graphs; what they were of counts as refused for want of memory."""
         self._current = self._eager
-        for known in (self.prepared, self._used, self._refused):
-            known.clear()
+        self._refused |= dict.fromkeys(self.prepared, (self._frames, RETRY))
+        self.prepared.clear()
+        self._used.clear()
 
     def _buffers_of(self, sizes: Sizes) -> StaticBuffers | None:
         """Return the buffers of these sizes, or None where its frames go module by module."""
@@ -161,7 +168,8 @@ class GraphsBackend:
             return None
         kept = [*dict.fromkeys(map(_of_an_image, (sizes, *reversed(self.prepared))))][:self._sizes]
         surplus = [other for other in self.prepared if _of_an_image(other) not in kept]
-        if any(self._used[other] > self._frames - RETRY for other in surplus):
+        if not self._warming and any(
+                self._used[other] > self._frames - RETRY for other in surplus):
             if not self._crowded:
                 _LOG.warning('images of more than %d sizes come in turn: those of further sizes '
                              'are processed module by module, which is slower', self._sizes)

@@ -182,8 +182,8 @@ class OnnxBackend(StagesBackend):
         self._fixed = exported.size
         self._fixed_working = exported.working
         # TensorRT finds its engines by the names in a model, and not by its sizes or weights
-        key = files_digest(exported.files.values())[:16]
-        cache = cache_folder() / 'tensorrt' / f'{exported.info.name}-{exported.precision}-{key}'
+        key = files_digest(exported.files.values())[:16] if device.type == 'cuda' else ''
+        cache = cache_folder() / 'tensorrt' / f'{exported.precision}-{key}'
         wanted = providers(runtime, device, exported.precision, cache, autotune)
         if wanted[0][0].startswith('Tensorrt'):
             cache.mkdir(parents=True, exist_ok=True)
