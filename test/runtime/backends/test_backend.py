@@ -32,9 +32,8 @@ def test_auto_follows_the_device(tiny_model, prepared, device, name):
 
 @pytest.mark.parametrize(('name', 'fused', 'used'), [
     ('eager', True, False), ('eager', False, False), ('graphs', True, True),
-    ('graphs', False, False), ('compiled', True, True), ('compiled', False, False)])
-def test_eager_is_pytorch_and_the_others_are_fused_on_request(tiny_model, prepared, name, fused,
-                                                              used):
+    ('graphs', False, False), ('compiled', True, False), ('compiled', False, False)])
+def test_graphs_alone_are_fused_and_on_request(tiny_model, prepared, name, fused, used):
     assert build_backend(name, LoadOptions(tiny_model, GPU, fused=fused)).name == name
     assert prepared['fused'] == used
 
