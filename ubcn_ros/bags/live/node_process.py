@@ -54,8 +54,8 @@ def private_domain() -> dict[str, str]:
     :raises ReplayError: no domain is free.
     """
     return {'ROS_DOMAIN_ID': str(_own_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **fast_dds_profile({name: value for name, value in os.environ.items()
-                                if name != FAST_DDS_TRANSPORTS}, config_file('fastdds.xml'))}
+            **fast_dds_profile({**os.environ, FAST_DDS_TRANSPORTS: ''},
+                               config_file('fastdds.xml'))}
 
 
 @cache
