@@ -184,6 +184,49 @@ def test_outputs_alone_are_paired_with_a_bag_of_inputs_by_stamp(tmp_path):
     assert 'input' not in {v.key for v in alone.views} and said(alone, '--input')
 
 
+REAR = {key: topic.replace('front', 'rear') for key, topic in FRONT.items()}
+
+
+def test_pictures_of_another_camera_are_not_taken_for_its_own(tmp_path):
+    """Their stamps are equal; what a camera lacks is said."""
+    both = {camera[kind]: make for camera in (FRONT, REAR)
+            for kind, make in (('derained', derained), ('labels', labels))}
+    a = sidecar(write_bag(tmp_path / 'a', both), [FRONT, REAR])
+    front = write_bag(tmp_path / 'front', {FRONT['topic']: clean, FRONT['labels']: labels})
+    made = report(a, input=front, truth=front)
+    has = {f.topic: f.values.keys() & {'change', 'psnr', 'labels_dry'} for f in made.frames}
+    assert has == {FRONT['topic']: {'change', 'psnr', 'labels_dry'}, REAR['topic']: set()}
+    for what in ('Input', 'Images without rain', 'Labels without rain'):
+        assert said(made, f'{what} of {REAR["topic"]}: in none')
+    recorded = report(write_bag(tmp_path / 'recorded', both), truth=front)
+    assert {f.topic for f in recorded.frames if 'psnr' in f.values} == {'/front'}
+    pair = report(a, front)
+    assert {f.topic for f in pair.frames} == {FRONT['topic']} and said(pair, REAR['topic'])
+    two = write_bag(tmp_path / 'two', {'/left/image': clean, '/right/image': clean})
+    with pytest.raises(BagError, match='several cameras without their names'):
+        report(write_bag(tmp_path / 'bare', {'/derained/image_raw': derained}), truth=two)
+
+
+def test_an_input_that_process_json_names_is_no_other(tmp_path):
+    bag = sidecar(write_bag(tmp_path / 'bag', {
+        FRONT['derained']: derained, REAR['topic']: rainy}))
+    assert 'input' not in {view.key for view in report(bag).views}
+    truth = write_bag(tmp_path / 'dry', {'/cam': clean, '/labels/color': clean})
+    made = report(bag, truth=truth)  # alone in both
+    assert {f.topic for f in made.frames if 'psnr' in f.values} == {FRONT['topic']}
+
+
+def test_cameras_of_other_names_are_told_by_stamps_of_their_own(tmp_path):
+    """As a node with remapped topics leaves them."""
+    def times(make, camera):
+        return lambda n: make(n) if n % 2 == camera else None
+
+    bag = write_bag(tmp_path / 'bag', {
+        f'/{name}/{topic}': times(make, n) for n, name in enumerate('ab')
+        for topic, make in (('derained/image_raw', derained), ('driver/image', rainy))})
+    assert {f.topic for f in report(bag).frames} == {'/a/driver/image', '/b/driver/image'}
+
+
 @pytest.mark.parametrize('stamps', [[0, 0, 0, 0], [7, 5, 7, 6]])
 def test_stamps_that_come_twice_or_fall_back_lose_no_frame(tmp_path, stamps):
     bag = processed(tmp_path / 'bag', stamps=stamps)
@@ -206,12 +249,11 @@ def test_a_recording_of_the_node_says_its_latency(tmp_path):
 
 
 def test_cameras_are_told_apart_and_chosen(tmp_path):
-    rear = {key: topic.replace('front', 'rear') for key, topic in FRONT.items()}
     topics = {}
-    for camera, rest in ((FRONT, 10), (rear, 20)):
+    for camera, rest in ((FRONT, 10), (REAR, 20)):
         topics |= {camera['topic']: rainy, camera['labels']: labels,
                    camera['derained']: lambda n, rest=rest: derained(n, rest)}
-    bag = sidecar(write_bag(tmp_path / 'bag', topics), [FRONT, rear])
+    bag = sidecar(write_bag(tmp_path / 'bag', topics), [FRONT, REAR])
     made = report(bag)
     changes = {topic: [f.values['change'] for f in made.frames if f.topic == topic]
                for topic in ('/front/image_raw', '/rear/image_raw')}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, BagReader, Connection, Record, open_bag
+from ubcn_ros.bags import COMPRESSED, IMAGE, BagReader, Connection, Record, open_bag
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import LABEL_INFO, deserialize
 from ubcn_ros.bags.process.sidecar import read_sidecar
@@ -36,10 +36,14 @@ class FrameKey(NamedTuple):
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """Topics of a camera in a processed bag; None for what is not there."""
+    """
+    Topics of a camera in a bag; None for what is not there.
+
+    ``input`` is also that which process.json says of images that are in another bag.
+    """
 
     input: str | None
-    derained: str | None
+    derained: str | None = None
     labels: str | None = None
     confidence: str | None = None
     debug: str | None = None
@@ -62,6 +66,15 @@ class CameraTopics:
         found = {'derained': self.derained, 'labels': self.labels,
                  'confidence': self.confidence, 'debug': self.debug}
         return {key: topic for key, topic in found.items() if topic}
+
+    def is_like(self, other: CameraTopics) -> bool:
+        """Say whether another is this camera, by the name of its input, else of its outputs."""
+        if self.input and other.input:
+            return names.base_topic(self.input) == names.base_topic(other.input)
+        if other.outputs:
+            return self.prefix == other.prefix
+        topic = names.base_topic(other.input or '')
+        return self.prefix in (f'{topic}/', f'{topic.rpartition("/")[0]}/')
 
 
 @dataclass
@@ -140,21 +153,36 @@ class OpenBag:
         return [c.topic for c in self.connections
                 if c.msgtype in (IMAGE, COMPRESSED) and self.frames.get(c.topic)]
 
-    def cameras(self) -> list[CameraTopics]:
-        """
-        Find the cameras: those that process.json names, else by the names of the node's outputs.
+    def keys(self, camera: CameraTopics) -> set[FrameKey]:
+        """Return the frames of a camera, by its outputs, or those of an input alone."""
+        return set(self.frames.get(camera.derained or camera.labels or camera.input or '', ()))
 
-        :raises BagError: there is none.
+    def sources(self) -> list[CameraTopics]:
+        """Return the images that are no outputs, each as a camera that was not processed."""
+        return [CameraTopics(topic) for topic in self.images() if not names.is_output(topic)]
+
+    def counterpart(self, camera: CameraTopics, bag: OpenBag, others: Sequence[CameraTopics]
+                    ) -> CameraTopics | None:
         """
+        Find a camera of this bag among those of another: by its names, else where both are alone.
+
+        They are alone where they share stamps with each other, and neither does with a third: so
+        that the pictures of one camera are not taken for those of another.
+        """
+        keys = self.keys(camera)
+        near = [other for other in others if keys & bag.keys(other)]
+        found = [other for other in near if camera.is_like(other)]
+        if not found and len({names.base_topic(other.name) for other in near}) == 1:
+            there = set().union(*map(bag.keys, near))
+            found = near * (sum(bool(there & self.keys(own)) for own in self.cameras()) == 1)
+        return max(found, key=lambda other: len(keys & bag.keys(other)), default=None)
+
+    def cameras(self) -> list[CameraTopics]:
+        """Find what was processed: as process.json says, else by the names of the outputs."""
         said = [CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
                              entry.get('confidence')) for entry in self.sidecar.get('cameras', [])]
         found = [self._there(camera) for camera in said or self._named_cameras()]
-        found = [camera for camera in found if camera.derained or camera.labels]
-        if not found:
-            raise BagError(f'{self.path} has no derained image and no labels; its images are '
-                           f'{", ".join(self.images()) or "(none)"}: give a bag that `ubcn bag '
-                           'process` wrote, or a recording of the node')
-        return found
+        return [camera for camera in found if camera.derained or camera.labels]
 
     def focal_length(self, camera: CameraTopics) -> float | None:
         """Return the focal length that a camera was processed by; None where nothing says."""
@@ -184,9 +212,9 @@ class OpenBag:
             self.unread.append(line)
 
     def _there(self, camera: CameraTopics) -> CameraTopics:
-        """Leave out the topics of a camera that have no messages."""
-        return replace(camera, **{name: None for name, topic in vars(camera).items()
-                                  if topic and not self.frames.get(topic)})
+        """Leave out the outputs of a camera that have no messages."""
+        return replace(camera, **{name: None for name, topic in camera.outputs.items()
+                                  if not self.frames.get(topic)})
 
     def _named_cameras(self) -> list[CameraTopics]:
         def either(topic: str) -> str | None:
@@ -251,26 +279,6 @@ def _by_recording(frames: dict[FrameKey, int], repeated: Collection[int]) -> dic
             counts[key.stamp_ns, time] += 1
         found[key] = time
     return found
-
-
-def matching_topic(bag: OpenBag, keys: Collection[FrameKey], like: str) -> str | None:
-    """
-    Find the topic of a bag that has the images of these stamps; None where none has any.
-
-    Of several that have as many, the one of the name, else the raw one whose name is most alike.
-
-    :param like: name of a topic of the same camera.
-    """
-    wanted = set(keys)
-
-    def score(topic: str) -> tuple[int, bool, bool, int]:
-        alike = sum(1 for a, b in zip(topic.split('/'), like.split('/'), strict=False) if a == b)
-        return (len(wanted & bag.frames[topic].keys()), topic == like,
-                not topic.endswith(names.COMPRESSED), alike)
-
-    candidates = [topic for topic in bag.images() if not names.is_output(topic)]
-    best = max(candidates, key=score, default=None)
-    return best if best and score(best)[0] else None
 
 
 class Reading:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,12 @@ import numpy as np
 from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.bags.errors import in_seconds
 from ubcn_ros.labels import LabelSet
-from ubcn_ros.node.topics import is_output
 from ubcn_ros.report.recording import (
     CameraTopics,
     FrameKey,
     OpenBag,
     Reading,
     by_recording,
-    matching_topic,
 )
 
 _LATENCY = 'pipeline latency (ms)'
@@ -106,6 +104,26 @@ class Tracks:
         """What any camera has, as of ``Track.sources``."""
         return {name for track in self.tracks for name in track.sources}
 
+    def say_lacking(self, inputs: BagPaths) -> None:
+        """
+        Name the cameras that have no input, no image and no labels without rain, but others have.
+
+        :raises BagError: a bag was given for them that has those of no camera.
+        """
+        cameras = {track.name: track.sources.keys() for track in self.tracks}
+        for path, kinds, remedy in (
+                (inputs.input, {'input'}, 'the bag that was processed'),
+                (inputs.truth, {'truth', 'truth_labels'}, 'the same drive without rain')):
+            if path and not kinds & self.names:
+                raise BagError(f'{path} has no image with a stamp of {", ".join(cameras)} in '
+                               f'{inputs.bag}, or of several cameras without their names: give '
+                               f'{remedy}')
+        for kind, what in (('input', 'Input'), ('truth', 'Images without rain'),
+                           ('truth_labels', 'Labels without rain')):
+            lacking = [name for name, kinds in cameras.items() if kind not in kinds]
+            if 0 < len(lacking) < len(cameras):
+                self.said.append(f'{what} of {", ".join(lacking)}: in none of the bags')
+
     def leave_out_other_classes(self, known: LabelSet | None) -> None:
         """Leave out, and name, masks of B and of the dry drive that have other classes."""
         for name, bag in (('labels_b', 'B'), ('truth_labels', 'the drive without rain')):
@@ -129,31 +147,35 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     second = None if inputs.other is None else OpenBag.open(inputs.other, stack)
     source = None if inputs.input is None else OpenBag.open(inputs.input, stack)
     truth = None if inputs.truth is None else OpenBag.open(inputs.truth, stack)
-    cameras, others = first.cameras(), [] if second is None else second.cameras()
     result = Tracks(first, second, [])
     result.bags = list(filter(None, (first, second, source, truth)))
     if by_recording(result.bags):
         result.said.append('Stamps repeat, and times of recording do not tell their frames apart: '
                            'these are put together in their order, wrongly behind one that is '
                            'missing')
+    for bag in filter(None, (first, second)):
+        if not bag.cameras():
+            raise BagError(f'{bag.path} has no derained image and no labels; its images are '
+                           f'{", ".join(bag.images()) or "(none)"}: give a bag that `ubcn bag '
+                           'process` wrote, or a recording of the node')
+    cameras = first.cameras()
     chosen = [c for c in cameras if not inputs.topics or _is_one_of(c, inputs.topics)]
     if not chosen:
         raise BagError(f'{inputs.bag} has no camera {", ".join(map(repr, inputs.topics))} '
                        f'(--topic): its cameras are {", ".join(c.name for c in cameras)}')
     for camera in chosen:
-        partner = None
-        if second is not None:
-            partner = _partner(camera, others, len(cameras) == len(others) == 1)
-            if partner is None:
-                result.said.append(f'{camera.name}: {second.path} has no such camera')
-                continue
-        result.tracks.append(_track(camera, partner, first, second, source, truth, inputs))
+        partner = second and first.counterpart(camera, second, second.cameras())
+        if second is not None and partner is None:
+            result.said.append(f'{camera.name}: {second.path} has no frame of it')
+            continue
+        result.tracks.append(_track(camera, partner, first, second, source, truth))
     if not any(track.keys for track in result.tracks):
         raise BagError(
             f'{inputs.bag} has no frame of which all outputs are there: its derained images and '
             'labels share no stamp; record those of one run' if inputs.other is None else
             f'{inputs.bag} and {inputs.other} have no frame in common: give two that were made '
             'of the same drive')
+    result.say_lacking(inputs)
     return result
 
 
@@ -166,8 +188,7 @@ def stamp_text(key: FrameKey) -> str:
 
 
 def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
-           second: OpenBag | None, source: OpenBag | None, truth: OpenBag | None,
-           inputs: BagPaths) -> Track:
+           second: OpenBag | None, source: OpenBag | None, truth: OpenBag | None) -> Track:
     sources = {name: BagTopic(first, topic) for name, topic in camera.outputs.items()}
     if partner is not None:
         sources |= {name + '_b': BagTopic(second, topic)
@@ -175,58 +196,24 @@ def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
     main = [sources[name] for name in ('derained', 'labels', 'derained_b', 'labels_b')
             if name in sources]
     keys = set.intersection(*({*s.bag.frames[s.topic]} for s in main))
-    found = _input(camera, keys, [b for b in (source, first, second) if b is not None])
     dropped = 0
-    if found is not None:
-        sources['input'] = found
-        dropped = len(found.bag.frames[found.topic].keys() - keys)
-    elif source is not None:
-        raise BagError(f'{inputs.input} has no image with a stamp of {camera.name} in '
-                       f'{inputs.bag}: give the bag that was processed')
-    like = found.topic if found else camera.name
+    for bag in filter(None, (source, first, second)):
+        # its name, where it is known, is that of the bag which was processed
+        of_name = [c for c in bag.sources() if camera.input is None or camera.is_like(c)]
+        if found := first.counterpart(camera, bag, of_name):
+            camera = replace(camera, input=found.input)
+            sources['input'] = BagTopic(bag, found.input)
+            dropped = len(bag.frames[found.input].keys() - keys)
+            break
     if truth is not None:
-        topic = matching_topic(truth, keys, like)
-        masks = _dry_labels(truth, camera, keys)
-        if topic is None and masks is None:
-            raise BagError(f'{inputs.truth} has no image with a stamp of {camera.name} in '
-                           f'{inputs.bag}: give the same drive without rain')
-        if topic is not None:
-            sources['truth'] = BagTopic(truth, topic)
-        if masks is not None:
-            sources['truth_labels'] = BagTopic(truth, masks)
+        if dry := first.counterpart(camera, truth, truth.sources()):
+            sources['truth'] = BagTopic(truth, dry.input)
+        labelled = [replace(c, derained=None) for c in truth.cameras() if c.labels]
+        if dry := first.counterpart(camera, truth, labelled):
+            sources['truth_labels'] = BagTopic(truth, dry.labels)
     times = first.frames[main[0].topic]
-    return Track(found.topic if found else camera.name, sources,
-                 sorted(keys, key=lambda key: (times[key], key)), dropped,
+    return Track(camera.name, sources, sorted(keys, key=lambda key: (times[key], key)), dropped,
                  first.focal_length(camera))
-
-
-def _input(camera: CameraTopics, keys: set[FrameKey], bags: Sequence[OpenBag]) -> BagTopic | None:
-    """Find the images that were processed."""
-    for bag in bags:
-        if camera.input in bag.frames and keys & bag.frames[camera.input].keys():
-            return BagTopic(bag, camera.input)
-    for bag in bags:
-        topic = matching_topic(bag, keys, camera.name)
-        if topic is not None:
-            return BagTopic(bag, topic)
-    return None
-
-
-def _dry_labels(truth: OpenBag, camera: CameraTopics, keys: set[FrameKey]) -> str | None:
-    """Find the labels of the drive without rain, where it was processed, too."""
-    if not any(is_output(topic) for topic in truth.images()):
-        return None
-    partner = _partner(camera, truth.cameras(), len(truth.cameras()) == 1)
-    labels = partner and partner.labels
-    return labels if labels and keys & truth.frames[labels].keys() else None
-
-
-def _partner(camera: CameraTopics, others: Sequence[CameraTopics], alone: bool
-             ) -> CameraTopics | None:
-    """Find a camera among those of another bag."""
-    same = [o for o in others if o.prefix == camera.prefix
-            or (camera.input and o.input == camera.input)]
-    return same[0] if same else others[0] if alone and others else None
 
 
 def _is_one_of(camera: CameraTopics, topics: Sequence[str]) -> bool:
