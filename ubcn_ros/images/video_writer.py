@@ -28,7 +28,7 @@ from ubcn_ros.whole_files import NO_ROOM
 LONGEST_GAP_S = 60.0
 """Between images of a camera, whose clock may be set; what is longer is shown for no longer."""
 _CLOCK_HZ = 90_000
-_MOST_TICKS = (1 << 31) - 1  # between two frames, as MP4's writer has them
+_MOST_TICKS = (1 << 31) - 2  # between two frames, as MP4's writer has them; one for rounding
 _LONGEST_SIDE = 16384  # of x264
 _BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
 # visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek; no
@@ -68,6 +68,7 @@ class VideoWriter:
         self._shape: tuple[int, ...] = ()
         self._time_s = 0.0
         self._tick, self._step = 0, round(_CLOCK_HZ / DEFAULT_RATE_HZ)
+        self._origin_s, self._origin = 0.0, 0  # time and tick that later ones count from
         self._moved = 0
 
     def __enter__(self) -> VideoWriter:
@@ -146,12 +147,15 @@ class VideoWriter:
         self._stream, self._shape = stream, shape
 
     def _frame(self, image: np.ndarray, time_s: float) -> Any:
+        grows = self.frames and 0 < time_s - self._time_s <= self._longest_gap_s
+        if grows:  # steps that are rounded one by one would drift
+            tick = self._origin + round((time_s - self._origin_s) * _CLOCK_HZ)
+            self._step = max(1, tick - self._tick)
         if self.frames:
-            if 0 < time_s - self._time_s <= self._longest_gap_s:
-                self._step = max(1, round((time_s - self._time_s) * _CLOCK_HZ))
-            else:
-                self._moved += 1
+            self._moved += not grows
             self._tick += self._step
+        if not grows:
+            self._origin_s, self._origin = time_s, self._tick
         self._time_s = time_s
         pad = [(0, side % 2) for side in image.shape[:2]]
         if any(more for _, more in pad):
