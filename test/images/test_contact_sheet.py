@@ -8,6 +8,8 @@ import pytest
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.cityscapes import CITYSCAPES
 from ubcn_ros.images.contact_sheet import contact_sheet
+from ubcn_ros.images.text import text_coverage
+from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 
 
 def plain(color, height=60, width=100):
@@ -68,6 +70,18 @@ def test_the_legend_shows_every_class_within_the_sheet(label_set):
     sheet = contact_sheet([('', [plain(255)])], 'a', label_set, cell_width=300)
     found = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
     assert set(label_set.colors) <= found
+
+
+@pytest.mark.parametrize('width', [280, 360, 440, 600])
+def test_names_of_the_legend_do_not_overlap(width):
+    names = ['a', 'b', 'c', 'w' * 20, 'v' * 20, 'd']
+    label_set = LabelSet('x', names, distinct_colors(6), paths_of(6, ()))
+    sheet = contact_sheet([('', [plain(255)])], 'a', label_set, cell_width=width)
+    ends: dict[int, int] = {}
+    for name, color in zip(names, label_set.colors, strict=True):
+        top, left = np.argwhere((sheet == color).all(2))[0]
+        assert left > ends.get(top, 0), name
+        ends[top] = left + 14 + 7 + text_coverage(name, 12).shape[1]
 
 
 def test_wrong_grids_are_refused():

@@ -89,13 +89,11 @@ def _legend(width: int, label_set: Any) -> list[np.ndarray]:
                for name, color in zip(label_set.classes, label_set.colors, strict=True)]
     needed = [square + space + coverage.shape[1] for coverage, _ in entries]
     inner = width - 2 * _MARGIN
-    per_line = len(entries)
-    while per_line > 1 and any(
-            sum(needed[i:i + per_line]) + 12 * (per_line - 1) > inner
-            for i in range(0, len(entries), per_line)):
-        per_line -= 1
-    lines = -(-len(entries) // per_line)
-    per_line = -(-len(entries) // lines)
+    for lines in range(1, len(entries) + 1):
+        per_line = -(-len(entries) // lines)
+        if all(sum(needed[i:i + per_line]) + 12 * (per_line - 1) <= inner
+               for i in range(0, len(entries), per_line)):
+            break
     bands = []
     for start in range(0, len(entries), per_line):
         chosen = range(start, min(start + per_line, len(entries)))
