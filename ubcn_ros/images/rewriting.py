@@ -58,8 +58,8 @@ def compressed_fields(message: Any, image: np.ndarray) -> dict[str, Any]:
     """
     Return the fields of a sensor_msgs/CompressedImage that hold other pixels than it does.
 
-    JPEG stays JPEG (of quality 95) and PNG PNG; grey stays grey, a mosaic a mosaic, samples of 16
-    bits have 16, and alpha stays.
+    JPEG stays JPEG (of quality 95) and PNG PNG; grey without alpha stays grey, a mosaic a mosaic,
+    samples of 16 bits have 16, and an alpha channel stays.
 
     :param message: an image that `compressed_to_rgb` reads.
     :param image: (H, W, 3) uint8 RGB, of its size.
