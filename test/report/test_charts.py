@@ -37,7 +37,8 @@ def test_ticks_span_the_values_at_even_steps(one, other):
 
 @pytest.mark.parametrize(('value', 'text'), [
     (None, '–'), (math.nan, '–'), (math.inf, '∞'), (0, '0'), (30.0, '30'), (30.149, '30.1'),
-    (-0.25, '−0.25'), (1234.56, '1235'), (0.012345, '0.0123')])
+    (-0.25, '−0.25'), (1234.56, '1235'), (0.012345, '0.0123'),
+    (-0.00001, '0')])
 def test_numbers_are_short(value, text):
     assert number(value) == text
 

@@ -159,8 +159,8 @@ def number(value: float | None, zeros: bool = False) -> str:
         return '–'
     if math.isinf(value):
         return '∞' if value > 0 else '−∞'
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    text = f'{value:.{min(digits, 4)}f}'
+    digits = min(4, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
+    text = f'{round(value, digits) or 0:.{digits}f}'  # 0 for -0.0
     if not zeros and '.' in text:
         text = text.rstrip('0').rstrip('.')
     return text.replace('-', '−')
