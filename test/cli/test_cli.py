@@ -314,6 +314,18 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('command', ['derain', 'rain'])
+@pytest.mark.parametrize('link, to', [('out/b.png', 'in/a.png'), ('out/a.png', 'out/b.png')])
+def test_links_to_other_files_are_not_written_through(tmp_path, folder, quick, command, link, to):
+    write_image(tmp_path / 'out' / 'b.png', noise(4))
+    (tmp_path / link).unlink(missing_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / to)
+    before = (tmp_path / to).read_bytes()
+    done = ubcn(command, folder, tmp_path / 'out', *quick * (command == 'derain'))
+    assert done.exit_code == 1 and f'{tmp_path}/out/b.png would overwrite ' in done.output
+    assert (tmp_path / to).read_bytes() == before
+
+
 @pytest.mark.parametrize('option', ['--labels', '--overlay', '--json'])
 def test_images_of_one_name_have_no_labels_beside_a_video(tmp_path, folder, quick, option):
     write_image(folder / 'a.jpg', noise(3))

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -64,23 +63,18 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay
     from ubcn_ros.images.panes import PaneVideo
-    for folder in filter(None, (labels, overlays)):
+    folders = [folder for folder in (labels, overlays) if folder]
+    for folder in folders:
         if is_media_name(folder) and not folder.is_dir():
             raise click.UsageError(f'{folder} ends like a file, but labels and overlays are '
                                    'written to folders: give the name of one')
-    jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
-    if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
+    jobs = plan_jobs(source, output, recursive, rate_hz, folders,
+                     [file for file in (video, json_path) if file])
+    if json_path:  # also where OUTPUT is a video, which has no names
         check_names(jobs.inputs, jobs.names)
     out_video = result_video(output, jobs.pixel_aspect)
     if not (out_video or video):
         refuse_options(('rate_hz',), 'no video is made')
-    files = [video, json_path, *([output] if out_video else jobs.targets)]
-    files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]
-    outputs = [os.path.realpath(file) for file in files if file]
-    inputs = {os.path.realpath(path) for path in jobs.inputs}
-    if len({*outputs}) < len(outputs) or inputs & {*outputs}:
-        raise click.ClickException('INPUT, OUTPUT, --labels, --overlay, --video and --json would '
-                                   'hold files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
     panes = None if video is None else PaneVideo(video, engine.label_set, math.inf,
                                                  jobs.pixel_aspect)

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -68,7 +68,7 @@ class ImageJobs:
     pixel_aspect = Fraction(1)
 
     def __init__(self, source: Path, output: Path, recursive: bool, rate_hz: float,
-                 without: Iterable[Path | None]):
+                 without: Sequence[Path]):
         from ubcn_ros.images.files import KINDS, FolderListing, find_images, is_image_name
         to_file = not source.is_dir() and is_image_name(output) and not output.is_dir()
         if output.exists() and not output.is_dir() and not to_file and not _is_mp4(output):
@@ -76,7 +76,7 @@ class ImageJobs:
             raise click.ClickException(f'{output} is a file, but {kind}: give a folder to write '
                                        'to')
         if source.is_dir():
-            listing = find_images(source, recursive, filter(None, (output, *without)))
+            listing = find_images(source, recursive, (output, *without))
             if not listing.images:
                 raise click.ClickException(f'{source} holds no images ({KINDS})'
                                            f'{_skipped(listing)}')
@@ -90,14 +90,7 @@ class ImageJobs:
         self.errors = list(listing.unreadable)
         self._listing, self._rate_hz = listing, rate_hz
         if not _is_mp4(output):
-            self._check()
-
-    def _check(self) -> None:
-        for path, target in zip(self.inputs, self.targets, strict=True):
-            if os.path.realpath(path) == os.path.realpath(target):
-                raise click.ClickException(f'{target} would overwrite its input: give another '
-                                           'OUTPUT')
-        check_names(self.inputs, self.targets)
+            check_names(self.inputs, self.targets)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -142,8 +135,6 @@ class VideoJobs:
     def __init__(self, source: Path, output: Path):
         from ubcn_ros.images.files import is_image_name
         from ubcn_ros.images.video import video_info
-        if os.path.realpath(source) == os.path.realpath(output):
-            raise click.ClickException(f'{output} would overwrite its input: give another OUTPUT')
         if not _is_mp4(output) and (is_image_name(output) or output.is_file()):
             raise click.ClickException(f'{source} is a video, and cannot be written to {output}: '
                                        'give a name that ends in .mp4, or a folder')
@@ -186,14 +177,26 @@ class VideoJobs:
 
 
 def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
-              without: Iterable[Path | None] = ()) -> ImageJobs | VideoJobs:
+              folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> ImageJobs | VideoJobs:
     """
     Find what is to be done.
 
     :param source: an image, a video, or a folder of images.
     :param output: an image, an MP4 video, or a folder.
-    :param recursive, rate_hz, without: as for ImageJobs.
+    :param recursive, rate_hz: as for ImageJobs.
+    :param folders: to which files of the same names are written, beside OUTPUT.
+    :param files: that are written, too.
     """
+    jobs = _jobs(source, output, recursive, rate_hz, folders)
+    if folders:
+        check_names(jobs.inputs, jobs.names)
+    _check_written(jobs.inputs, [*([output] if _is_mp4(output) else jobs.targets), *files,
+                                 *(folder / name for folder in folders for name in jobs.names)])
+    return jobs
+
+
+def _jobs(source: Path, output: Path, recursive: bool, rate_hz: float, folders: Sequence[Path]
+          ) -> ImageJobs | VideoJobs:
     from ubcn_ros.images.video import SUFFIXES, is_video
     if not source.is_dir():
         refuse_options(('recursive', 'rate_hz'), f'{source} is not a folder')
@@ -201,9 +204,20 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
     if is_video(source):
         return VideoJobs(source, output)
     if source.is_dir() or not _is_mp4(output):
-        return ImageJobs(source, output, recursive, rate_hz, without)
+        return ImageJobs(source, output, recursive, rate_hz, folders)
     raise click.ClickException(f'{source} is not a video ({", ".join(SUFFIXES)}), but {output} '
                                'is: give a video or a folder of images')
+
+
+def _check_written(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Raise click.ClickException where an output is an input, or another output, links followed."""
+    there = {os.path.realpath(path): 'its input' for path in inputs}
+    for path in outputs:
+        real = os.path.realpath(path)
+        if other := there.get(real):
+            raise click.ClickException(f'{path} would overwrite {other}: give INPUT, OUTPUT and '
+                                       'each option a folder of its own')
+        there[real] = str(path)
 
 
 def _check_format(source: Path, output: Path) -> None:
