@@ -195,6 +195,18 @@ def test_sub_folders_are_cameras(tmp_path, folder):
                               left(picture(number), number / 15))
 
 
+def test_a_ramp_ends_with_the_last_image_of_each_sub_folder(tmp_path, folder):
+    for name in ('left/0', 'left/1', 'right/0'):
+        write_image(folder / f'{name}.png', picture(0))
+    done = ubcn('rain', folder, tmp_path / 'out', '--recursive', '--sequence', '--rate', '0:90',
+                '--fps', 2)
+    assert done.exit_code == 0, done.output
+    rain = RainSequence((0, 90), 0, 0.5, camera='left')
+    assert np.array_equal(read_image(tmp_path / 'out/left/1.png'), rain(picture(0), 0.5))
+    right = RainSequence((0, 90), 0, 2.0, camera='right')
+    assert np.array_equal(read_image(tmp_path / 'out/right/0.png'), right(picture(0), 0))
+
+
 def test_sub_folders_follow_each_other_in_a_video(tmp_path, folder):
     for number in range(3):
         write_image(folder / 'left' / f'{number}.png', picture(number))

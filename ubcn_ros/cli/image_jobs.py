@@ -100,7 +100,7 @@ class ImageJobs:
         numbers: Counter[str] = Counter()
         for number, (path, target, name) in enumerate(
                 zip(self.inputs, self.targets, self.names, strict=True)):
-            sequence = '' if name.parent == Path() else name.parent.as_posix()
+            sequence = _sequence(name)
             yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
                            sequence, numbers[sequence] / self._rate_hz, number / self._rate_hz)
             numbers[sequence] += 1
@@ -111,11 +111,12 @@ class ImageJobs:
         return [target.relative_to(self._root).with_suffix('.png') for target in self.targets]
 
     @property
-    def duration_s(self) -> float:
-        """From the first image of the longest sequence to its last, seconds."""
-        return (max(Counter(name.parent for name in self.names).values()) - 1) / self._rate_hz
+    def durations_s(self) -> dict[str, float]:
+        """From the first image of each sequence to its last, seconds."""
+        return {sequence: (count - 1) / self._rate_hz
+                for sequence, count in Counter(map(_sequence, self.names)).items()}
 
-    def summary(self, done: int, broken: int) -> str:
+    def summary(self, done: int, _broken: int) -> str:
         """Say how many were done, and what of a folder was not an image."""
         return f'{done} of {len(self)} images written{_skipped(self._listing)}'
 
@@ -163,10 +164,10 @@ class VideoJobs:
             say_error(str(error))
 
     @property
-    def duration_s(self) -> float:
+    def durations_s(self) -> dict[str, float]:
         """From the first frame to the last; the file is read for it."""
         from ubcn_ros.images.video import length_s
-        return length_s(self.inputs[0])
+        return {'': length_s(self.inputs[0])}
 
     def _name(self, number: int) -> Path:
         return Path(f'{number:06}.png')
@@ -174,6 +175,10 @@ class VideoJobs:
     def summary(self, done: int, broken: int) -> str:
         """Say how many were done, and of how many where not all were."""
         return f'{done}{f" of {done + broken}" if broken else ""} frames written'
+
+
+def _sequence(name: Path) -> str:
+    return '' if name.parent == Path() else name.parent.as_posix()
 
 
 def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,

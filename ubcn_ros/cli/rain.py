@@ -130,13 +130,16 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     elif isinstance(jobs, VideoJobs):
         refuse_options(('sequence',), f'{source} is a video, whose rain is always continuous')
     sequences: dict[str, Any] = {}
+    durations = jobs.durations_s if ramp else {}
 
     def work(image: Any, job: ImageJob) -> None:
         if not continuous:
             write_result(job, alone(image, job.number), video)
             return
         if job.sequence not in sequences:
-            sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s if ramp else 0.0)
+            # of one image alone it is the beginning of a ramp
+            duration_s = durations.get(job.sequence) or max(durations.values(), default=0.0)
+            sequences[job.sequence] = rain_of(job.sequence, duration_s)
         write_result(job, sequences[job.sequence](image, job.time_s), video)
 
     run_jobs(jobs, work, output, video)
