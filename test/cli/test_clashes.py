@@ -66,6 +66,7 @@ def test_what_clashes_is_refused(tmp_path, arguments, text):
     ('in.json', 'out', '--json', 'old.json', '--picture', 'old.png'),
     ('in.json', 'out', '--json', '/dev/null', '--second', '/dev/null'),
     ('data', 'data'),  # the command's own matter
+    ('in.json', 'out', '--name', 'beside', '--picture', 'beside/0.png'),  # no path
     ('data', 'out', '--picture', 'beside/0.png', '--json', 'data/new.json')])
 def test_what_does_not_is_left_alone(arguments):
     done = run(*arguments)

@@ -30,7 +30,9 @@ def check_clashes(context: click.Context) -> None:
         for path in _paths(context.params.get(param.name)):
             if isinstance(param.type, OutputType):
                 outputs.append((param, Path(path)))
-            elif os.path.exists(path):
+            elif os.path.exists(path) and (
+                    isinstance(param.type, click.Path) or not os.path.isdir(path)):
+                # a text may name a file, as a model; a folder that is called so is chance
                 inputs[os.path.realpath(path)] = _name(param)
     written: dict[str, str] = {}
     for param, path in outputs:
