@@ -75,6 +75,18 @@ def test_figures_against_steps_and_rain(tmp_path):
     assert 'PSNR and steps' in html(report)
 
 
+def test_rates_may_be_in_any_order(tmp_path):
+    def points(report):
+        return {(chart.title, line.name): line.points for _, group in report.charts
+                for chart in group for line in chart.drawn}
+
+    shuffled = results()
+    for name in ('rates', 'latency_ms'):
+        shuffled[name] = dict(reversed(shuffled[name].items()))
+    assert points(evaluation_report(written(tmp_path / 'a.json', **shuffled))) == points(
+        evaluation_report(written(tmp_path / 'b.json', **results())))
+
+
 @pytest.mark.parametrize('part, key', [('data', 'rain'), ('data', 'images'), ('rate', 'steps'),
                                        ('rate', 'baselines'), ('all', 'latency_ms')])
 def test_what_another_version_has_not_written_is_a_clear_error(tmp_path, part, key):

@@ -20,7 +20,7 @@ _DOTS = 30  # most points of a line that are drawn as such
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: its name, and its points, from left to right."""
+    """A line of a chart: its name, and its points, which are drawn from left to right."""
 
     name: str
     points: tuple[tuple[float, float], ...]
@@ -52,9 +52,10 @@ class Chart:
 
     @property
     def drawn(self) -> list[Line]:
-        """The lines that have finite points, and those alone."""
-        finite = [Line(line.name, tuple(p for p in line.points if all(map(math.isfinite, p))),
-                       line.dashed) for line in self.lines]
+        """The lines that have finite points, and those alone, by x."""
+        finite = [Line(line.name, tuple(sorted(p for p in line.points
+                                               if all(map(math.isfinite, p)))), line.dashed)
+                  for line in self.lines]
         return [line for line in finite if line.points]
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ubcn_ros.report.charts import Chart, Line, number
 from ubcn_ros.report.page import Report, Table, Tile
 from ubcn_ros.text_table import counted
 
+_COMMAND = 'ubcn evaluate --json'
 _KEYS = {'command', 'data', 'model', 'iterations', 'device', 'precision', 'processing_size'}
 _DATA = ('name', 'path', 'split', 'only', 'stride', 'count', 'images')
 _RAIN = ('rain', 'rain_rates_mm_h')
@@ -47,19 +47,15 @@ class Evaluation:
         except ValueError as error:
             raise ValueError(f'{path} is not JSON: {error}') from error
         if not isinstance(said, dict) or not _KEYS <= said.keys():
-            raise ValueError(f'{path} is not what `ubcn evaluate --json` writes: give that, or a '
-                             'processed bag')
+            raise ValueError(f'{path} is not what `{_COMMAND}` writes: give that, or a processed '
+                             'bag')
         self.path, self.said = path, said
-        with self.as_written():
+        with as_written(path, _COMMAND):
             self.sizes: dict[str, dict[str, Any]] = said.get('sizes') or {'': said}
             self.iterations: int = said['iterations']
             self.labelled = 'rates' in next(iter(self.sizes.values()))
             for key in (*_DATA, *(_RAIN if self.labelled else ())):
                 _ = said['data'][key]  # or it is told now
-
-    def as_written(self) -> AbstractContextManager[None]:
-        """Turn what is not there, as in a file of another version, into a ValueError."""
-        return as_written(self.path, 'ubcn evaluate --json')
 
     @property
     def heaviest(self) -> str:
@@ -85,7 +81,7 @@ def evaluation_report(evaluation: Evaluation) -> Report:
 
     :raises ValueError: a figure is missing.
     """
-    with evaluation.as_written():
+    with as_written(evaluation.path, _COMMAND):
         return _report(evaluation)
 
 
@@ -164,8 +160,8 @@ def _against_rate(evaluation: Evaluation, size: str) -> Iterator[Chart]:
     entry = rates[evaluation.heaviest]['steps'][-1]
     yield Chart('Accuracy and coverage', 'coverage, % of the pixels above a confidence',
                 'right labels among them, %', tuple(
-                    Line(_rate(rate), tuple((p['coverage'], p['accuracy']) for p in sorted(
-                        found['steps'][-1]['coverage'], key=lambda p: p['coverage'])))
+                    Line(_rate(rate), tuple((p['coverage'], p['accuracy'])
+                                            for p in found['steps'][-1]['coverage']))
                     for rate, found in rates.items()), f'At T = {entry["t"]}.')
 
 
