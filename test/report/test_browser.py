@@ -109,6 +109,8 @@ def test_slider_by_mouse_and_keys(opened):
         assert split() == expected
     page.mouse.click(screen['x'] + 0.25 * screen['width'], screen['y'] + 50)
     assert split() == 25
+    page.mouse.click(screen['x'] + 0.75 * screen['width'], screen['y'] + 50, button='right')
+    assert split() == 25
     clip = page.eval_on_selector('.before', 'element => getComputedStyle(element).clipPath')
     assert clip.startswith('inset(0px 75%')
 

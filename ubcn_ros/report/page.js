@@ -142,6 +142,7 @@ function at(event, screen) {
 for (const screen of all('.screen')) {
   let splitting = false;
   screen.addEventListener('pointerdown', event => {
+    if (event.button) return;  // the others are the browser's
     pointers.set(event.pointerId, at(event, screen));
     splitting = Boolean(event.target.closest('.handle'))
       || (screen.id === 'compare' && state.zoom === 1);
@@ -236,7 +237,7 @@ for (const button of all('#frames thead button'))
   button.addEventListener('click', () => {
     const head = button.closest('th'), column = head.cellIndex;
     const opposite = {ascending: 'descending', descending: 'ascending'};
-    const way = opposite[head.ariaSort] || button.dataset.first || 'ascending';
+    const way = opposite[head.getAttribute('aria-sort')] || button.dataset.first || 'ascending';
     all('#frames thead th').forEach(other => other.setAttribute('aria-sort', 'none'));
     head.setAttribute('aria-sort', way);
     const value = row => row.cells[column].dataset.value, sign = way === 'ascending' ? 1 : -1;
