@@ -9,8 +9,8 @@ What a network does to images and labels, in figures.
 - Calibration is of the confidence that the engine gives, at the temperature of the model's file.
 - Of an image that has converged, later steps have the figures of the last that was run.
 - Milliseconds are the median over images of the time until a step is done, of the network alone
-  as it is run here, modules one by one: to compare within one run. `ubcn benchmark engine` times
-  the engine.
+  as it is run here, modules one by one, once it has run before: to compare within one run. `ubcn
+  benchmark engine` times the engine.
 - IoU (%) of a class is over the pixels of the whole set, unlabeled ones ignored; mIoU is the mean
   over the classes that occur in the ground truth.
 """
@@ -131,6 +131,8 @@ class LoopScore:
             ) -> list[Step]:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
         device, ends = self._loaded.device, []
+        if not self._ms:
+            self._loaded.loop(image, len(self._images))  # the first is slow
         start = now(device)
         steps = self._loaded.loop(image, len(self._images),
                                   lambda: ends.append(1e3 * (now(device) - start)))
