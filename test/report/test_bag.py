@@ -156,6 +156,25 @@ def test_a_pair_is_compared(drive):
     assert made.worst.key == 'psnr_gain' and all(f.values['psnr_gain'] < 0 for f in made.frames)
 
 
+def test_labels_that_a_alone_lacks_have_their_classes(drive, tmp_path):
+    derains = write_bag(tmp_path / 'a', {FRONT['topic']: rainy, FRONT['derained']: derained})
+    made = report(derains, drive / 'b')
+    assert 'labels_b' in {view.key for view in made.views}
+    assert made.label_set.classes == CAMVID.classes and said(made, 'Labels of A: not recorded')
+    bare = write_bag(tmp_path / 'b', {FRONT['labels']: labels})
+    for made in (report(derains, bare), report(derains, truth=bare)):
+        assert made.label_set == numbered_labels(4) and said(made, 'Names of classes', str(bare))
+
+
+def test_what_b_alone_leaves_unlabeled_has_a_row(drive, tmp_path):
+    other = write_bag(tmp_path / 'b', {FRONT['labels']: lambda n: np.where(
+        labels(n) == 3, np.uint8(255), labels(n))})
+    made = report(drive / 'a', other)
+    shares = {name: cells[made.tables[0].columns.index('share in B, %')]
+              for name, _, cells in made.tables[0].rows}
+    assert shares['unlabeled'] == 50
+
+
 def test_models_of_other_classes_are_not_compared_by_ids(drive, tmp_path):
     other = processed(tmp_path / 'other')
     document = json.loads((other / 'process.json').read_text())
@@ -323,6 +342,14 @@ def test_steps_are_computed_again_on_the_worst_frames(drive, fake_engine):
     assert lines['Labels that a step changes'] == pytest.approx({2: 100 / 48, 3: 100 / 48})
     assert lines['Latency'] == {1: 5, 2: 10, 3: 15}
     assert said(made, 'Steps of the model that made the bag', 'fake')
+
+
+def test_steps_show_what_was_not_recorded(tmp_path, fake_engine):
+    bag = write_bag(tmp_path / 'bag', {FRONT['topic']: rainy, FRONT['derained']: derained})
+    assert report(bag).label_set is None
+    made = report(bag, step_frames=1, steps=Steps(fake_engine, 2))
+    assert [view.key for view in made.views] == ['input', 'derained', 'labels', 'confidence']
+    assert made.label_set == fake_engine.label_set
 
 
 def test_what_is_malformed_is_left_out_and_said(tmp_path):

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from ubcn_ros.evenly import evenly
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
-from ubcn_ros.report.measures import WORST, Classes, available, measured
+from ubcn_ros.report.measures import MASKS, WORST, Classes, available, measured
 from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
@@ -118,13 +118,13 @@ class _Builder:
         self.places: list[tuple[Track, FrameKey]] = []
 
     def report(self, progress: Callable[[int, int], Any]) -> Report:
-        masks = len(self.tracks.names & {'labels', 'labels_b', 'truth_labels'})
+        masks = len(self.tracks.names & {*MASKS})
         images = len(self.tracks.names - {'debug', 'debug_b'}) - masks
         again = min(self.options.step_frames, self.count) if self.steps else 0
         extra = again * self.steps.iterations if self.steps else 0
         album = Album(images * self.count + 2 * extra, masks * self.count + extra,
                       max(BUDGET // 10, BUDGET - _ROW * max(0, self.count - 1000)))
-        report = Report(self._title(), '', views=self._views())
+        report = Report(self._title(), '', views=self._views(self.tracks.names))
         report.sides = self._sides(report.views)
         for track, keys in zip(self.tracks.tracks, self.keys, strict=True):
             for key, pictures, latencies in track.read(keys):
@@ -192,13 +192,13 @@ class _Builder:
                          **({'labels': album.mask(step.labels)} if same else {})}
                         for step in self.steps(pictures['input'], pictures.get('truth'),
                                                track.focal_length)]
-        if 'confidence' not in self.tracks.names:
-            report.views.append(PaneView('confidence', 'Confidence', CONFIDENCE, 'derained'))
+        report.views = self._views(self.tracks.names.union(
+            *(step for frame in report.frames for step in frame.steps)))
         if charts := self.steps.charts():
             of = 'worst frame' if len(chosen) == 1 else f'{len(chosen)} worst frames'
             report.charts.append((f'Steps of the loop, on the {of}', charts))
 
-    def _views(self) -> list[PaneView]:
+    def _views(self, names: Collection[str]) -> list[PaneView]:
         a = ' A' if self.pair else ''
         known = [PaneView('input', 'Input'), PaneView('derained', 'Derained' + a),
                  PaneView('derained_b', 'Derained B'), PaneView('truth', 'Without rain'),
@@ -207,7 +207,7 @@ class _Builder:
                  PaneView('truth_labels', 'Labels without rain', LABELS, 'truth'),
                  PaneView('confidence', 'Confidence' + a, CONFIDENCE, 'derained'),
                  PaneView('confidence_b', 'Confidence B', CONFIDENCE, 'derained_b')]
-        return [view for view in known if view.key in self.tracks.names]
+        return [view for view in known if view.key in names]
 
     def _sides(self, views: Sequence[PaneView]) -> tuple[str, str]:
         """Choose what is before and after the slider at first."""
@@ -223,12 +223,15 @@ class _Builder:
         """Return the classes of the labels; None where nothing says."""
         tracks = self.tracks
         known = tracks.first.label_set()
+        if known is None and 'labels' not in tracks.names:
+            bags = filter(None, map(tracks.bag_of, MASKS))
+            known = next(filter(None, (bag.label_set() for bag in bags)), None)
         if known is None and self.steps is not None:
             known = self.steps.label_set
             tracks.said.append(f'Names of classes: none are recorded in {self.inputs.bag}; shown '
                                f'are those of {self.steps.engine.info.name}')
-        elif known is None and 'labels' in tracks.names:
-            tracks.said.append(f'Names of classes: {self.inputs.bag} has neither process.json nor '
+        elif known is None and (mask := next(filter(None, map(tracks.bag_of, MASKS)), None)):
+            tracks.said.append(f'Names of classes: {mask.path} has neither process.json nor '
                                'labels/label_info; --model takes those of a model')
         tracks.leave_out_other_classes(known)
         return known
@@ -240,7 +243,7 @@ class _Builder:
 
     def _sum_up(self, report: Report) -> None:
         tracks = self.tracks
-        if 'labels' in tracks.names:
+        if any(view.kind == LABELS for view in report.views):
             report.label_set = self.label_set or numbered_labels(self.classes.seen)
             report.tables = list(filter(None, [self.classes.table(report.label_set)]))
         report.tiles = summary.tiles(report, tracks)

@@ -16,6 +16,9 @@ Pictures = Mapping[str, np.ndarray]
 """Of one frame: (H, W, 3) uint8 RGB of 'input', 'derained' and 'truth', (H, W) uint8 of 'labels',
 'confidence' (times 255) and 'truth_labels'; those of the second bag end in '_b'."""
 
+MASKS = ('labels', 'labels_b', 'truth_labels')
+"""Those of ``Pictures`` that are of class ids."""
+
 MEASURES = (
     Measure('psnr_gain', 'B over A', 'dB', 'PSNR of B minus PSNR of A, both against the same '
             'frame without rain.', low_is_bad=True),
@@ -132,14 +135,17 @@ class Classes:
     """Shares, confidence and agreement of every class, over all frames added."""
 
     def __init__(self) -> None:
+        self.seen = 1  # classes there are at least: one more than the largest id of any mask
         self._frames = 0
         self._in_frames = np.zeros(256)
         self._sums: dict[str, np.ndarray] = {}  # by class, or of two masks by both
 
     def add(self, pictures: Pictures) -> None:
         """Add the labels of a frame, and what goes with them."""
-        labels, other, dry, sure = (pictures.get(key) for key in (
-            'labels', 'labels_b', 'truth_labels', 'confidence'))
+        labels, other, dry, sure = (pictures.get(key) for key in (*MASKS, 'confidence'))
+        for mask in (labels, other, dry):
+            if mask is not None:
+                self.seen = max(self.seen, 1 + int(mask[mask != UNLABELED].max(initial=0)))
         if labels is None:
             return
         self._frames += 1
@@ -156,23 +162,17 @@ class Classes:
     def _add(self, name: str, counts: np.ndarray) -> None:
         self._sums[name] = self._sums.get(name, 0) + counts
 
-    @property
-    def seen(self) -> int:
-        """How many classes there are at least: one more than the largest id."""
-        ids = np.flatnonzero(self._sums.get('a', np.zeros(256)) + (
-            self._sums['b'].sum(0) if 'b' in self._sums else 0))
-        return int(max((i + 1 for i in ids if i != UNLABELED), default=1))
-
     def table(self, label_set: LabelSet) -> Table | None:
         """Return the table of classes; None where no labels were added."""
         if not self._frames:
             return None
         sums, pair = self._sums, 'b' in self._sums
+        in_b = sums['b'].sum(0) if pair else np.zeros(256)
         columns: list[tuple[str, np.ndarray]] = [
             ('share of pixels, %' if not pair else 'share in A, %', _percent(sums['a'])),
             ('in frames, %', 100 * self._in_frames / self._frames)]
         if pair:
-            columns += [('share in B, %', _percent(sums['b'].sum(0))),
+            columns += [('share in B, %', _percent(in_b)),
                         ('IoU of B against A, %', _percent_iou(sums['b']))]
         if 'dry' in sums:
             columns.append(('IoU with the labels of the dry drive, %',
@@ -182,7 +182,7 @@ class Classes:
                             _ratio(sums['confidence'], sums['confident'])))
         colors = dict(enumerate(label_set.colors))
         names = {**dict(enumerate(label_set.classes)), UNLABELED: 'unlabeled'}
-        shown = [i for i in names if i < label_set.num_classes or sums['a'][i]]
+        shown = [i for i in names if i < label_set.num_classes or sums['a'][i] or in_b[i]]
         return Table(
             'Classes', 'Of all pixels of all frames shown.' +
             (' IoU of B against A is over those that A labels; it says how well they agree, not '

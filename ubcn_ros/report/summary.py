@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ubcn_ros import __version__
 from ubcn_ros.report.charts import number
+from ubcn_ros.report.measures import MASKS
 from ubcn_ros.report.page import Report, ReportFrame, Tile
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.steps import Steps
@@ -165,8 +166,8 @@ def missing(tracks: Tracks, steps: Steps | None) -> Iterator[str]:
         yield ('Whether labels are right: nobody has labelled this drive. "Labels as dry" says '
                'what rain changes, not what is true')
     for end, of in ends:
-        if 'labels' + end not in names and 'labels' in names:
-            yield f'Labels{of}: not compared'
+        if 'labels' + end not in names and names & {*MASKS}:
+            yield f'Labels{of}: not {"compared" if end else "recorded"}'
         if 'confidence' + end not in names:
             yield f'Confidence{of}: the bag has no labels/confidence'
         if 'debug' + end not in names:

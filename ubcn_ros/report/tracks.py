@@ -124,12 +124,16 @@ class Tracks:
             if 0 < len(lacking) < len(cameras):
                 self.said.append(f'{what} of {", ".join(lacking)}: in none of the bags')
 
+    def bag_of(self, name: str) -> OpenBag | None:
+        """Return the bag of what any camera has, as of ``Track.sources``; None where none has."""
+        return next((track.sources[name].bag for track in self.tracks if name in track.sources),
+                    None)
+
     def leave_out_other_classes(self, known: LabelSet | None) -> None:
         """Leave out, and name, masks of B and of the dry drive that have other classes."""
         for name, bag in (('labels_b', 'B'), ('truth_labels', 'the drive without rain')):
-            source = next((track.sources[name] for track in self.tracks
-                           if name in track.sources), None)
-            other = source and source.bag.label_set()
+            of_mask = self.bag_of(name)
+            other = of_mask and of_mask.label_set()
             if known and other and known.classes != other.classes:
                 for track in self.tracks:
                     track.sources.pop(name, None)
