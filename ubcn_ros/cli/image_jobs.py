@@ -215,7 +215,7 @@ def _jobs(source: Path, output: Path, recursive: bool, rate_hz: float, folders: 
 
 
 def _check_written(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Raise click.ClickException where an output is an input, or another output, links followed."""
+    """Raise click.ClickException where an output is, by links too, an input or another output."""
     there = {os.path.realpath(path): 'its input' for path in inputs}
     for path in outputs:
         real = os.path.realpath(path)

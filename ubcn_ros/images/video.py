@@ -151,7 +151,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
         announced, size = announced_bytes(path), os.path.getsize(path)
         if announced is not None and announced > size:
             damage.append(f'it ends after {size} of at least {announced} bytes')
-        stream.thread_type = 'SLICE'  # threads of frames keep errors in the last ones to themselves
+        stream.thread_type = 'SLICE'  # threads of frames say no errors of the last ones
         start, time_s, step = None, None, 1 / _rate(stream)
         for number, frame in enumerate(_decoded(container, stream, damage)):
             try:
