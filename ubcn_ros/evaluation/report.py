@@ -116,18 +116,7 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     figure = Figure(figsize=(5 * count, 4), layout='constrained')
     panels = figure.subplots(1, count, squeeze=False)[0]
     for rate, entry in (results['rates'] if labelled else {'': results}).items():
-        label = f'{rate} mm/hr' if labelled else None
-        lines = [('psnr', entry['input']['psnr'])]
-        if labelled:
-            lines.append(('miou', entry['segmentation']['own']['miou']))
-        for panel, (name, start) in zip(panels, lines, strict=False):
-            values = [start, *(step[name] for step in entry['steps'])]
-            known = [(t, v) for t, v in enumerate(values) if v is not None and math.isfinite(v)]
-            panel.plot([t for t, _ in known], [v for _, v in known], marker='o', label=label)
-        if labelled:
-            points = entry['steps'][-1]['coverage']
-            panels[2].plot([point['coverage'] for point in points],
-                           [point['accuracy'] for point in points], marker='.', label=label)
+        _draw_rate(panels, entry, rate and f'{rate} mm/hr')
     if labelled and 'clean' in results['clean']:
         panels[1].axhline(results['clean']['clean']['miou'], color='black', linestyle='--',
                           label='bound: trained and tested on clean images')
@@ -146,6 +135,20 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     drawn, families = in_matplotlib(title)
     figure.suptitle(drawn, family=families, parse_math=False)
     save_plot(path, figure, dpi=120)
+
+
+def _draw_rate(panels: Sequence[Any], entry: dict[str, Any], label: str) -> None:
+    """Draw the lines of a rain rate; '' for pairs, which have no labels."""
+    lines = [('psnr', entry['input']['psnr'])]
+    if label:
+        lines.append(('miou', entry['segmentation']['own']['miou']))
+        points = entry['steps'][-1]['coverage']
+        panels[2].plot([point['coverage'] for point in points],
+                       [point['accuracy'] for point in points], marker='.', label=label)
+    for panel, (name, start) in zip(panels, lines, strict=False):
+        values = [start, *(step[name] for step in entry['steps'])]
+        known = [(t, v) for t, v in enumerate(values) if v is not None and math.isfinite(v)]
+        panel.plot([t for t, _ in known], [v for _, v in known], marker='o', label=label)
 
 
 def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
     """
     with ExitStack() as stack:
         tracks = open_tracks(inputs, stack)
-        total, done = sum(len(track.keys) for track in tracks.tracks), 0
+        total, done = sum(len(track.keys) for track in tracks.tracks), count(1)
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
         alone = [_alone(track, tracks.first, tracks.second) for track in tracks.tracks]
@@ -141,25 +142,29 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
             timings = bag.sidecar.get('timings', {}) if bag else {}
             if 'total' in timings.get('engine_ms', {}):
                 result.engine_ms[end] = timings['engine_ms']['total']
-        for track, (only_a, only_b) in zip(tracks.tracks, alone, strict=True):
-            counts, rows = np.zeros((256, 256), np.int64), []
-            for key, pictures, latencies in track.read(track.keys):
-                values = {**measured(pictures), **latencies}
-                if {'derained', 'derained_b'} <= pictures.keys():
-                    values['psnr_between'] = psnr(pictures['derained_b'], pictures['derained'])
-                if {'labels', 'labels_b'} <= pictures.keys():
-                    pairs = pair_counts(pictures['labels'], pictures['labels_b'])
-                    values['miou'] = 100 * _mean(iou_of(pairs))
-                    counts += pairs
-                rows.append(FrameRow(track.name, key.stamp_ns, stamp_text(key),
-                                     track.seconds(key),
-                                     {name: values[name] for name in FIGURES if name in values
-                                      and not math.isnan(values[name])}))
-                done += 1
-                progress(done, total)
-            result.cameras.append(CameraComparison(
-                track.name, rows, only_a, only_b, *_over_all(counts, labels), track.malformed))
+        for track, only in zip(tracks.tracks, alone, strict=True):
+            result.cameras.append(_compared(track, only, labels,
+                                            lambda: progress(next(done), total)))
         return result
+
+
+def _compared(track: Track, only: tuple[int, int], labels: LabelSet | None,
+              after_frame: Callable[[], Any]) -> CameraComparison:
+    """Compare the frames of a camera; ``only`` as of `_alone`, ``labels`` for their names."""
+    counts, rows = np.zeros((256, 256), np.int64), []
+    for key, pictures, latencies in track.read(track.keys):
+        values = {**measured(pictures), **latencies}
+        if {'derained', 'derained_b'} <= pictures.keys():
+            values['psnr_between'] = psnr(pictures['derained_b'], pictures['derained'])
+        if {'labels', 'labels_b'} <= pictures.keys():
+            pairs = pair_counts(pictures['labels'], pictures['labels_b'])
+            values['miou'] = 100 * _mean(iou_of(pairs))
+            counts += pairs
+        rows.append(FrameRow(track.name, key.stamp_ns, stamp_text(key), track.seconds(key),
+                             {name: values[name] for name in FIGURES if name in values
+                              and not math.isnan(values[name])}))
+        after_frame()
+    return CameraComparison(track.name, rows, *only, *_over_all(counts, labels), track.malformed)
 
 
 def _over_all(counts: np.ndarray, labels: LabelSet | None
@@ -199,8 +204,8 @@ def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:
 
 def _alone(track: Track, first: OpenBag, second: OpenBag | None) -> tuple[int, int]:
     """Count the frames that only one of the bags has."""
-    def count(end: str, bag: OpenBag) -> int:
+    def frames(end: str, bag: OpenBag) -> int:
         source = track.sources.get('derained' + end) or track.sources['labels' + end]
         return len(bag.frames[source.topic].keys() - set(track.keys))
 
-    return count('', first), count('_b', second) if second else 0
+    return frames('', first), frames('_b', second) if second else 0
