@@ -222,7 +222,7 @@ def test_pictures_of_another_camera_are_not_taken_for_its_own(tmp_path):
     pair = report(a, front)
     assert {f.topic for f in pair.frames} == {FRONT['topic']} and said(pair, REAR['topic'])
     two = write_bag(tmp_path / 'two', {'/left/image': clean, '/right/image': clean})
-    with pytest.raises(BagError, match='several cameras without their names'):
+    with pytest.raises(BagError, match='of its name or alone: give the same drive'):
         report(write_bag(tmp_path / 'bare', {'/derained/image_raw': derained}), truth=two)
 
 

@@ -47,8 +47,8 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     models or two numbers of steps. Frames with equal stamps are compared: PSNR of the derained
     images, agreement of the labels (pixels, mIoU of B against A), and latency where it was
     recorded. With --truth, PSNR of each against the drive without rain is added, and B may be left
-    out. The exit code is 1 if part of a bag cannot be read, or if a bag was not processed to its
-    end.
+    out. Cameras are matched by the names of their topics, else by stamps that no other camera has.
+    The exit code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')

@@ -65,10 +65,11 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     Show a processed bag, a pair of bags, or an evaluation as one HTML file.
 
     SOURCE is a bag written by `ubcn bag process`, or a recording of the node's outputs; with
-    OTHER, a second one of the same drive, the two are compared as A and B. Or SOURCE is the JSON
-    file of `ubcn evaluate`. The page opens offline in any browser and loads nothing from
-    elsewhere; a thousand frames stay below 25 MB. It also says what was not measured. The exit
-    code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
+    OTHER, a second one of the same drive, the two are compared as A and B. Cameras are matched by
+    the names of their topics, else by stamps that no other camera has. Or SOURCE is the JSON file
+    of `ubcn evaluate`. The page opens offline in any browser and loads nothing from elsewhere; a
+    thousand frames stay below 25 MB. It also says what was not measured. The exit code is 1 if
+    part of a bag cannot be read, or if a bag was not processed to its end.
 
     The steps of --model are computed with the options that SOURCE was made with, where it says
     them: the precision on a device of the same kind only. --precision and, for a bag, --iterations

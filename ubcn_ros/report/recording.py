@@ -174,7 +174,8 @@ class OpenBag:
         found = [other for other in near if camera.is_like(other)]
         if not found and len({names.base_topic(other.name) for other in near}) == 1:
             there = set().union(*map(bag.keys, near))
-            found = near * (sum(bool(there & self.keys(own)) for own in self.cameras()) == 1)
+            if sum(bool(there & self.keys(own)) for own in self.cameras()) == 1:
+                found = near
         return max(found, key=lambda other: len(keys & bag.keys(other)), default=None)
 
     def cameras(self) -> list[CameraTopics]:

@@ -106,7 +106,7 @@ class Tracks:
 
     def say_lacking(self, inputs: BagPaths) -> None:
         """
-        Name the cameras that have no input, no image and no labels without rain, but others have.
+        Name the cameras that lack an input, or images or labels without rain, if others have them.
 
         :raises BagError: a bag was given for them that has those of no camera.
         """
@@ -116,8 +116,7 @@ class Tracks:
                 (inputs.truth, {'truth', 'truth_labels'}, 'the same drive without rain')):
             if path and not kinds & self.names:
                 raise BagError(f'{path} has no image with a stamp of {", ".join(cameras)} in '
-                               f'{inputs.bag}, or of several cameras without their names: give '
-                               f'{remedy}')
+                               f'{inputs.bag}, of its name or alone: give {remedy}')
         for kind, what in (('input', 'Input'), ('truth', 'Images without rain'),
                            ('truth_labels', 'Labels without rain')):
             lacking = [name for name, kinds in cameras.items() if kind not in kinds]
