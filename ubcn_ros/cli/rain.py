@@ -137,7 +137,7 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
             write_result(job, alone(image, job.number), video)
             return
         if job.sequence not in sequences:
-            # of one image alone it is the beginning of a ramp
+            # a lone image is the beginning of a ramp
             duration_s = durations.get(job.sequence) or max(durations.values(), default=0.0)
             sequences[job.sequence] = rain_of(job.sequence, duration_s)
         write_result(job, sequences[job.sequence](image, job.time_s), video)
