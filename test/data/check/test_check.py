@@ -137,9 +137,9 @@ FAULTS = {
     'a JPEG mask': (lambda root: as_jpeg(root / TRAIN_MASK, mask()),
                     'masks that are not PNGs', 'error', TRAIN_MASK),
     'an RGB mask': (lambda root: write_image(root / TRAIN_MASK, clouds(1)),
-                    'masks of several channels or 16 bits', 'error', TRAIN_MASK),
+                    'masks with wrong channels or bits', 'error', TRAIN_MASK),
     'a mask of 16 bits': (lambda root: cv2.imwrite(
-        str(root / TRAIN_MASK), mask().astype(np.uint16)), 'masks of several channels or 16 bits',
+        str(root / TRAIN_MASK), mask().astype(np.uint16)), 'masks with wrong channels or bits',
         'error', TRAIN_MASK),
     'an image stored turned': (turned, 'EXIF orientation', 'warning', TRAIN_IMAGE),
     'a mask that is all void': (lambda root: rewrite(root / TRAIN_MASK, covered(1)),

@@ -24,34 +24,16 @@ MOSTLY_VOID = 0.9
 RARE = 0.0002
 """Share of pixels below which a class is hardly learnt; Cityscapes' rarest has 0.001."""
 
-_FILES = {
-    ('image', 'damaged'): ('damaged image', 'damaged images'),
-    ('image', 'missing'): ('image that cannot be read', 'images that cannot be read'),
-    ('image', 'size'): ('image too small or too large', 'images too small or too large'),
-    ('mask', 'damaged'): ('damaged mask', 'damaged masks'),
-    ('mask', 'missing'): ('mask that cannot be read', 'masks that cannot be read'),
-    ('mask', 'size'): ('mask too large', 'masks too large'),
-    ('mask', 'mismatch'): ('mask of another size than its image',
-                           'masks of another size than their images'),
-    ('mask', 'format'): ('mask that is not a PNG', 'masks that are not PNGs'),
-    ('mask', 'channels'): ('mask of several channels or 16 bits',
-                           'masks of several channels or 16 bits'),
-    ('mask', 'ids'): ('mask with ids that no class has', 'masks with ids that no class has'),
-    ('depth', 'damaged'): ('damaged depth image', 'damaged depth images'),
-    ('depth', 'missing'): ('depth image that cannot be read', 'depth images that cannot be read'),
-    ('depth', 'size'): ('depth image too large', 'depth images too large'),
-    ('depth', 'mismatch'): ('depth image of another size than its image',
-                            'depth images of another size than their images'),
-    ('depth', 'format'): ('depth image that is not a PNG', 'depth images that are not PNGs'),
-    ('depth', 'channels'): ('depth image of other than 16 bits',
-                            'depth images of other than 16 bits'),
-    ('rainy', 'damaged'): ('damaged image in rain', 'damaged images in rain'),
-    ('rainy', 'missing'): ('image in rain that cannot be read',
-                           'images in rain that cannot be read'),
-    ('rainy', 'size'): ('image in rain too small or too large',
-                        'images in rain too small or too large'),
-    ('rainy', 'mismatch'): ('image in rain of another size than the clean one',
-                            'images in rain of another size than the clean ones'),
+_NOUNS = {'image': ('image', 'images'), 'mask': ('mask', 'masks'),
+          'depth': ('depth image', 'depth images'), 'rainy': ('image in rain', 'images in rain')}
+_PHRASES = {  # of one and of many
+    'damaged': ('damaged {}', 'damaged {}'),
+    'missing': ('{} that cannot be read', '{} that cannot be read'),
+    'size': ('{} too small or too large', '{} too small or too large'),
+    'mismatch': ('{} of another size than its image', '{} of another size than their images'),
+    'format': ('{} that is not a PNG', '{} that are not PNGs'),
+    'channels': ('{} with wrong channels or bits', '{} with wrong channels or bits'),
+    'ids': ('{} with ids that no class has', '{} with ids that no class has'),
 }
 
 
@@ -86,7 +68,8 @@ def _files(split: SplitFacts) -> Iterator[Finding]:
             groups.setdefault((part, kind), []).append(
                 (relative(path, split.dataset.root), text))
     for (part, kind), members in groups.items():
-        one, many = _FILES.get((part, kind), _FILES[part, 'damaged'])
+        one, many = (phrase.format(noun) for phrase, noun in zip(
+            _PHRASES.get(kind, _PHRASES['damaged']), _NOUNS[part], strict=True))
         names = tuple(name for name, _ in members)
         also = f'; also {listed(names[1:])}' if names[1:] else ''
         yield Finding('error', many, split.where,
