@@ -72,9 +72,7 @@ class Data:
     def split(self, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()
               ) -> SceneList:
         """
-        Return scenes of a split: of every set for 'train', else of the first set that has one.
-
-        A set with labels of single classes comes before one with groups of them, or without.
+        Return scenes of a split, of the sets of ``places``.
 
         :param only: keep the scenes whose names start with one of these, all when empty.
         :param exclude: leave out the scenes whose names start with one of these.
@@ -82,12 +80,10 @@ class Data:
             problems; a start is that of no name; nothing is left.
         """
         only, exclude = tuple(only), tuple(exclude)
-        having = [i for i, s in enumerate(self.sets) if name in s.splits]
+        having = self.places(name)
         if not having:
             raise DataSetError(f'{self._said()} has no split {name!r}: choose one of '
                                f'{", ".join(self.splits)}')
-        if name != 'train':
-            having = sorted(having, key=lambda i: not self._tells_classes(i))[:1]
         scenes: list[Scene] = []
         for i in having:
             if (i, name) not in self._scenes:  # the same objects at every call
@@ -107,6 +103,17 @@ class Data:
                                'names that are there')
         names = '+'.join(self.sets[i].name for i in having)
         return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
+
+    def places(self, split: str) -> list[int]:
+        """
+        Return the indices of the sets that a split is of: every one that has it for 'train', else
+        the first.
+
+        A set with labels of single classes comes before one with groups of them, or without.
+        """
+        having = [i for i, s in enumerate(self.sets) if split in s.splits]
+        return having if split == 'train' else sorted(
+            having, key=lambda i: not self._tells_classes(i))[:1]
 
     def sets_of(self, split: str, scenes: SceneList) -> tuple[DataSet, ...]:
         """Return the sets that scenes of a split are from."""

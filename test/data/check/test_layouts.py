@@ -141,6 +141,21 @@ def test_classes_of_a_second_set_count_by_their_mapping(tmp_path):
     assert found.kind == 'classes missing in val' and 'no pixel of person' in found.text
 
 
+def test_the_val_that_validates_is_judged(tmp_path):
+    """A set with groups of the classes comes after one with the classes themselves."""
+    own(tmp_path / 'first')
+    (tmp_path / 'first/data.yaml').write_text('train: images/train\nnames: [road, car, tree]')
+    own(tmp_path / 'coarse', ('street', 'car'),
+        'class_mapping: {street: [road, tree], car: [car, tree]}\n')
+    own(tmp_path / 'fine', mapping='class_mapping: {}\n')
+    for k, name in enumerate(('coarse', 'fine')):
+        for i, path in enumerate(sorted((tmp_path / name).rglob('*.jpg'))):
+            write_image(path, clouds(700 + i + 20 * k))
+    roots = [tmp_path / name for name in ('first', 'coarse', 'fine')]
+    assert opened(*roots).split('val').name == 'fine/val'
+    assert check(*roots).findings == ()
+
+
 def test_the_same_set_twice_is_told_apart(tmp_path):
     own(tmp_path / 'a' / 'set')
     own(tmp_path / 'b' / 'set')

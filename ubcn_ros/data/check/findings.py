@@ -117,9 +117,10 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
                       f'{label_set.classes[0]} is the only class: every pixel gets it and mIoU is '
                       '100, whatever is learnt. Give the other pixels a class, such as '
                       'background, instead of unlabeled')
-    train = [s for s in splits if s.split == 'train' and s.pixels[:UNLABELED].any()]
-    val = [s for s in splits if s.split == 'val' and s.pixels[:UNLABELED].any()][:1]
-    for name, chosen in (('train', train), ('val', val)):
+    for name in ('train', 'val'):
+        used = [data.sets[i] for i in data.places(name)]
+        chosen = [s for s in splits if s.split == name and s.pixels[:UNLABELED].any()
+                  and any(s.dataset is dataset for dataset in used)]
         if not chosen:
             continue
         where = ' and '.join(s.where for s in chosen)
