@@ -79,13 +79,16 @@ def near_duplicate(root):
     add(root, 'val', 'again', cv2.resize(half, SIZE[::-1]))
 
 
-def drive_in_both(root):
-    """A camera that pans; val has a few seconds from the middle."""
+def drive():
+    """Frames of a camera that pans, and their splits: val has a few seconds from the middle."""
     wide = clouds(7, 48, 400)
-    for second in range(30):
-        at = 8 * second
-        split = 'val' if 12 <= second < 16 else 'train'
-        add(root, split, f'drive_{second:04d}', wide[:, at:at + 64])
+    return [('val' if 12 <= second < 16 else 'train', f'drive_{second:04d}',
+             wide[:, 8 * second:8 * second + 64]) for second in range(30)]
+
+
+def drive_in_both(root):
+    for split, name, image in drive():
+        add(root, split, name, image)
 
 
 def slow_val(root):
@@ -232,6 +235,39 @@ def test_a_leak_between_sets(clean, tmp_path, template):
     assert 'val/images/roada.png = other/train/images/seen.png' in found.text
 
 
+def recordings(file):
+    return [f for f in check(file).findings if f.kind == 'recording in two splits']
+
+
+@pytest.mark.parametrize('train, val', [
+    ('images/train', 'images/val'), ('[images/train, images/extra]', 'images/val'),
+    ('images/train', '[images/val, images/late]'), ('train.txt', 'val.txt'),
+    ('train.txt', 'images/val')])
+@pytest.mark.parametrize('inner', ['', 'monday/'])
+def test_a_drive_in_two_splits_however_they_are_written(tmp_path, train, val, inner):
+    for split, name, image in drive():
+        write_image(tmp_path / 'images' / split / f'{inner}{name}.png', image)
+    for i in range(20):  # other drives, with the same names and with names of their own
+        write_image(tmp_path / 'images/extra' / f'{inner}drive_{i:04d}.png', clouds(300 + i))
+        write_image(tmp_path / 'images/late' / f'{inner}late_{i:04d}.png', clouds(400 + i))
+    for split in ('train', 'val'):
+        files = sorted((tmp_path / 'images' / split).rglob('*.png'))
+        (tmp_path / f'{split}.txt').write_text('\n'.join(map(str, files)))
+    (tmp_path / 'set.yaml').write_text(f'train: {train}\nval: {val}')
+    (found,) = recordings(tmp_path / 'set.yaml')
+    assert found.where == 'val of set'
+    assert [name[-8:-4] for name in found.files] == ['0012', '0013', '0014', '0015']
+    assert f'images/train/{inner}drive_0011.png' in found.text
+
+
+def test_frames_of_another_folder_are_of_another_drive(tmp_path):
+    for split, name, image in drive():
+        folder = f'train/{name[-1]}' if split == 'train' else f'val/{int(name[-1]) % 2}x'
+        write_image(tmp_path / 'images' / folder / f'{name}.png', image)
+    (tmp_path / 'set.yaml').write_text('train: images/train\nval: images/val')
+    assert recordings(tmp_path / 'set.yaml') == []
+
+
 @pytest.mark.parametrize('splits', ['train val', 'val test'])
 def test_a_mask_of_images_in_two_splits(tmp_path, splits):
     """Names that are given anew in each split have their masks in one folder."""
@@ -248,6 +284,18 @@ def test_a_mask_of_images_in_two_splits(tmp_path, splits):
     assert [(f.level, f.where, len(f.files)) for f in found] == [
         ('error' if first == 'train' else 'warning', f'{second} of set', 2)]
     assert f'{second}/0.png = {first}/0.png' in found[0].text
+
+
+def test_a_test_that_is_val_is_said(clean):
+    shutil.copytree(clean / 'val', clean / 'test')
+    half = cv2.resize(clouds(100), (32, 32), interpolation=cv2.INTER_AREA)
+    add(clean, 'test', 'roada', cv2.resize(half, SIZE[::-1]))  # of one not all bytes
+    found = check(clean).findings
+    assert [(f.level, f.kind, f.where, len(f.files)) for f in found] == [
+        ('warning', 'near-duplicates', 'test of set', 1), ('warning', 'leak', 'test of set', 2)]
+    assert 'test/images/roada.png and val/images/roada.png' in found[0].text
+    assert all('of val: the weights are chosen' in f.text or 'in val, too: the weights are chosen'
+               in f.text for f in found)
 
 
 def test_frames_of_different_streets_are_no_duplicates(tmp_path):

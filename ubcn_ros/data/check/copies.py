@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from ubcn_ros.data.check.report import Finding, SplitFacts
 from ubcn_ros.data.check.similarity import NEAR, most_similar, split_recordings, unpack
+from ubcn_ros.data.description import SPLITS
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.text_table import counted, listed
 
@@ -18,28 +21,40 @@ FEW_DIFFERENT = 0.2
 """Share of near-duplicates within val or test from which its figures rest on few streets."""
 
 _OPTIMISTIC = 'figures on it will be too good'
+_EFFECTS = {'train': _OPTIMISTIC,
+            'val': f'the weights are chosen on these images, and {_OPTIMISTIC}'}
 
 
 def copy_findings(splits: Sequence[SplitFacts]) -> Iterator[Finding]:
-    """Yield leaks between train and the others, copies, near-duplicates and split recordings."""
-    train = [s for s in splits if s.split == 'train']
-    others = [s for s in splits if s.split != 'train']
-    known = _by_pixels(train)
+    """Yield images in two splits, copies, near-duplicates and split recordings."""
+    train, val, test = ([s for s in splits if s.split == name] for name in SPLITS)
     yield from _copies(train)
-    for split in others:
-        leaks = [(split.file(i), known[found.pixels][0])
-                 for i, found in enumerate(split.facts) if found.pixels in known]
-        if leaks:
-            yield Finding('error', 'leak', split.where,
-                          f'{counted(len(leaks), "image is", "images are")} in train, too: '
-                          f'{_OPTIMISTIC}; remove one of the two ({_pairs(leaks)})',
-                          tuple(name for name, _ in leaks))
+    for split in (*val, *test):
+        yield from _leaks(train, split)
         yield from _copies([split])
-    yield from _near(train, others)
-    yield from _shared_masks([*train, *others])
-    for split in others:
+    for known, others in ((train, (*val, *test)), (val, test)):
+        yield from _near(known, others)
+    for split in test:
+        yield from _leaks(val, split)
+    yield from _shared_masks([*train, *val, *test])
+    for split in (*val, *test):
         yield from _near_within(split)
-        yield from _recordings(split, [s for s in train if s.dataset is split.dataset])
+        for own in train:
+            if own.dataset is split.dataset:
+                yield from _recordings(own, split)
+
+
+def _leaks(known: Sequence[SplitFacts], split: SplitFacts) -> Iterator[Finding]:
+    """Images of a split that are in those of another name, too: train, or val."""
+    names = _by_pixels(known)
+    leaks = [(split.file(i), names[found.pixels][0])
+             for i, found in enumerate(split.facts) if found.pixels in names]
+    if leaks:
+        where = known[0].split
+        yield Finding('error' if where == 'train' else 'warning', 'leak', split.where,
+                      f'{counted(len(leaks), "image is", "images are")} in {where}, too: '
+                      f'{_EFFECTS[where]}; remove one of the two ({_pairs(leaks)})',
+                      tuple(name for name, _ in leaks))
 
 
 def _by_pixels(splits: Sequence[SplitFacts]) -> dict[str, list[str]]:
@@ -94,8 +109,8 @@ def _bits(splits: Sequence[SplitFacts]) -> tuple[np.ndarray, list[tuple[SplitFac
     return unpack([split.facts[i].difference_hash for split, i in owners]), owners
 
 
-def _near(train: Sequence[SplitFacts], others: Sequence[SplitFacts]) -> Iterator[Finding]:
-    bits, owners = _bits(train)
+def _near(known: Sequence[SplitFacts], others: Sequence[SplitFacts]) -> Iterator[Finding]:
+    bits, owners = _bits(known)
     for split in others:
         own, members = _bits([split])
         if not owners or not members:
@@ -107,10 +122,10 @@ def _near(train: Sequence[SplitFacts], others: Sequence[SplitFacts]) -> Iterator
             if difference <= NEAR and split.facts[i].pixels != source.facts[k].pixels:
                 pairs.append((split.file(i), source.file(k)))
         if pairs:
-            texts = [f'{one} and {other}' for one, other in pairs]
+            texts, where = [f'{one} and {other}' for one, other in pairs], known[0].split
             yield Finding('warning', 'near-duplicates', split.where,
                           f'{counted(len(pairs), "image looks", "images look")} like one of '
-                          f'train: {_OPTIMISTIC}; split by drives, not by frames '
+                          f'{where}: {_EFFECTS[where]}; split by drives, not by frames '
                           f'({listed(texts, 3)})', tuple(one for one, _ in pairs))
 
 
@@ -127,15 +142,42 @@ def _near_within(split: SplitFacts) -> Iterator[Finding]:
                       f'take frames farther apart ({listed(names, 3)})', names)
 
 
-def _recordings(split: SplitFacts, train: Sequence[SplitFacts]) -> Iterator[Finding]:
-    bits, owners = _bits([*train, split])
-    ours = [(s, i) for s, i in owners if s is not split]
-    theirs = [(s, i) for s, i in owners if s is split]
-    for between, before, after in split_recordings(
-            [s.scenes[i].name for s, i in ours], [s.scenes[i].name for s, i in theirs], bits):
-        names = tuple(split.file(theirs[j][1]) for j in between)
-        (s, i), (t, k) = ours[before], ours[after]
-        yield Finding('warning', 'recording in two splits', split.where,
-                      f'{counted(len(names), "image lies", "images lie")} between frames of one '
-                      f'drive in train ({names[0]} between {s.file(i)} and {t.file(k)}): '
-                      f'{_OPTIMISTIC}; split by drives, not by frames', names)
+def _recordings(train: SplitFacts, split: SplitFacts) -> Iterator[Finding]:
+    """
+    Frames of a drive between those that train has of it.
+
+    Either their names differ in the last number alone; or they do within folders whose paths
+    differ in one part, which is the same for all of train or all of the split.
+    """
+    ours, theirs = _by_folder(train), _by_folder(split)
+    pairs = [(*([*itertools.chain(*found.values())] for found in (ours, theirs)), str)]
+    shared = {part for found in (ours, theirs) if found
+              for part in set.intersection(*({*enumerate(folder)} for folder in found))}
+    for (one, known), (other, own) in itertools.product(ours.items(), theirs.items()):
+        apart = {*enumerate(one)} ^ {*enumerate(other)}
+        if len(one) == len(other) and len(apart) == 2 and apart & shared:
+            pairs.append((known, own, os.path.basename))
+    told: set[str] = set()
+    for known, own, called in pairs:
+        parts = (train, known), (split, own)
+        bits = unpack([s.facts[i].difference_hash for s, indices in parts for i in indices])
+        names = ([called(s.scenes[i].name) for i in indices] for s, indices in parts)
+        for between, before, after in split_recordings(*names, bits):
+            files = tuple(split.file(own[j]) for j in between)
+            if told.isdisjoint(files):
+                yield Finding(
+                    'warning', 'recording in two splits', split.where,
+                    f'{counted(len(files), "image lies", "images lie")} between frames of one '
+                    f'drive in train ({files[0]} between {train.file(known[before])} and '
+                    f'{train.file(known[after])}): {_OPTIMISTIC}; split by drives, not by frames',
+                    files)
+            told.update(files)
+
+
+def _by_folder(split: SplitFacts) -> dict[tuple[str, ...], list[int]]:
+    """Indices of the images that could be read by the parts of their folder's path."""
+    folders: dict[tuple[str, ...], list[int]] = {}
+    for i, found in enumerate(split.facts):
+        if found.difference_hash:
+            folders.setdefault(PurePath(split.file(i)).parent.parts, []).append(i)
+    return folders
