@@ -31,7 +31,7 @@ def make(tmp_path):
                                 {**{k: k for k in range(len(classes))}, 255: 255}))
         label_set = LabelSet(name, tuple(classes), distinct_colors(len(classes)),
                              paths_of(len(classes), range(1))) if classes else None
-        return DataSet(name, Path(name), 'own', label_set, f'terms of {name}', {
+        return DataSet(name, Path(name), Path(name), 'own', label_set, f'terms of {name}', {
             split: lambda: Listing(tuple(scenes)) for split in splits}, **more)
     return made
 

@@ -62,8 +62,8 @@ def open_dataset(path: Path | str) -> DataSet:
                            'classes: leave it out')
     own = layout.classes is not None and description.names is None
     dataset = DataSet(
-        description.name, layout.base(description.root), layout.name, label_set,
-        description.license or (layout.license if own else ''), readers,
+        description.name, layout.base(description.root), description.source, layout.name,
+        label_set, description.license or (layout.license if own else ''), readers,
         description.class_mapping, description.focal_length,
         paths_given=own or description.paths is not None)
     return _split(description, replace(dataset, readers={

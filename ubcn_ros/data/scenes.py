@@ -138,6 +138,7 @@ class DataSet:
 
     :param name: for people: of its YAML file or folder.
     :param root: folder of its files.
+    :param source: its YAML, or the folder that was given.
     :param format: name of its layout, as of ubcn_ros.data.datasets.FORMATS.
     :param label_set: its own classes; None where it has no labels.
     :param license: its terms, empty where nothing says.
@@ -150,6 +151,7 @@ class DataSet:
 
     name: str
     root: Path
+    source: Path
     format: str
     label_set: LabelSet | None
     license: str

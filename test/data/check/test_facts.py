@@ -114,6 +114,31 @@ def test_a_second_check_reads_nothing_and_finds_the_same(clean, read):
     assert first.to_dict() == second.to_dict() and len(first.errors) == 1
 
 
+def test_what_was_read_before_an_interrupt_is_kept(clean, read):
+    def stop(done, _):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_data(opened(clean), stop)
+    steps = []
+    check_data(opened(clean), lambda *step: steps.append(step))
+    assert steps == [(i, 9) for i in range(5, 10)]
+
+
+def test_two_descriptions_of_one_name_and_folder_keep_their_facts(clean, tmp_path, read):
+    for folder in ('day', 'night'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'streets.yaml').write_text(
+            f'path: {clean}\ntrain: train/images\nmasks_dir: labels\nnames: [{folder}]\n'
+            f'ignore: [{", ".join(map(str, range(1, 11)))}]')
+        check_data(opened(tmp_path / folder / 'streets.yaml'))
+        assert len(read()) == 6
+    for folder in ('day', 'night'):
+        check_data(opened(tmp_path / folder / 'streets.yaml'))
+    assert read() == []
+
+
 def test_what_changes_is_read_again(clean, read):
     check_data(opened(clean))
     read()

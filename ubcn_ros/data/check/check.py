@@ -74,14 +74,16 @@ def _facts(sets: Sequence[DataSet], listings: Sequence[tuple[int, Sequence[Scene
     facts = {(place, state): known[place][state] for place, state in scenes
              if state in known[place]}
     waiting = [key for key in scenes if key not in facts]
-    for key, found in zip(waiting, look_at_all([scenes[key] for key in waiting]), strict=True):
-        facts[key] = found
-        if progress is not None:
-            progress(len(facts), len(scenes))
-    if waiting:
-        for place, dataset in enumerate(sets):
-            save_facts(dataset, {key[1]: facts[key] for key in scenes
-                                 if key[0] == place and facts[key].lasting})
+    try:
+        for key, found in zip(waiting, look_at_all([scenes[key] for key in waiting]),
+                              strict=True):
+            facts[key] = found
+            if progress is not None:
+                progress(len(facts), len(scenes))
+    finally:  # whoever is stopped after an hour goes on from there
+        for place, dataset in enumerate(sets if waiting else ()):
+            save_facts(dataset, {key[1]: found for key, found in facts.items()
+                                 if key[0] == place and found.lasting})
     return [[facts[key] for key in group] for group in keys]
 
 

@@ -187,7 +187,7 @@ def _prepare() -> None:
 
 def _cache_path(dataset: DataSet) -> Path:
     """Where the facts of a data set are kept; OSError where there is no cache folder."""
-    key = digest(os.path.realpath(dataset.root), dataset.name, dataset.format)
+    key = digest(os.path.realpath(dataset.source))
     return cache_folder() / 'data' / f'{key}.json'
 
 
