@@ -61,6 +61,9 @@ def test_a_label_set_there_and_back_through_json(labels):
     {'name': 'a', 'classes': 3, 'colors': [], 'paths': []},
     {'name': 'a', 'classes': ['x'], 'colors': [[1, 2]], 'paths': [[0]]},
     {'name': 'a', 'classes': ['x'], 'colors': [[1, 2, 300]], 'paths': [[0]]},
+    {'name': 'a', 'classes': ['x'], 'colors': [[1, 2, float('inf')]], 'paths': [[0]]},
+    {'name': 'a', 'classes': ['x'], 'colors': [[1, 2, 1.7]], 'paths': [[0]]},
+    {'name': 'a', 'classes': ['x'], 'colors': [[1, 2, 3]], 'paths': [[0.7]]},
     {'name': 'a', 'classes': ['x', 'x'], 'colors': [[1, 2, 3]] * 2, 'paths': [[0, 1]]},
     {'name': 'a', 'classes': [], 'colors': [], 'paths': []}])
 def test_what_is_no_label_set_is_refused(values):

@@ -8,6 +8,7 @@ import colorsys
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,8 @@ class LabelSet:
         """
         try:
             return cls(str(values['name']), tuple(str(name) for name in values['classes']),
-                       tuple(tuple(int(part) for part in color) for color in values['colors']),
-                       tuple(tuple(int(i) for i in group) for group in values['paths']))
+                       tuple(tuple(map(index, color)) for color in values['colors']),
+                       tuple(tuple(map(index, group)) for group in values['paths']))
         except (KeyError, TypeError) as error:
             raise ValueError(f'{values!r} is not a label set: expected name, classes, colors and '
                              'paths') from error
