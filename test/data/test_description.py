@@ -145,7 +145,9 @@ def test_what_is_wrong_is_named_with_the_remedy(folder, changes, expected):
     ('names: [a\n', 'is not YAML'), ('- a\n- b\n', 'expected keys with values'),
     ('', 'holds None'),
     ('names: [a]\nnames: [b]\n', "'names' is there twice"), ('license:\n', 'license: is empty'),
-    ('names: {0: a, 0: b}\n', "'0' is there twice"), ('? [1]\n: 2\n', 'unknown key|is not YAML'),
+    ('names: {0: a, 0: b}\n', "'0' is there twice"),
+    ('names: {1: a, 0x1: b}\n', "'0x1' is there twice"),
+    ('? [1]\n: 2\n', 'unknown key|is not YAML'),
     ('a: 2024-99-99\n', 'is not YAML'), ('a: !!python/name:os.system\n', 'is not YAML'),
     ('[' * 5000, 'is not YAML'), ('colors: [#ffffff]\n', 'is not YAML'),
     ('a: &a [*a]\nnames: *a\n', 'unknown key'), ('names: &a [*a]\n', 'names: .* is not a text')])

@@ -43,7 +43,8 @@ class _Loader(yaml.SafeLoader):
     """
     Safe loader that refuses what YAML would take for something else without a word.
 
-    That is a key that is there twice; 010, which is 8 to YAML; and 1:40, which is 100.
+    That is a key that is there twice, however it is written; 010, which is 8 to YAML; and 1:40,
+    which is 100.
     """
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -59,10 +60,10 @@ class _Loader(yaml.SafeLoader):
             if key.tag == 'tag:yaml.org,2002:merge':
                 continue
             if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
+                if (value := self.construct_object(key)) in seen:
                     raise yaml.MarkedYAMLError(None, None, f'the key {key.value!r} is there '
                                                'twice: leave one out', key.start_mark)
-                seen.add((key.tag, key.value))
+                seen.add(value)
         return super().construct_mapping(node, deep)
 
 
