@@ -71,6 +71,18 @@ def test_a_format_that_the_folder_does_not_have_is_said(tmp_path, name):
         open_dataset(tmp_path / 'a.yaml')
 
 
+@pytest.mark.parametrize('name', ['', 'a.yaml'])
+def test_a_folder_that_may_not_be_read_is_said(tmp_path, name, monkeypatch):
+    (tmp_path / 'a.yaml').write_text('format: images')
+
+    def refused(path):
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    monkeypatch.setattr(Path, 'iterdir', refused)
+    with pytest.raises(DataSetError, match=f'{tmp_path} cannot be read: Permission denied'):
+        open_dataset(tmp_path / name)
+
+
 @pytest.mark.parametrize('share, count', [(0.2, 1), (0.01, 1), (0.5, 2), (0.99, 2)])
 def test_the_last_share_of_train_by_name_validates(tmp_path, share, count):
     write_images(tmp_path / 'pictures')  # f8, f9, f10

@@ -46,12 +46,16 @@ def open_dataset(path: Path | str) -> DataSet:
         saying what was looked for.
     """
     description = _describe(Path(path))
-    layout = _layout(description)
-    for key in sorted(description.given - layout.keys - _EVERY_KEY):
-        if not (key == 'val' and description.val_fraction):
-            raise DataSetError(f'{description.source}: {key}: means nothing for the format '
-                               f'{layout.name}: leave it out')
-    label_set, readers = layout.open(description)
+    try:
+        layout = _layout(description)
+        for key in sorted(description.given - layout.keys - _EVERY_KEY):
+            if not (key == 'val' and description.val_fraction):
+                raise DataSetError(f'{description.source}: {key}: means nothing for the format '
+                                   f'{layout.name}: leave it out')
+        label_set, readers = layout.open(description)
+    except OSError as error:
+        raise DataSetError(f'{error.filename or description.root} cannot be read: '
+                           f'{error.strerror or error}') from error
     if not readers:
         raise DataSetError(f'{description.source}: none of {", ".join(SPLITS)} is in '
                            f'{description.root}: expected {layout.layout}')
@@ -94,11 +98,7 @@ def _layout(description: Description) -> Format:
     if places:
         json = all(place.suffix.lower() == '.json' for place in places)
         return FORMATS['coco' if json else 'own']
-    try:
-        found = next((f for f in FORMATS.values() if f.recognises(description.root)), None)
-    except OSError as error:
-        raise DataSetError(f'{error.filename or description.root} cannot be read: '
-                           f'{error.strerror or error}') from error
+    found = next((f for f in FORMATS.values() if f.recognises(description.root)), None)
     if found is None:
         raise DataSetError(f'{description.root} has no layout that is known. Looked for:\n' +
                            ';\n'.join(f.layout for f in FORMATS.values()))
