@@ -83,13 +83,16 @@ def masks_among(images: Mapping[str, Path], suffix: str = MASK_SUFFIX) -> set[st
 
 def _masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:
     """Say that there are masks among images that are to have none; nothing where there are not."""
-    masks = sorted(str(images[name]) for name in masks_among(images))
+    in_folders = {name for name in images for place in ('/', '/images/')
+                  if '/masks/' in f'/{name}' and
+                  f'/{name}'.replace('/masks/', place, 1)[1:] in images}
+    masks = sorted(str(images[name]) for name in masks_among(images) | in_folders)
     if not masks:
         return ()
     return (f'{masks[0]} looks like the mask of an image beside it'
             f'{f", and so do {len(masks) - 1} more" if masks[1:] else ""}: to learn from them '
-            f'write a YAML with path, train, val, masks_dir: ., mask_suffix: {MASK_SUFFIX} and '
-            'names (a list); otherwise move them elsewhere',)
+            'write a YAML with path, train, val and names (a list), and without a folder masks '
+            f'with masks_dir: . and mask_suffix: {MASK_SUFFIX}; otherwise move them elsewhere',)
 
 
 def without_suffix(path: Path, suffix: str = '') -> Path:
@@ -165,8 +168,10 @@ def existing(*paths: Path) -> Path | None:
     cased = [path.with_suffix(suffix) for path in paths if path.suffix
              for suffix in (path.suffix.lower(), path.suffix.upper())]
     paths = (*paths, *cased)
-    normal = (Path(unicodedata.normalize(form, str(path))) for form in ('NFC', 'NFD')
-              for path in paths if not str(path).isascii())
+    # from a folder on: those above may be stored in the other way
+    normal = (folder / unicodedata.normalize(form, str(path.relative_to(folder)))
+              for form in ('NFC', 'NFD') for path in paths if not str(path).isascii()
+              for folder in path.parents)
     slashed = (Path(str(path).replace('\\', '/')) for path in paths if '\\' in str(path))
     return next((path for path in (*paths, *normal, *slashed) if os.path.isfile(path)), None)
 

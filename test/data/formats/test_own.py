@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One's own images and masks, and where these are looked for."""
 
+import itertools
 import os
 import unicodedata
 from pathlib import Path
@@ -96,6 +97,16 @@ def test_images_elsewhere(tmp_path):
     assert len(listed(tmp_path / 'here', 'path: ../elsewhere\ntrain: images').scenes) == 2
 
 
+def test_names_of_images_elsewhere_do_not_say_where_all_lies(tmp_path):
+    for root in (tmp_path / 'one', tmp_path / 'two/inner'):
+        make(root / 'elsewhere')
+        make(root / 'here')
+        (root / 'here/list.txt').write_text(f'{root}/elsewhere/images/a.jpg\nimages/b.jpg\n')
+        for train in ('[../elsewhere/images, images]', 'list.txt'):
+            names = scene_names(listed(root / 'here', f'train: {train}'))
+            assert {'../elsewhere/images/a', 'images/b'} <= {*names}
+
+
 def test_several_folders_and_names_of_both(tmp_path):
     make(tmp_path, 'one/images', 'one/masks')
     make(tmp_path, 'two/images', 'two/masks')
@@ -141,11 +152,14 @@ def test_a_folder_given_twice_is_said_to_be(tmp_path):
 def test_accents_are_the_same_however_they_are_stored(tmp_path, stored, looked_for):
     one, other = (unicodedata.normalize(form, 'stra\u00dfe_\u00fc')
                   for form in (stored, looked_for))
-    make(tmp_path, names=(one,))
-    (tmp_path / 'masks' / f'{one}.png').rename(tmp_path / 'masks' / f'{other}.png')
-    (tmp_path / 'list.txt').write_text(f'images/{other}.jpg\n', 'utf-8')
-    for train in ('images', 'list.txt'):
-        listing = listed(tmp_path, f'train: {train}')
+    for root in (tmp_path, tmp_path / one, tmp_path / other):
+        make(root, f'images/{one}', f'masks/{one}', (one,))
+        mask = root / 'masks' / one / f'{one}.png'
+        mask.rename(mask.with_stem(other))
+        (root / 'list.txt').write_text(f'images/{other}/{other}.jpg\n', 'utf-8')
+    for root, train in itertools.product((tmp_path, tmp_path / one, tmp_path / other),
+                                         ('images', 'list.txt')):
+        listing = listed(root, f'train: {train}')
         assert len(listing.scenes) == 1 and not listing.problems
         listing.scenes[0].read()
 
@@ -213,6 +227,34 @@ def test_a_list_names_images_of_the_suffix_alone(tmp_path):
     scenes, problems = listed(tmp_path, 'train: train.txt\nimage_suffix: _rght.jpg')
     assert [scene.name for scene in scenes] == ['images/b']
     assert len(problems) == 1 and 'names images/a_left.jpg, which does not end' in problems[0]
+
+
+def test_a_name_that_ends_as_a_mask_is_one_beside_its_image_alone(tmp_path):
+    write(tmp_path / 'images/gas.png', picture())
+    write(tmp_path / 'images/gas_mask.png', ids(0))
+    for name in ('gas', 'gas_mask'):
+        write(tmp_path / f'masks/{name}_mask.png', ids(0))
+    for images, masks, expected in (('images', 'masks', ['gas', 'gas_mask']),
+                                    ('masks/../images', 'images', ['gas'])):
+        listing = listed(tmp_path, f'train: {images}\nmasks_dir: {masks}\n'
+                                   'mask_suffix: _mask.png')
+        assert scene_names(listing) == expected and not listing.problems
+
+
+def test_without_names_a_folder_called_masks_is_not_left_out(tmp_path):
+    for name in ('street/a.png', 'street/masks/b.png'):
+        write(tmp_path / name, picture())
+    file = write_yaml(tmp_path / 'data.yaml', 'train: .')
+    listing = open_dataset(file).listing('train')
+    assert scene_names(listing) == ['street/a', 'street/masks/b'] and not listing.problems
+
+
+@pytest.mark.parametrize('images', ['street', 'street/images'])
+def test_without_names_masks_of_the_images_are_a_problem(tmp_path, images):
+    make(tmp_path, images, 'street/masks')
+    (problem,) = open_dataset(write_yaml(tmp_path / 'data.yaml', 'train: .')
+                              ).listing('train').problems
+    assert 'street/masks/a.png looks like the mask of' in problem and 'so do 1 more' in problem
 
 
 def test_without_names_images_have_no_masks(tmp_path):

@@ -81,15 +81,24 @@ def _check_place(d: Description, split: str, place: Path) -> None:
 def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> Listing:
     images: dict[str, Path] = {}
     problems: list[str] = []
+    without = (d.masks_dir if d.names is not None else '', d.depth_dir or '')
+
+    @functools.cache
+    def beside(folder: Path) -> bool:
+        """Whether a folder of images is that of their masks."""
+        return d.names is not None and os.path.abspath(folder) in map(
+            os.path.abspath, _folders(d, folder, d.masks_dir))
+
     for place in places:
         found, wrong = (_listed(d, place) if place.is_file() else
-                        images_below(place, d.image_suffix, (d.masks_dir, d.depth_dir or '')))
+                        images_below(place, d.image_suffix, without))
         problems += wrong
-        for mask in masks_among(found, d.mask_suffix) if d.names is not None else ():
-            del found[mask]
+        for mask in masks_among(found, d.mask_suffix):
+            if beside(found[mask].parent):
+                del found[mask]
         for name, path in found.items():
             if len(places) > 1:  # names of one folder may be those of another
-                name = without_suffix(_inner(d.root, path), d.image_suffix).as_posix()
+                name = _name(d, path)
             add_image(images, problems, name, path)
 
     def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
@@ -126,9 +135,13 @@ def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
             problems.append(f'{file} names {line} twice: leave one out')
         else:
             seen.add(path)
-            add_image(images, problems, without_suffix(_inner(d.root, path), d.image_suffix)
-                      .as_posix(), path)
+            add_image(images, problems, _name(d, path), path)
     return images, problems
+
+
+def _name(d: Description, path: Path) -> str:
+    """Name of an image that is not of one folder alone: the same wherever the data lies."""
+    return without_suffix(Path(os.path.relpath(path, d.root)), d.image_suffix).as_posix()
 
 
 def _beside(d: Description, folder: Path, name: str) -> Path:
