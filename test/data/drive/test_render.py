@@ -20,11 +20,11 @@ from ubcn_ros.labels import UNLABELED
 WHITE = Texture(np.full((8, 8, 3), 255, np.uint8))
 
 
-def make_canvas(yaw=0.0):
-    camera = PinholeCamera(96, 128, 100.0, np.array([0.0, -1.5, 0.0]), yaw, 0.0, 0.0)
-    image = np.zeros((96, 128, 3), np.uint8)
-    return Canvas(camera, image, np.zeros((96, 128), np.uint8),
-                  np.full((96, 128), 1 / FAR_M, np.float32))
+def make_canvas(yaw=0.0, height=96, width=128):
+    camera = PinholeCamera(height, width, 100.0, np.array([0.0, -1.5, 0.0]), yaw, 0.0, 0.0)
+    image = np.zeros((height, width, 3), np.uint8)
+    return Canvas(camera, image, np.zeros((height, width), np.uint8),
+                  np.full((height, width), 1 / FAR_M, np.float32))
 
 
 def upright(z, label, texture=WHITE, x=-1.0, **more):
@@ -85,6 +85,14 @@ def test_a_wall_that_passes_the_camera_is_cut():
     assert seen[:, -1].all() and not seen[:, :64].any()
     x = canvas.camera.rays()[0][seen] / canvas.inverse[seen]
     assert np.allclose(x, 2.0, atol=1e-2)
+
+
+@pytest.mark.parametrize('size', [(32, 40000), (9000, 32)])
+def test_pictures_of_any_size_are_filled(size):
+    canvas = make_canvas(0.0, *size)
+    wall = Quad(WHITE, (-4e4, -4e4, 4.0), (8e4, 0.0, 0.0), (0.0, 8e4, 0.0), Label.BUILDING)
+    canvas.draw([wall], [])
+    assert (canvas.labels == Label.BUILDING).all()
 
 
 def test_transparent_parts():

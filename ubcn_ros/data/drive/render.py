@@ -39,6 +39,7 @@ class Label(IntEnum):
 
 
 _SHIFT = 4  # fractional bits of polygon vertices
+_AROUND = 4000  # pixels around the picture that vertices may lie in
 
 
 class Texture:
@@ -291,9 +292,10 @@ class Canvas:
             points = _clip(points, lambda p: p[2] - NEAR_M)
         screen = [(camera.focal * p[0] / p[2] + camera.width / 2,
                    camera.focal * p[1] / p[2] + camera.height / 2) for p in points]
-        if any(abs(x) > 4000 or abs(y) > 4000 for x, y in screen):
-            for inside in (lambda p: p[0] + 4000, lambda p: 4000 - p[0],
-                           lambda p: p[1] + 4000, lambda p: 4000 - p[1]):
+        right, bottom = camera.width + _AROUND, camera.height + _AROUND
+        if not all(-_AROUND <= x <= right and -_AROUND <= y <= bottom for x, y in screen):
+            for inside in (lambda p: p[0] + _AROUND, lambda p: right - p[0],
+                           lambda p: p[1] + _AROUND, lambda p: bottom - p[1]):
                 screen = _clip(screen, inside)
         return screen
 
