@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The street is the same however it is visited, and what moves, moves at its own pace."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -15,6 +18,19 @@ from ubcn_ros.data.drive.world import World
 @pytest.fixture(scope='module')
 def world():
     return World(4, draw_style(4))
+
+
+def test_a_street_does_not_wait_for_the_garbage_collector():
+    gc.disable()
+    try:
+        street = World(4, draw_style(4))
+        street.chunk(3)
+        street.ground_map(3)
+        gone = weakref.ref(street)
+        del street
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def feet(billboards):

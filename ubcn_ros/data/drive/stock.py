@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,13 +38,21 @@ class Stock:
 
     def __init__(self, seed: int, style: Style):
         self.seed, self.style = seed, style
-        self.house = lru_cache(maxsize=None)(self._house)
-        self.row = lru_cache(maxsize=None)(self._row)
-        self.tree = lru_cache(maxsize=None)(self._tree)
-        self.picture = lru_cache(maxsize=None)(self._picture)
-        self.person = lru_cache(maxsize=256)(self._person)
-        self.rider = lru_cache(maxsize=256)(self._rider)
-        self.vehicle = lru_cache(maxsize=None)(self._vehicle)
+        self.house = self.cached(Stock._house)
+        self.row = self.cached(Stock._row)
+        self.tree = self.cached(Stock._tree)
+        self.picture = self.cached(Stock._picture)
+        self.person = self.cached(Stock._person, 256)
+        self.rider = self.cached(Stock._rider, 256)
+        self.vehicle = self.cached(Stock._vehicle)
+
+    def cached(self, make: Callable[..., Any], most: int | None = None) -> Callable[..., Any]:
+        """
+        Cache what a function makes of this object and a key.
+
+        It does not hold the object, which would otherwise wait for the garbage collector.
+        """
+        return lru_cache(maxsize=most)(partial(make, weakref.proxy(self)))
 
     def rng(self, *key: int) -> np.random.Generator:
         """Return a generator of its own for this key (negative numbers allowed)."""

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -42,8 +41,8 @@ class World(Stock):
 
     def __init__(self, seed: int, style: Style):
         super().__init__(seed, style)
-        self.chunk = lru_cache(maxsize=24)(self._chunk)
-        self.ground_map = lru_cache(maxsize=12)(partial(paint_ground, self))
+        self.chunk = self.cached(World._chunk, 24)
+        self.ground_map = self.cached(paint_ground, 12)
 
     def point(self, u: float, up: float, z: float) -> tuple[float, float, float]:
         """Return the world position of lateral u and height ``up`` at z along the road."""
