@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+import weakref
 from fractions import Fraction
 
 import cv2
@@ -205,6 +206,21 @@ def test_a_ramp_ends_with_the_last_image_of_each_sub_folder(tmp_path, folder):
     assert np.array_equal(read_image(tmp_path / 'out/left/1.png'), rain(picture(0), 0.5))
     right = RainSequence((0, 90), 0, 2.0, camera='right')
     assert np.array_equal(read_image(tmp_path / 'out/right/0.png'), right(picture(0), 0))
+
+
+def test_the_rain_of_a_sub_folder_is_not_kept(tmp_path, monkeypatch):
+    for number in range(4):
+        write_image(tmp_path / 'dry' / str(number) / '0.png', picture(number))
+    alive, counts, rained = weakref.WeakSet(), [], RainSequence.__call__
+
+    def noted(sequence, *frame):
+        alive.add(sequence)
+        counts.append(len(alive))
+        return rained(sequence, *frame)
+
+    monkeypatch.setattr(RainSequence, '__call__', noted)
+    done = ubcn('rain', tmp_path / 'dry', tmp_path / 'out', '--recursive', '--sequence')
+    assert done.exit_code == 0 and counts == [1, 1, 1, 1]
 
 
 def test_sub_folders_follow_each_other_in_a_video(tmp_path, folder):

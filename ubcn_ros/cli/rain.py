@@ -126,7 +126,8 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     if not continuous:
         refuse_options(('rate_hz', 'variation'), 'each image has rain of its own without '
                                                  '--sequence')
-        rain_of('', 0)  # which a ramp cannot be
+        if ramp:
+            rain_of('', 0)  # which raises: it needs time
     elif isinstance(jobs, VideoJobs):
         refuse_options(('sequence',), f'{source} is a video, whose rain is always continuous')
     sequences: dict[str, Any] = {}
@@ -137,6 +138,7 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
             write_result(job, alone(image, job.number), video)
             return
         if job.sequence not in sequences:
+            sequences.clear()  # a folder's images come together, and its rain is always the same
             # a lone image is the beginning of a ramp
             duration_s = durations.get(job.sequence) or max(durations.values(), default=0.0)
             sequences[job.sequence] = rain_of(job.sequence, duration_s)
