@@ -76,6 +76,15 @@ def test_only_larger_frames_shrink_and_keep_their_aspect():
     assert [scene.name for scene in found] == ['(100, 200)', '(90, 60)', '(40, 300)', '(31, 20)']
 
 
+def test_of_an_image_alone_nothing_else_is_read():
+    class Image(ArrayScene):
+        read = labels = depth = None
+
+    scene = Image('a', None, None, {'size': (100, 200)})
+    (found,) = shrunk(SceneList('arrays', None, (scene,)), 40).scenes
+    assert found.image().shape == (40, 80, 3)
+
+
 def test_without_a_short_side_nothing_shrinks():
     given = scenes((100, 200))
     assert shrunk(given, 0) is given

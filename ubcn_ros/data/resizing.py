@@ -22,18 +22,20 @@ def resized(frame: CleanFrame, width: int, height: int) -> CleanFrame:
     """
     if frame.image.shape[:2] == (height, width):
         return frame
-    grows = width * height > frame.image.shape[0] * frame.image.shape[1]
-
-    def picture(image: np.ndarray | None) -> np.ndarray | None:
-        return image if image is None else cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
 
     def exact(values: np.ndarray | None) -> np.ndarray | None:
         return values if values is None else cv2.resize(
             values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
-    return CleanFrame(picture(frame.image), exact(frame.labels), exact(frame.depth),
-                      picture(frame.rainy))
+    return CleanFrame(_picture(frame.image, width, height), exact(frame.labels),
+                      exact(frame.depth), None if frame.rainy is None else
+                      _picture(frame.rainy, width, height))
+
+
+def _picture(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    grows = width * height > image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height),
+                      interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,18 @@ class ShrunkScene(Scene):
     def read(self) -> CleanFrame:
         """Return all of the scene, smaller; real rain, which has a size, keeps the frame's."""
         frame = self.source.read()
-        height, width = frame.image.shape[:2]
-        if frame.rainy is not None or min(height, width) <= self.short_side:
-            return frame
-        shrinks = self.short_side / min(height, width)
-        return resized(frame, round(width * shrinks), round(height * shrinks))
+        return resized(frame, *self._size(frame.image))
 
     def image(self) -> np.ndarray:
         """Return (H, W, 3) uint8 RGB, clean and smaller."""
-        return self.read().image
+        image = self.source.image()
+        return _picture(image, *self._size(image))
+
+    def _size(self, image: np.ndarray) -> tuple[int, int]:
+        """Width and height to show an image at."""
+        height, width = image.shape[:2]
+        shrinks = 1 if self.rainy_path else min(1, self.short_side / min(height, width))
+        return round(width * shrinks), round(height * shrinks)
 
     def labels(self) -> np.ndarray:
         """Return (H, W) uint8 class ids as they are stored, not smaller: they are counted."""
