@@ -18,6 +18,12 @@ def check_image(image: np.ndarray) -> None:
         raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8 RGB')
 
 
+def check_depth(depth: np.ndarray, height: int, width: int) -> None:
+    """Raise ValueError for what is not (height, width)."""
+    if depth.shape != (height, width):
+        raise ValueError(f'depth is {depth.shape}, expected {(height, width)}')
+
+
 def far_where_unknown(depth: np.ndarray) -> np.ndarray:
     """Return distances, float32 metres, FAR_M where they are not finite or not positive."""
     known = np.isfinite(depth) & (depth > 0)
@@ -31,9 +37,7 @@ def depth_of(image: np.ndarray, depth: np.ndarray | None) -> np.ndarray:
     :raises ValueError: an image of another type, or a depth of another size.
     """
     check_image(image)
-    size = image.shape[:2]
     if depth is None:
-        return depth_prior(*size)
-    if depth.shape != size:
-        raise ValueError(f'depth is {depth.shape}, expected {size}')
+        return depth_prior(*image.shape[:2])
+    check_depth(depth, *image.shape[:2])
     return depth

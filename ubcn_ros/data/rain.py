@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.image_checks import far_where_unknown
+from ubcn_ros.data.image_checks import check_depth, far_where_unknown
 from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
 from ubcn_ros.data.rain_streaks import DropField, draw_streaks, share_of_drops
 
@@ -141,8 +141,7 @@ class RainRenderer:
                 prior = depth_prior(self.height, self.width, horizon=p.horizon, focal=p.focal)
                 self._prior = last = rate, -np.expm1(-beta * prior)
             return last[1]
-        if depth.shape != (self.height, self.width):
-            raise ValueError(f'depth is {depth.shape}, expected {(self.height, self.width)}')
+        check_depth(depth, self.height, self.width)
         return -np.expm1(-beta * far_where_unknown(depth))
 
 
