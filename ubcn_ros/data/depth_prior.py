@@ -12,7 +12,7 @@ import numpy as np
 
 from ubcn_ros.labels import plain_name
 
-# Names that data sets give, as of plain_name. A class in none of these keeps the plain prior.
+# Names that data sets give, as of plain_name. A class in none of these keeps the corridor prior.
 SKY = frozenset({'sky'})
 GROUND = frozenset({
     'road', 'street', 'lane', 'lanemarking', 'lanemarkings', 'lanes', 'roadmarking',
@@ -73,9 +73,9 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     :param focal: focal length, fraction of the width.
     :raises ValueError: labels of another size, or without names.
     """
-    plain = _plain(height, width, horizon, focal)
+    corridor = _corridor(height, width, horizon, focal)
     if labels is None:
-        return plain.copy()
+        return corridor.copy()
     if class_names is None:
         raise ValueError('depth_prior: labels were given without class_names; pass the names of '
                          'their ids')
@@ -92,11 +92,11 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     plane = focal * width * CAMERA_HEIGHT_M / np.maximum(rows, 0.5)
     plane = np.minimum(np.where(rows > 0, plane, CAP_M), CAP_M).astype(np.float32)
 
-    depth = plain.copy()
+    depth = corridor.copy()
     ground, static, objects = mask_of(GROUND), mask_of(STATIC), mask_of(OBJECTS)
     depth[ground] = np.broadcast_to(plane[:, None], depth.shape)[ground]
     foot = plane[_run_ends(static)]
-    depth[static] = np.minimum(foot, plain)[static]
+    depth[static] = np.minimum(foot, corridor)[static]
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(objects.astype(np.uint8))
     stats = stats[1:]  # piece 0 is what is no object: where there is none, its box is nowhere
     bottoms = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] - 1
@@ -107,7 +107,7 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
 
 
 @lru_cache(maxsize=4)  # training draws horizon and focal length: most never come again
-def _plain(height: int, width: int, horizon: float, focal: float) -> np.ndarray:
+def _corridor(height: int, width: int, horizon: float, focal: float) -> np.ndarray:
     """Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres."""
     f = focal * width
     v = np.arange(height, dtype=np.float32)[:, None] + 0.5 - horizon * height
