@@ -292,10 +292,10 @@ class Canvas:
             points = _clip(points, lambda p: p[2] - NEAR_M)
         screen = [(camera.focal * p[0] / p[2] + camera.width / 2,
                    camera.focal * p[1] / p[2] + camera.height / 2) for p in points]
-        right, bottom = camera.width + _AROUND, camera.height + _AROUND
-        if not all(-_AROUND <= x <= right and -_AROUND <= y <= bottom for x, y in screen):
-            for inside in (lambda p: p[0] + _AROUND, lambda p: right - p[0],
-                           lambda p: p[1] + _AROUND, lambda p: bottom - p[1]):
+        last_x, last_y = camera.width + _AROUND, camera.height + _AROUND
+        if not all(-_AROUND <= x <= last_x and -_AROUND <= y <= last_y for x, y in screen):
+            for inside in (lambda p: p[0] + _AROUND, lambda p: last_x - p[0],
+                           lambda p: p[1] + _AROUND, lambda p: last_y - p[1]):
                 screen = _clip(screen, inside)
         return screen
 
