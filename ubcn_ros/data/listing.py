@@ -91,8 +91,9 @@ def _masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:
         return ()
     return (f'{masks[0]} looks like the mask of an image beside it'
             f'{f", and so do {len(masks) - 1} more" if masks[1:] else ""}: to learn from them '
-            'write a YAML with path, train, val and names (a list), and without a folder masks '
-            f'with masks_dir: . and mask_suffix: {MASK_SUFFIX}; otherwise move them elsewhere',)
+            'write a YAML with path, train, val and names (a list), for masks in the folders of '
+            f'the images with masks_dir: . and mask_suffix: {MASK_SUFFIX}; otherwise move them '
+            'elsewhere',)
 
 
 def without_suffix(path: Path, suffix: str = '') -> Path:
@@ -169,9 +170,9 @@ def existing(*paths: Path) -> Path | None:
              for suffix in (path.suffix.lower(), path.suffix.upper())]
     paths = (*paths, *cased)
     # from a folder on: those above may be stored in the other way
-    normal = (folder / unicodedata.normalize(form, str(path.relative_to(folder)))
-              for form in ('NFC', 'NFD') for path in paths if not str(path).isascii()
-              for folder in path.parents)
+    normal = (folder / unicodedata.normalize(form, inner) for form in ('NFC', 'NFD')
+              for path in paths for folder in path.parents
+              if not (inner := str(path.relative_to(folder))).isascii())
     slashed = (Path(str(path).replace('\\', '/')) for path in paths if '\\' in str(path))
     return next((path for path in (*paths, *normal, *slashed) if os.path.isfile(path)), None)
 

@@ -106,8 +106,7 @@ class Data:
 
     def places(self, split: str) -> list[int]:
         """
-        Return the indices of the sets that a split is of: every one that has it for 'train', else
-        the first.
+        Return indices of the sets that a split is of: all that have it for train, else the first.
 
         A set with labels of single classes comes before one with groups of them, or without.
         """

@@ -292,8 +292,8 @@ def test_a_test_that_is_val_is_said(clean):
     add(clean, 'test', 'roada', cv2.resize(half, SIZE[::-1]))  # of one not all bytes
     found = check(clean).findings
     assert [(f.level, f.kind, f.where, len(f.files)) for f in found] == [
-        ('warning', 'near-duplicates', 'test of set', 1), ('warning', 'leak', 'test of set', 2)]
-    assert 'test/images/roada.png and val/images/roada.png' in found[0].text
+        ('warning', 'leak', 'test of set', 2), ('warning', 'near-duplicates', 'test of set', 1)]
+    assert 'test/images/roada.png and val/images/roada.png' in found[1].text
     assert all('of val: the weights are chosen' in f.text or 'in val, too: the weights are chosen'
                in f.text for f in found)
 

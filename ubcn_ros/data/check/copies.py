@@ -29,32 +29,29 @@ def copy_findings(splits: Sequence[SplitFacts]) -> Iterator[Finding]:
     """Yield images in two splits, copies, near-duplicates and split recordings."""
     train, val, test = ([s for s in splits if s.split == name] for name in SPLITS)
     yield from _copies(train)
-    for split in (*val, *test):
-        yield from _leaks(train, split)
-        yield from _copies([split])
     for known, others in ((train, (*val, *test)), (val, test)):
+        yield from _leaks(known, others)
         yield from _near(known, others)
-    for split in test:
-        yield from _leaks(val, split)
     yield from _shared_masks([*train, *val, *test])
     for split in (*val, *test):
+        yield from _copies([split])
         yield from _near_within(split)
         for own in train:
             if own.dataset is split.dataset:
                 yield from _recordings(own, split)
 
 
-def _leaks(known: Sequence[SplitFacts], split: SplitFacts) -> Iterator[Finding]:
-    """Images of a split that are in those of another name, too: train, or val."""
+def _leaks(known: Sequence[SplitFacts], others: Sequence[SplitFacts]) -> Iterator[Finding]:
     names = _by_pixels(known)
-    leaks = [(split.file(i), names[found.pixels][0])
-             for i, found in enumerate(split.facts) if found.pixels in names]
-    if leaks:
-        where = known[0].split
-        yield Finding('error' if where == 'train' else 'warning', 'leak', split.where,
-                      f'{counted(len(leaks), "image is", "images are")} in {where}, too: '
-                      f'{_EFFECTS[where]}; remove one of the two ({_pairs(leaks)})',
-                      tuple(name for name, _ in leaks))
+    for split in others:
+        leaks = [(split.file(i), names[found.pixels][0])
+                 for i, found in enumerate(split.facts) if found.pixels in names]
+        if leaks:
+            where = known[0].split
+            yield Finding('error' if where == 'train' else 'warning', 'leak', split.where,
+                          f'{counted(len(leaks), "image is", "images are")} in {where}, too: '
+                          f'{_EFFECTS[where]}; remove one of the two ({_pairs(leaks)})',
+                          tuple(name for name, _ in leaks))
 
 
 def _by_pixels(splits: Sequence[SplitFacts]) -> dict[str, list[str]]:
