@@ -96,6 +96,20 @@ def test_parameters_keep_their_types_and_the_log_its_end(program):
     assert node.tail(2).splitlines() == lines[-2:]
 
 
+class Lost(ReplayError):
+    """One that a caller knows."""
+
+
+@pytest.mark.parametrize('said, told', [
+    ('no such model', 'waited in vain\nthe end of log:\n  no such model'),
+    ('', 'waited in vain')])
+def test_an_error_of_a_replay_has_the_end_of_the_log(program, said, told):
+    with pytest.raises(Lost) as error, program(f'print({said!r}, end="")') as node:
+        node.process.wait(30)
+        raise Lost('waited in vain')
+    assert str(error.value) == told
+
+
 def test_it_ends_by_the_signal_or_by_force(program):
     obedient = program("""
         import signal, sys, time

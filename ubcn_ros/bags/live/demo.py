@@ -55,7 +55,7 @@ _LOAD = 0.7  # share of the node's time that an unhurried replay uses
 
 
 class DemoError(RuntimeError):
-    """The demonstration failed; the text says why, with the node's log where that helps."""
+    """The demonstration failed; the text says why, with the node's log where it ran."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
             raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an '
                             '--out that you may write to, with room on its disk') from error
         except (ReplayError, bags.BagError, ImageFileError) as error:
-            raise DemoError('\n'.join([str(error), *_log_tail(options.out / LOG)])) from error
-
-
-def _log_tail(log: Path) -> list[str]:
-    tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
-    return [*([f'the end of {log}:'] if tail else []), *('  ' + line for line in tail)]
+            raise DemoError(str(error)) from error
 
 
 def prepare_folder(out: Path, bag: Path | None) -> None:

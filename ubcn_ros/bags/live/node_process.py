@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS, fast_dds_profile
@@ -114,6 +116,8 @@ class NodeProcess:
     """
     `ubcn_node` as a process; a context manager that ends it.
 
+    To a ReplayError that leaves the block it adds the end of the log.
+
     :param log: file for all that it prints.
     :param parameters: of the node, by name.
     :param remappings: topic to topic.
@@ -137,8 +141,12 @@ class NodeProcess:
     def __enter__(self) -> NodeProcess:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None,
+                 error: BaseException | None = None, trace: TracebackType | None = None) -> None:
         self.stop()
+        if isinstance(error, ReplayError) and (tail := self.tail()):
+            raise type(error)(f'{error}\nthe end of {self.log.name}:\n'
+                              f"{textwrap.indent(tail, '  ')}") from error
 
     def check(self) -> None:
         """Raise ReplayError if it has ended."""
