@@ -3,7 +3,6 @@
 """The command around the benchmark of the node: its options, its table and its verdict."""
 
 import json
-import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -63,13 +62,7 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
             raise NoAnswerError('waited 60 s in vain')
         return figures
 
-    def run(command, **_):
-        arguments = command[command.index('benchmark') + 1:]
-        ended = CliRunner().invoke(benchmark, arguments)
-        return subprocess.CompletedProcess(command, ended.exit_code)
-
     monkeypatch.setattr('ubcn_ros.benchmark.node.stream', stream)
-    monkeypatch.setattr('subprocess.run', run)
     out = tmp_path / 'figures.json'
     result = CliRunner().invoke(benchmark, [
         'node', '--model', str(tiny_model), '--transport', transport, '--json', str(out)])
@@ -86,13 +79,11 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
 def test_what_was_measured_before_a_failure_is_shown_and_written(monkeypatch, tmp_path, tiny_model,
                                                                  arguments, written):
     def stream(load, progress):
-        if load.cameras > 1:
+        if load.cameras > 1 or not load.shared_memory:
             raise ReplayError('the node ended with exit code 1')
         return {'sent': load.cameras}
 
     monkeypatch.setattr('ubcn_ros.benchmark.node.stream', stream)
-    monkeypatch.setattr('subprocess.run', lambda command, **_: subprocess.CompletedProcess(
-        command, 1))
     out = tmp_path / 'figures.json'
     if '--stand-in' not in arguments:
         arguments = [*arguments, '--model', str(tiny_model)]

@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -106,6 +102,9 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
         raise click.UsageError('--peak sends three seconds of images at each rate, by one '
                                'transport: leave --frames and --transport both away')
+    if len(cameras) > 1 and transport == 'both' and 'transport' in typed:
+        raise click.UsageError('several numbers of cameras are measured by one transport: give '
+                               '--transport shared-memory or default')
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
@@ -143,7 +142,7 @@ def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None
         return {'peak': partial(_peak, load)}
     first = 'shared memory' if load.shared_memory else 'default transport'
     return {first: partial(_stream, load),
-            **({'default transport': partial(_without_shared_memory, load)} if both else {})}
+            **({'default transport': partial(_default_transport, load)} if both else {})}
 
 
 def _result(columns: Columns, by_cameras: bool, fuzz: bool) -> dict[str, Any]:
@@ -181,7 +180,8 @@ def _model(model: str, stand_in: float | None) -> str:
         from ubcn_ros.benchmark.stand_in import stand_in_model
         return stand_in_model(stand_in)
     from ubcn_ros.runtime import load_model
-    return str(load_model(model)[1].path)
+    from ubcn_ros.runtime.weights import PARTS
+    return str(load_model(model, PARTS)[1].path)
 
 
 def _peak(load: Load) -> dict[str, Any]:
@@ -214,31 +214,17 @@ def _stream(load: Load) -> dict[str, Any]:
         return stream(load, bar.update)
 
 
-def _without_shared_memory(load: Load) -> dict[str, Any] | None:
+def _default_transport(load: Load) -> dict[str, Any] | None:
     """
-    Measure in another process: Fast DDS reads its profile once in each.
+    Measure without shared memory.
 
     None where not even a first image comes through, as happens to images of megabytes.
     """
-    from ubcn_ros.bags.live.node_process import ReplayError
-    from ubcn_ros.benchmark.stand_in import stand_in_options
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / 'result.json'
-        run = subprocess.run(
-            [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', '--transport', 'default',
-             '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
-             '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
-             *(stand_in_options(load.model) or ('--model', load.model)),
-             '--device', load.device, '--iterations', str(load.iterations),
-             '--cameras', str(load.cameras), '--processing-size', str(load.processing_size),
-             *(['--mask-only'] if load.mask_only else [])],
-            check=False, stdout=subprocess.DEVNULL)
-        if run.returncode == _NO_ANSWER:
-            return None
-        if run.returncode:
-            raise ReplayError('over the default transport, in a process of its own, it ended with '
-                              f'exit code {run.returncode}')
-        return json.loads(result.read_text())
+    from ubcn_ros.bags.live.client import NoAnswerError
+    try:
+        return _stream(replace(load, frames=min(load.frames, _COMPARED), shared_memory=False))
+    except NoAnswerError:
+        return None
 
 
 def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
