@@ -3,7 +3,9 @@
 """The benchmark of the node: its figures add up, and it says so when they do not."""
 
 import json
+import multiprocessing
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -108,10 +110,63 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
     (['--fuzz', 10, '--size', '64x64', '--iterations', 2, '--picture', 'a.png', '--transport',
       'both', '--device', 'cpu'], 'leave out --size, --iterations, --transport, --picture'),
     (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
-    (['--cameras', ''], '--cameras needs a number')])
+    (['--cameras', ''], '--cameras needs a number'),
+    (['--cameras', '1,2', '--transport', 'both'], 'by one transport: give --transport')])
 def test_what_does_not_go_together_is_refused(arguments, told):
     result = CliRunner().invoke(node, list(map(str, arguments)))
     assert result.exit_code == 2 and told in ' '.join(result.output.split())
+
+
+def test_a_model_that_the_node_would_refuse_is_refused(partial_model):
+    result = CliRunner().invoke(node, ['--model', str(partial_model)])
+    assert result.exit_code == 1 and 'holds random numbers for' in result.output
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('measure', ['stream', 'peak', 'fuzz'])
+def test_a_node_that_does_not_start_gives_its_reason(ros, tmp_path, measure):
+    from ubcn_ros.bags.live.node_process import ReplayError
+    from ubcn_ros.benchmark.node import find_peak, stream
+    from ubcn_ros.benchmark.node_fuzz import fuzz
+    from ubcn_ros.benchmark.node_load import Load
+    load = Load(model=str(tmp_path / 'absent.safetensors'), width=64, height=64)
+    run = {'stream': lambda: stream(load), 'peak': lambda: find_peak(load, print),
+           'fuzz': lambda: fuzz(2, False, load, print)}[measure]
+    with patch.dict(os.environ), pytest.raises(ReplayError, match='(?s)by itself.*absent.saf'):
+        run()
+
+
+class Camera:
+    """A camera that is a thread of this process."""
+
+    def __init__(self, run):
+        self._connection, other = multiprocessing.Pipe()
+        threading.Thread(target=run, args=(other.send,), daemon=True).start()
+
+    def fileno(self):
+        return self._connection.fileno()
+
+    def receive(self):
+        return self._connection.recv()
+
+
+def test_no_camera_waits_for_another_to_be_heard():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.benchmark.camera_client import results
+    told = threading.Event()
+
+    def wait(send):
+        send(('result', told.wait(5.0)))
+
+    def tell(send):
+        for _ in range(2000):  # more than a pipe holds
+            send(('sent', 10))
+        told.set()
+        send(('result', 'all told'))
+
+    counts = []
+    assert results([Camera(wait), Camera(tell)], counts.append) == [True, 'all told']
+    assert sum(counts) == 20_000
 
 
 @pytest.mark.integration

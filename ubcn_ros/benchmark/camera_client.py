@@ -10,8 +10,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -85,25 +86,46 @@ class CameraClient:
         """Ask it to send images at a steady rate, and to wait for the node's counters."""
         self._connection.send(('stream', frames, rate_hz))
 
-    def result(self, progress: Callable[[int], Any] = lambda count: None) -> Any:
-        """
-        Wait for what was asked for last.
+    def fileno(self) -> int:
+        """Return what is readable once `receive` has something, as `connection.wait` asks for."""
+        return self._connection.fileno()
 
-        :param progress: called with a number of images that were sent.
-        :return: None of `probe`, StreamResult of `stream`.
+    def receive(self) -> tuple[str, Any]:
+        """
+        Wait for what it says next.
+
+        :return: 'sent' and a number of images; or 'result' and what was asked for last: None of
+            `probe`, StreamResult of `stream`.
         :raises ReplayError: as the client did.
         """
-        while True:
-            try:
-                kind, value = self._connection.recv()
-            except (EOFError, ConnectionError) as error:
-                raise ReplayError("a camera's process ended by itself") from error
+        try:
+            kind, value = self._connection.recv()
+        except (EOFError, ConnectionError) as error:
+            raise ReplayError("a camera's process ended by itself") from error
+        if kind == 'error':
+            raise value
+        return kind, value
+
+
+def results(cameras: Sequence[CameraClient], progress: Callable[[int], Any] = lambda count: None
+            ) -> list[Any]:
+    """
+    Wait for what all cameras were asked for last.
+
+    Listens to all of them at once: one that is not heard has to stop once its pipe is full.
+
+    :param progress: called with a number of images that were sent.
+    :raises ReplayError: as the client of one did.
+    """
+    found: dict[CameraClient, Any] = {}
+    while left := [camera for camera in cameras if camera not in found]:
+        for camera in wait(left):
+            kind, value = camera.receive()
             if kind == 'sent':
                 progress(value)
-            elif kind == 'error':
-                raise value
             else:
-                return value
+                found[camera] = value
+    return [found[camera] for camera in cameras]
 
 
 class _Watched:
@@ -137,24 +159,22 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     if cores:
         os.sched_setaffinity(0, cores)
-    with Client(_Watched(node), False, None, True, camera, load.outputs) as client:
-        image = Stamped(load.height, load.width)
-        while True:
-            try:
-                command, *arguments = connection.recv()
-            except (EOFError, ConnectionError):
-                return
-            try:
-                if command == 'probe':
-                    client.wait_until_active(START_SECONDS)
-                    client.probe(image.now())
-                    result = None
-                else:
-                    result = _stream(client, image, node, *arguments,
-                                     lambda count: connection.send(('sent', count)))
-                connection.send(('result', result))
-            except ReplayError as error:
-                connection.send(('error', error))
+    with suppress(EOFError, ConnectionError):  # the parent has gone, or wants no more
+        try:
+            with Client(_Watched(node), False, None, True, camera, load.outputs) as client:
+                image = Stamped(load.height, load.width)
+                while True:
+                    command, *arguments = connection.recv()
+                    if command == 'probe':
+                        client.wait_until_active(START_SECONDS)
+                        client.probe(image.now())
+                        result = None
+                    else:
+                        result = _stream(client, image, node, *arguments,
+                                         lambda count: connection.send(('sent', count)))
+                    connection.send(('result', result))
+        except ReplayError as error:
+            connection.send(('error', error))
 
 
 def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,

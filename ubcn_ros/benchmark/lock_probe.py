@@ -5,19 +5,19 @@ The node with a thread that probes the GIL: `lock_probe FILE [node's arguments]`
 
 The thread sleeps, and notes by how much it wakes too late, but for the time that it was ready and
 had no processor: what is more than on an idle node, it waited for other threads that held
-it. At the end all goes to FILE.
+it. All goes to FILE as it comes, so that the node's memory does not grow by it.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,10 +26,14 @@ _CLEAR_MS = 0.05  # later than idle by more than this is a wait
 
 
 class LockProbe:
-    """Probes from `start` to `stop`; ``samples``: time.monotonic(), seconds, and lateness, ms."""
+    """
+    Probes from `start` to `stop`.
 
-    def __init__(self) -> None:
-        self.samples = array('d')
+    :param file: takes the samples: time.monotonic(), seconds, and lateness, ms, two doubles each.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -49,7 +53,7 @@ class LockProbe:
                 due = time.monotonic() + _PERIOD
                 time.sleep(_PERIOD)
                 now, waited = time.monotonic(), queue.waited_ms()
-                self.samples.extend((now, (now - due) * 1e3 - (waited - before)))
+                self._file.write(struct.pack('2d', now, (now - due) * 1e3 - (waited - before)))
                 before = waited
 
 
@@ -108,11 +112,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run the node with a probe; return its exit code."""
     from ubcn_ros.benchmark.stand_in import load
     from ubcn_ros.node.main import main as run_node
-    probe = LockProbe()
-    probe.start()
-    code = run_node(arguments[1:], load)
-    probe.stop()
-    Path(arguments[0]).write_bytes(probe.samples.tobytes())
+    with open(arguments[0], 'wb') as file:
+        probe = LockProbe(file)
+        probe.start()
+        code = run_node(arguments[1:], load)
+        probe.stop()
     return code
 
 

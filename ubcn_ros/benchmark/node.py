@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from ubcn_ros.bags.live.client import source_topic
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
-from ubcn_ros.benchmark.camera_client import CameraClient, StreamResult
+from ubcn_ros.benchmark.camera_client import CameraClient, StreamResult, results
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
@@ -34,10 +34,11 @@ class LoadedNode:
     Sets the environment of DDS for this process, and must be the first in it to use rclpy. Where
     there are four cores or more, node and cameras keep to cores of their own.
 
+    :param probe: whether to note how the GIL is held, for `lock`.
     :ivar cores: of the node and of the cameras; empty where all share all.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, probe: bool = False) -> None:
         self._load = load
         enter_private_domain(load.shared_memory)
         self.cores = _split_cores(load.cameras)
@@ -45,8 +46,7 @@ class LoadedNode:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             self._samples = folder / 'lock'
             self.node = stack.enter_context(start_node(
-                load, folder, program=('-m', 'ubcn_ros.benchmark.lock_probe',
-                                       str(self._samples))))
+                load, folder, samples=self._samples if probe else None))
             if self.cores:
                 os.sched_setaffinity(self.node.process.pid, self.cores[0])
             self._cameras = [stack.enter_context(CameraClient(
@@ -54,15 +54,14 @@ class LoadedNode:
                 for name in load.names]
             for camera in self._cameras:
                 camera.probe()
-            for camera in self._cameras:
-                camera.result()
+            results(self._cameras)
             self._running = stack.pop_all()
 
     def __enter__(self) -> LoadedNode:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._running.close()
+    def __exit__(self, *error: Any) -> None:
+        self._running.__exit__(*error)
 
     def stream(self, frames: int, rate_hz: float,
                progress: Callable[[int], Any] = lambda count: None) -> list[StreamResult]:
@@ -73,7 +72,7 @@ class LoadedNode:
         """
         for camera in self._cameras:
             camera.stream(frames, rate_hz)
-        return [camera.result(progress) for camera in self._cameras]
+        return results(self._cameras, progress)
 
     def stop(self) -> None:
         """End the node; ReplayError where it ends with an error."""
@@ -97,7 +96,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
         what the node's diagnostics say, `cores`, the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
-    with LoadedNode(load) as loaded:
+    with LoadedNode(load, probe=True) as loaded:
         pid = loaded.node.process.pid
         start, soaked, shown = resident_mib(pid), None, 0
 
@@ -207,9 +206,11 @@ def search_peak(sustains: Callable[[float], bool], first: float) -> float | None
     return low
 
 
-def start_node(load: Load, folder: Path, transport: str = 'raw',
-               program: Sequence[str] = ('-m', 'ubcn_ros.node.main')) -> NodeProcess:
-    """Start the node that a load is for; its log goes to the folder."""
+def start_node(load: Load, folder: Path, transport: str = 'raw', samples: Path | None = None
+               ) -> NodeProcess:
+    """Start the node that a load is for; its log goes to the folder, a LockProbe's to a file."""
+    program = ('-m', 'ubcn_ros.benchmark.stand_in') if samples is None else (
+        '-m', 'ubcn_ros.benchmark.lock_probe', str(samples))
     parameters = {
         'model': load.model, 'device': load.device, 'iterations': load.iterations,
         'processing_size': load.processing_size, 'warm_up_width': load.width,

@@ -1,10 +1,15 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An engine that takes a given time and no processor, as one on a GPU does to its host."""
+"""
+An engine that takes a given time and no processor, as one on a GPU does to its host.
+
+As a program it is the node, for which a stand-in's name is a model, too.
+"""
 
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -25,16 +30,10 @@ def stand_in_model(milliseconds: float) -> str:
     return f'{_PREFIX}{milliseconds:g}'
 
 
-def stand_in_options(model: str) -> list[str]:
-    """Return the options of `ubcn benchmark node` for a stand-in's name; none for a network's."""
-    _, prefix, milliseconds = model.partition(_PREFIX)
-    return ['--stand-in', milliseconds] if prefix else []
-
-
 def load(settings: Settings, progress: Say) -> Any:
     """Make a stand-in of a model's name as of `stand_in_model`, else load the engine."""
-    if stand_in := stand_in_options(settings.model):
-        return StandIn(float(stand_in[1]))
+    if settings.model.startswith(_PREFIX):
+        return StandIn(float(settings.model.removeprefix(_PREFIX)))
     return load_engine(settings, progress)
 
 
@@ -102,3 +101,8 @@ def _results_of(height: int, width: int) -> dict[str, np.ndarray]:
     return {'derained': random.integers(0, 256, (height, width, 3), np.uint8),
             'labels': random.integers(0, _CLASSES, (height, width), np.uint8),
             'confidence': random.integers(0, 256, (height, width), np.uint8)}
+
+
+if __name__ == '__main__':
+    from ubcn_ros.node.main import main
+    sys.exit(main(load=load))
