@@ -31,13 +31,13 @@ def report(folders: tuple[Path, ...], out: Path, no_pdf: bool) -> None:
     with the command that runs them. OUT gets report.html, which loads nothing from elsewhere, and
     report.pdf.
     """
-    from ubcn_ros.study.report.assemble import study_report
+    from ubcn_ros.study.report.assemble import KINDS, study_report
     from ubcn_ros.study.report.page import html
     from ubcn_ros.study.report.pdf import pdf
     from ubcn_ros.study.report.sources import study_folders
     from ubcn_ros.whole_files import write_whole
-    made = study_report(folders or study_folders(_RUNS), typed_command())
-    files = {'report.html': html(made).encode('utf-8', 'backslashreplace')}
+    made = study_report(folders or study_folders(_RUNS, KINDS), typed_command())
+    files = {'report.html': html(made).encode()}
     if not no_pdf:
         files['report.pdf'] = pdf(made)
     for tally in made.tallies:

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page and the PDF: everything is in them, as text, and they ask for nothing."""
 
+import base64
 import re
 import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import cv2
+import numpy as np
 import pytest
 from made_up import STUDIES, written
 
@@ -108,6 +111,25 @@ def test_a_figure_that_is_gone_is_said(write, tmp_path):
     report = StudyReport('', '', [Section('', '', '', blocks=[gone])])
     with pytest.raises(ValueError, match=r'gone\.png.*make it again'):
         write(report)
+
+
+def test_a_picture_that_is_taller_than_a_webp_can_be_is_scaled(tmp_path):
+    path = tmp_path / 'tall.png'
+    assert cv2.imwrite(str(path), np.zeros((20_000, 40, 3), np.uint8))
+    report = StudyReport('', '', [Section('', '', '', blocks=[StudyFigure(path, '')])])
+    (uri,) = re.findall('data:image/webp;base64,([^"]+)', html(report))
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(uri), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[0] <= 16383 and image.shape[1] == 32
+
+
+def test_folders_whose_names_are_not_utf_8_are_shown(tmp_path):
+    folders = [written(tmp_path / 'f', name) for name in ('methods', 'degradations')]
+    (tmp_path / 'f').rename(tmp_path / 'f\udcff')
+    folders = [tmp_path / 'f\udcff' / folder.name for folder in folders]
+    report = study_report(folders, 'ubcn study report --study f\udcff')
+    assert 'f\\udcff/study-methods' in Text(html(report)).text
+    html(report).encode()
+    assert pdf(report).startswith(b'%PDF-')
 
 
 def test_without_typst_the_remedy_is_said(monkeypatch):

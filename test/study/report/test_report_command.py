@@ -22,7 +22,9 @@ def run(tmp_path, monkeypatch):
 def test_all_studies_below_runs_are_shown(run, tmp_path):
     for name in STUDIES:
         written(tmp_path / 'runs', name)
-    (tmp_path / 'runs/study-begun').mkdir()
+    for other in ('begun', 'foo'):
+        (tmp_path / f'runs/study-{other}').mkdir()
+    (tmp_path / 'runs/study-foo/notes.json').write_text('{}')
     result = run()
     assert result.exit_code == 0, result.output
     assert 'Claims of the paper: 12 agree, 1 differ, 1 not known' in result.output

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ubcn_ros import __version__
 from ubcn_ros.study.report.baselines import baselines_sections
@@ -49,7 +51,7 @@ KINDS = (
 
 def study_report(folders: Sequence[Path], command: str) -> StudyReport:
     """
-    Put together what some folders of studies hold.
+    Put together what some folders of studies hold; texts of it can all be written as UTF-8.
 
     :param folders: of studies; none for a report of what is missing.
     :param command: that makes the report.
@@ -64,10 +66,23 @@ def study_report(folders: Sequence[Path], command: str) -> StudyReport:
         for number, section in enumerate(made):
             section.anchor = f'{kind.name}-{number}' if number else kind.name
         sections += made
-    return StudyReport(TITLE, SUBTITLE, sections, [
+    return _printable(StudyReport(TITLE, SUBTITLE, sections, [
         ('command', command), ('folders', ', '.join(map(str, folders)) or 'none'),
         ('ubcn_ros', __version__), ('commit', source_commit()),
-        ("the paper's figures", 'table 4 as printed; figure 1 read off, ±0.3 points of mIoU')])
+        ("the paper's figures", 'table 4 as printed; figure 1 read off, ±0.3 points of mIoU')]))
+
+
+def _printable(value: Any) -> Any:
+    """Escape in all texts the bytes of file names that are not UTF-8; paths stay as they are."""
+    if isinstance(value, str):
+        return value.encode('utf-8', 'backslashreplace').decode()
+    if isinstance(value, (list, tuple)):
+        parts = map(_printable, value)
+        return value._make(parts) if hasattr(value, '_make') else type(value)(parts)
+    if is_dataclass(value):
+        return replace(value, **{each.name: _printable(getattr(value, each.name))
+                                 for each in fields(value)})
+    return value
 
 
 def _sections(study: Found) -> list[Section]:

@@ -9,13 +9,14 @@ from pathlib import Path
 import cv2
 
 from ubcn_ros.images.contact_sheet import scaled_to
-from ubcn_ros.images.files import data_uri
+from ubcn_ros.images.files import ImageFileError, data_uri, read_image
 from ubcn_ros.report.page import environment, resource
 from ubcn_ros.study.report.content import StudyReport
 
 _REPORT = 'ubcn_ros.report'  # whose charts and style this report has, too
 _WEBP_QUALITY = 88
 _WIDEST = 2100  # pixels of a picture in the page: 7 inches of 300 dpi
+_TALLEST = 16383  # of a WebP
 
 
 def html(report: StudyReport) -> str:
@@ -32,11 +33,13 @@ def html(report: StudyReport) -> str:
 
 def _embedded(path: Path) -> str:
     """Return a picture as a data URI."""
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f'{path}, a figure of a study, is missing or not a picture: make it '
-                         'again')
-    if image.shape[1] > _WIDEST:
-        image = scaled_to(_WIDEST, image)
-    _, data = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
+    try:
+        image = read_image(path)
+    except ImageFileError as error:
+        raise ValueError(f'a figure of a study: {error}; or make it again') from error
+    height, width = image.shape[:2]
+    most = max(1, min(_WIDEST, _TALLEST * width // height))
+    if width > most:
+        image = scaled_to(most, image)
+    _, data = cv2.imencode('.webp', image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
     return data_uri(data.tobytes(), 'webp')

@@ -77,7 +77,7 @@ def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
     :raises OSError: a file cannot be read.
     """
     for folder in folders:
-        if not any((folder / f'{kind.name}.json').is_file() for kind in kinds):
+        if not _holds_study(folder, kinds):
             raise ValueError(f'{folder} holds no study: expected one of '
                              f'{", ".join(f"{kind.name}.json" for kind in kinds)} in it')
     return [Found(kind, folder, read_results(folder / f'{kind.name}.json'))
@@ -95,10 +95,13 @@ def without(command: str, *names: str) -> str:
     return shlex.join(kept)
 
 
-def study_folders(runs: Path) -> list[Path]:
+def study_folders(runs: Path, kinds: Sequence[Kind]) -> list[Path]:
     """Return the folders of studies below a folder, as they are called when nothing is said."""
-    return sorted(path for path in runs.glob('study-*')
-                  if path.is_dir() and any(path.glob('*.json')))
+    return sorted(path for path in runs.glob('study-*') if _holds_study(path, kinds))
+
+
+def _holds_study(folder: Path, kinds: Sequence[Kind]) -> bool:
+    return any((folder / f'{kind.name}.json').is_file() for kind in kinds)
 
 
 def _plain(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
