@@ -240,6 +240,22 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
     assert np.isnan(tables_of(one.found['miou'])['rain'][0, 1]).all()
 
 
+def test_a_training_that_diverged_is_not_tried_again(study, trained, monkeypatch):
+    tried, quick = [], Run.train
+
+    def diverging(self, *arguments):
+        tried.append(self.config.name)
+        if self.config.name.endswith('clean'):
+            raise FloatingPointError('the loss of adapt is nan')
+        quick(self, *arguments)
+    monkeypatch.setattr(Run, 'train', diverging)
+    for _ in range(2):
+        said = []
+        study(kinds=['haze', 'pepper'], say=said.append).train()
+        assert said.count('clean, seed 1: the loss of adapt is nan') == 2
+    assert len(tried) == len(set(tried)) == 7
+
+
 def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, trained, tmp_path):
     one = study(kinds=['haze'])
     one.train()

@@ -89,11 +89,11 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
             command=typed_command(), fingerprints=checked_fingerprints(images, data),
             say=click.echo)
         study.train()
-    tables = tables_of(study.found['miou'])
-    statements = statements_text(degradation_statements(study.name, tables))
-    click.echo(f'\n{degradations_text(tables)}\n\n{statements}\n')
-    title = f'{study.segmentation} on {study.name}'
-    for name, draw in (('heat-maps', heat_maps), ('curves', curves)):
-        for path in save_figure(draw(tables, title), out, f'{name}-{study.name}'):
-            click.echo(f'wrote {path}')
+        tables = tables_of(study.found['miou'])
+        statements = statements_text(degradation_statements(study.name, tables))
+        click.echo(f'\n{degradations_text(tables)}\n\n{statements}\n')
+        title = f'{study.segmentation} on {study.name}'
+        for name, draw in (('heat-maps', heat_maps), ('curves', curves)):
+            for path in save_figure(draw(tables, title), out, f'{name}-{study.name}'):
+                click.echo(f'wrote {path}')
     click.echo(f'wrote {study.path}')

@@ -12,7 +12,9 @@ data sets, joined by '+',
 - 'command', the one that began it;
 - 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
   all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
-  ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing.
+  ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing;
+- 'errors': why a training diverged, by level and seed, such as 'rain 50, seed 1' or 'clean,
+  seed 1'. It is not tried again.
 
 The network of level 0 is one training for all kinds, in whose tables it stands. Claims, means and
 figures are not in the file: ``tables_of`` reads it, ``degradation_claims.claims`` checks them.
@@ -131,17 +133,20 @@ class DegradationStudy(Study):
 
         :raises ValueError: all that was ever trained on these data diverged.
         """
+        errors = self.found.setdefault('errors', {})
         for seed, kind in product(self.seeds, self.kinds):
             for level in FIGURE_1_LEVELS[kind]:
                 rows = self.found['miou'].setdefault(kind, {}).setdefault(f'{level:g}', {})
                 if str(seed) in rows:
                     continue
+                training = f'{f"{kind} {level:g}" if level else "clean"}, seed {seed}'
                 try:
-                    path = self._trained(kind, level, seed)
+                    if training not in errors:
+                        rows[str(seed)] = self._tested(self._trained(kind, level, seed), kind)
                 except FloatingPointError as error:
-                    self.say(f'{kind} {level:g}, seed {seed}: {error}')
-                    continue
-                rows[str(seed)] = self._tested(path, kind)
+                    errors[training] = str(error)
+                if training in errors:
+                    self.say(f'{training}: {errors[training]}')
                 self.save()
         if not tables_of(self.found['miou']):
             raise ValueError(f'no training on {self.name} came to its end, all diverged as said '

@@ -44,7 +44,8 @@ def degradation_sections(found: Found) -> Iterator[Section]:
         seeds = '; '.join(f'{kind} {", ".join(map(str, known))}'
                           for kind, rows in data['miou'].items() if (known := seeds_of(rows)))
         section.facts = [*found.facts(data['command']), ('tests', data['scenes']),
-                         ('seeds', seeds)]
+                         ('seeds', seeds), *(('diverged', f'{training}: {error}') for
+                                             training, error in data.get('errors', {}).items())]
         yield section
 
 
