@@ -9,6 +9,7 @@ from shutil import copytree
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from camvid_folder import stripes, write_scenes
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.baselines import BaselineStudy, with_steps
 from ubcn_ros.study.baselines_table import baselines_text
+from ubcn_ros.study.times import device_title
 from ubcn_ros.training.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -81,7 +83,7 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     same = results['trained']['samples']
     assert {row['samples'] for row in same.values()} == {4}
     assert same['idm'] == results['trained']['time']['idm']
-    seconds = results['seconds_per_step']
+    (seconds,) = results['seconds_per_step'].values()
     for name in ('idm', 'ddn'):
         assert results['trained']['time'][name]['optimizer_steps'] == {
             'derain': max(1, round(2 * seconds['idm'] / seconds[name]))}
@@ -163,7 +165,9 @@ def test_a_variant_with_a_length_of_its_own_gets_the_budget_of_idm(study, budget
     monkeypatch.setattr(Run, 'train', train)
     changes = {**study().config.variants['ddn'], 'stages': {'derain': length}}
     one = study(config=replace(study().config, variants={'ddn': changes}), budgets=[budget])
-    one.results['seconds_per_step'] = {'idm': 0.2, 'ddn': 0.1, 'sam': 0.2}
+    one.results['seconds_per_step'] = {
+        device_title(torch.device('cpu')): {'idm': 0.2, 'ddn': 0.1, 'sam': 0.2},
+        'cuda (another machine)': {'idm': 0.9, 'ddn': 0.1}}
     row = one._trained('ddn', budget)
     assert (trained['ddn'], row['samples']) == (steps, 2 * steps)
 
@@ -305,7 +309,8 @@ def test_ubcn_shares_a_budget_as_the_recipe_says(study, attend, monkeypatch):
     one = study(config=replace(config, stages=stages))
     assert one._steps('ubcn', 'samples') == {'derain': 8 - 2 * attend, 'attend': attend}
     assert one._steps('ddn', 'samples') == {'derain': 8}
-    one.results['seconds_per_step'] = {'idm': 0.5, 'ddn': 0.25, 'sam': 0.1}
+    one.results['seconds_per_step'] = {
+        device_title(torch.device('cpu')): {'idm': 0.5, 'ddn': 0.25, 'sam': 0.1}}
     # 4 s for all; each sample of attend is a sixteenth of the budget
     assert one._steps('ddn', 'time') == {'derain': 16}
     assert one._steps('ubcn', 'time') == {'derain': 8 - 2 * attend,

@@ -18,7 +18,8 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
   of T = 1, 2, ... in their order: one alone but for UBCN;
 - model: 'name', 'parameters' and 'steps', likewise, of the model whose segmentation network it is,
   as it is, with the training that it had. Empty where it is not a whole one;
-- seconds_per_step: {name: seconds} of an optimizer step, where needed; 'sam' is UBCN's attend;
+- seconds_per_step: by device, as in times, {name: seconds} of an optimizer step, where needed;
+  'sam' is UBCN's attend;
 - times: as of ``times.time_all``.
 """
 
@@ -39,7 +40,7 @@ from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.study import Study
-from ubcn_ros.study.times import time_all
+from ubcn_ros.study.times import device_title, time_all
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.config import TrainConfig, decisive, with_length
 from ubcn_ros.training.record import network_hash, scenes_record
@@ -238,8 +239,8 @@ class BaselineStudy(Study):
                 for stage, share in shares.items()}
 
     def _seconds(self, name: str, stage: str) -> float:
-        """Time a few optimizer steps, once."""
-        known = self.results['seconds_per_step']
+        """Time a few optimizer steps, once on a device: those of two machines do not compare."""
+        known = self.results['seconds_per_step'].setdefault(device_title(self.fabric.device), {})
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
             run = self._run(name, self.configs[name], 'samples')

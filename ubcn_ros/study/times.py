@@ -47,16 +47,14 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
     :param iterations: T of the loops.
     :param done: called after each, with its name.
     """
-    from ubcn_ros.runtime.device import processor_name, resolve_device, resolve_precision
-    from ubcn_ros.runtime.peak_memory import peak_mib
+    from ubcn_ros.runtime.device import resolve_device, resolve_precision
     images: list[np.ndarray] = []  # one, made where something is left to time
     devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
     for name in devices if frames else ():
         device = resolve_device(name)
         taken = resolve_precision(precision, device)
-        threads = f', {counted(torch.get_num_threads(), "thread")}' if name == 'cpu' else ''
-        where = f'{name} ({processor_name(device)}{threads})'
-        known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {taken}', {})
+        known = times.setdefault(device_title(device), {}).setdefault(
+            f'{size[0]}x{size[1]}, {taken}', {})
         with tempfile.TemporaryDirectory() as folder:
             calls: dict[str, Callable[[], TimedCall]] = {
                 **{baseline: partial(timed_baseline, baseline, device, taken, size)
@@ -66,15 +64,29 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                    for loop, path in loops.items()}}
             for key in [key for key in calls if known.get(key, {}).get('frames', 0) < frames]:
                 images = images or rainy_images(size[1], size[0], 1)
-                gc.collect()  # else this one would take what the one before held
-                give_back_freed_memory()
-                held = peak_mib(lambda: None, device)
-                one = calls[key]()
-                run_interleaved([one], images, frames, lambda: None)
-                peak = round(peak_mib(partial(one.call, images[0]), device) - held, 1)
-                known[key] = {'ms': statistics.median(each['total'] for each in one.times),
-                              'peak_mib': peak, 'frames': frames}
+                known[key] = _timed_row(calls[key], images, frames, device)
                 done(f'{key} on {name}')
+
+
+def device_title(device: torch.device) -> str:
+    """Name a device of this machine as ``time_all`` does: 'cpu (NAME, N threads)'."""
+    from ubcn_ros.runtime.device import processor_name
+    threads = (f', {counted(torch.get_num_threads(), "thread")}' if device.type == 'cpu' else '')
+    return f'{device.type} ({processor_name(device)}{threads})'
+
+
+def _timed_row(build: Callable[[], TimedCall], images: Sequence[np.ndarray], frames: int,
+               device: torch.device) -> dict[str, Any]:
+    """Build what is to be timed, and time it; return its row."""
+    from ubcn_ros.runtime.peak_memory import peak_mib
+    gc.collect()  # else this one would take what the one before held
+    give_back_freed_memory()
+    held = peak_mib(lambda: None, device)
+    one = build()
+    run_interleaved([one], images, frames, lambda: None)
+    return {'ms': statistics.median(each['total'] for each in one.times),
+            'peak_mib': round(peak_mib(partial(one.call, images[0]), device) - held, 1),
+            'frames': frames}
 
 
 def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precision: str,
