@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from ubcn_ros.cli.study_methods import methods
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
-from ubcn_ros.study.methods import compare_methods, miou_text, psnr_text
+from ubcn_ros.study.methods import compare_methods, methods_statements, miou_text, psnr_text
 from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.shown_image import FigureView, chosen_indices
 from ubcn_ros.study.trained_baselines import load_baselines
+from ubcn_ros.training.single_run import single_run
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -55,7 +56,7 @@ def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
 
 def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines, tiny_model,
                                                              tmp_path, reported):
-    result = run('--baselines', some_baselines, '--image', 'A_1', '--width', 4)
+    result = run('--baselines', some_baselines, '--image', 'A_1', '--image', 'A_1', '--width', 4)
     assert result.exit_code == 0, result.output
     assert 'left out: PReNet, JORDER-E, RCDNet' in result.output
     assert 'leave residue in heavy rain' in result.output
@@ -145,12 +146,63 @@ def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
     (('--zoom', '9x6+2+1', '--zoom', '9x6+3+1', '--limit', 3), '2 zooms for 3 images'),
     (('--zoom', '90x60'), "'90x60' is not WIDTHxHEIGHT+X+Y"),
     (('--width', '1'), 'has no room'),
+    (('--image', 'A_0', '--stride', 2, '--limit', 1), 'leave out --stride, --limit'),
     (('--split', 'train'), "no split 'train'"),
     (('--baselines', 'nowhere'), "'nowhere' does not exist")])
 def test_a_mistake_is_told_in_a_line(run, some_baselines, arguments, said):
     result = run('--baselines', some_baselines, *arguments)
     assert result.exit_code and said in result.output
     assert result.output.rstrip().splitlines()[-1].startswith('Error: ')
+
+
+@pytest.mark.parametrize('width, room', [(1.7, True), (1.6, False)])
+def test_whether_columns_have_room_is_known_before_the_work(street, tiny_model, width, room):
+    scenes, done = open_data([street]).split('val'), []
+    view = FigureView(iterations=1, width=width)
+    try:
+        grid, _ = compare_methods(LoadedModel.load(tiny_model, 'cpu'), {}, scenes, [0], [50.0],
+                                  view, lambda: done.append(1))
+    except ValueError as error:
+        assert not room and 'has no room' in str(error) and not done
+    else:
+        assert room and grid.figure()
+
+
+def test_a_psnr_that_is_not_a_number_is_passed_over():
+    figures = [{'psnr': psnr, 'ssim': psnr, 'miou': None} for psnr in (20.0, None, 21.0, 25.0)]
+    found = dict(zip(('input', 'DDN', 'RESCAN', 'UBCN'), figures, strict=True))
+    (statement,) = methods_statements({'missing': [], 'images': [
+        {'rates': {'50': found, '250': found}}]})
+    assert '+4.00 dB at 50 mm/hr' in statement.found
+
+
+def test_a_baseline_that_diverged_is_said_to_have(run, some_baselines, tmp_path):
+    study = tmp_path / 'study'
+    shutil.copytree(some_baselines, study)
+    (study / 'baselines.json').write_text(json.dumps({'settings': {}, 'seconds': 0, 'trained': {
+        'samples': {'prenet': {'error': 'the loss is nan'}, 'ddn': {'steps': []}}}}))
+    result = run('--baselines', study, '--image', 'A_0', '--rates', 50, '--width', 4)
+    assert 'left out: PReNet, whose training diverged' in result.output
+    assert 'left out: JORDER-E, RCDNet, of which' in result.output
+
+
+def test_no_record_stays_beside_pictures_of_another_run(run, tmp_path, monkeypatch):
+    arguments = ('--image', 'A_0', '--rates', 50, '--width', 4)
+    assert run(*arguments).exit_code == 0
+    record = tmp_path / 'out' / 'methods.json'
+
+    def full(*_):
+        assert not record.exists()
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', full)
+    assert record.exists() and run(*arguments).exit_code == 1 and not record.exists()
+
+
+def test_a_folder_that_another_run_writes_to_is_left_to_it(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(single_run.__wrapped__, '__defaults__', (0.0,))
+    with single_run(tmp_path / 'out'):
+        result = run('--image', 'A_0', '--rates', 50, '--width', 4)
+    assert result.exit_code == 1 and 'another run' in result.output
 
 
 def test_two_files_of_a_baseline_are_refused(some_baselines, tmp_path):

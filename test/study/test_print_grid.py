@@ -165,10 +165,18 @@ def test_the_color_of_a_class_stays_whatever_its_name_is(tmp_path):
 
 
 def test_a_text_without_room_is_refused_or_shortened():
-    with pytest.raises(ValueError, match="'mIoU 71.2 %' has no room .*: take fewer images"):
+    with pytest.raises(ValueError, match="'mIoU 71.2 %' has no room .*: take a larger width"):
         methods_grid(30, 7.0).figure()
+    with pytest.raises(ValueError, match="'mIoU 71.2 %' has no room"):
+        methods_grid(30, 7.0).letters()
     assert shortened('a name', 1000, 7) == 'a name'
     short = shortened('a drive with a long name', 100, 7)
     assert short.endswith('…') and len(short) > 4 and text_width(short, 7) <= 100
     with pytest.raises(ValueError, match='at least one row'):
         Grid([], ['a'])
+
+
+def test_a_text_without_width_takes_no_room():
+    texts = '\u200b', 'image'
+    for label, heading in (texts, texts[::-1]):
+        Grid([Row([picture(caption='\u200b')], label)], [heading], width=1).figure()

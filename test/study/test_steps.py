@@ -79,4 +79,4 @@ def test_more_images_than_have_room_are_refused_before_the_work(street, tiny_mod
     result = CliRunner().invoke(steps, ['--data', str(street), '--model', str(tiny_model),
                                         '--limit', '3', '--width', '3'])
     assert result.exit_code == 1
-    assert "'absolute error' has no room" in result.output
+    assert "'100.0 % wrong' has no room" in result.output

@@ -45,14 +45,16 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.methods import compare_methods, methods_statements
     from ubcn_ros.study.shown_image import FigureView
+    from ubcn_ros.training.single_run import single_run
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     theirs, missing = load_theirs(folder, budget, ours)
-    with progress_bar(total=len(indices) * len(rates)) as bar:
-        grid, found = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
-                                      bar.update)
-    results.update(missing=missing, **found)
-    write_figure(out, 'methods', grid,
-                 {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
-                 {'UBCN': ours, **theirs}, results, methods_statements)
+    with single_run(out):
+        with progress_bar(total=len(indices) * len(rates)) as bar:
+            grid, found = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
+                                          bar.update)
+        results.update(missing=missing, **found)
+        write_figure(out, 'methods', grid,
+                     {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
+                     {'UBCN': ours, **theirs}, results, methods_statements)

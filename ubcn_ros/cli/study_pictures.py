@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import typed_command
+from ubcn_ros.cli.commands import refuse_options, typed_command
 from ubcn_ros.cli.options import (
     InputType,
     Number,
@@ -20,6 +20,7 @@ from ubcn_ros.cli.options import (
     iterations_option,
     limit_option,
     model_option,
+    once,
     precision_option,
     processing_option,
     several,
@@ -81,7 +82,7 @@ def scene_options(limit: int) -> Callable[[Callable], Callable]:
     """Options that say which scenes of a data set are shown; ``limit`` is the default."""
     return several(
         data_option(), split_option(),
-        click.option('--image', 'names', multiple=True, metavar='NAME',
+        click.option('--image', 'names', multiple=True, callback=once, metavar='NAME',
                      help='Name of an image to show; may be repeated, in the order of the '
                           'figure  [default: --limit images].'),
         click.option('--stride', type=click.IntRange(1),
@@ -92,6 +93,8 @@ def scene_options(limit: int) -> Callable[[Callable], Callable]:
 def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[str, ...],
                  stride: int | None, limit: int) -> tuple[SceneList, list[int]]:
     """Return the labelled scenes of ``scene_options``, and the indices of those to show."""
+    if names:
+        refuse_options(('stride', 'limit'), '--image says which images are shown')
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.study.measured import labelled_scenes
     from ubcn_ros.study.shown_image import chosen_indices
@@ -101,14 +104,17 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
 
 def load_theirs(folder: Path | None, budget: str, ours: LoadedModel
                 ) -> tuple[dict[str, LoadedModel], list[str]]:
-    """Load the baselines that there are, as UBCN is; say and return what is missing."""
+    """Load the baselines that there are, as UBCN is; say and return what is missing, and why."""
     from ubcn_ros.study.comparison import UBCN
-    from ubcn_ros.study.trained_baselines import TITLES, load_baselines, trained_file
+    from ubcn_ros.study.trained_baselines import TITLES, diverged, load_baselines, trained_file
     folder = folder or STUDY
     theirs = load_baselines(folder, budget, str(ours.device), ours.precision)
     missing = [title for title in TITLES.values() if title not in theirs]
-    if missing:
-        click.echo(f'left out: {", ".join(missing)}, of which {folder / budget} has no '
+    ended = [title for title in diverged(folder, budget) if title in missing]
+    if ended:
+        click.echo(f'left out: {", ".join(ended)}, whose training diverged')
+    if untrained := [title for title in missing if title not in ended]:
+        click.echo(f'left out: {", ".join(untrained)}, of which {folder / budget} has no '
                    f'model file: ubcn study baselines --out {folder} trains them')
     fair = trained_file(folder, budget, UBCN)
     if theirs and fair and not fair.samefile(ours.info.path):
@@ -130,6 +136,8 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     """
     Write OUT/NAME.png, .pdf and .json, which are made anew each time, and print what they state.
 
+    To be called in a ``single_run`` of OUT.
+
     :param models: by title; that of 'UBCN' says the device, the precision and the size.
     :param results: of ``begin_results``, with what was found.
     :param statements: makes those of the study of the content of its JSON file.
@@ -140,8 +148,9 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     from ubcn_ros.study.statements import statements_text
     from ubcn_ros.training.record import versions
     figure = grid.figure()
-    paths, height = save_figure(figure, out, name), figure.get_figheight()
     record = out / f'{name}.json'
+    record.unlink(missing_ok=True)  # never beside the pictures of another run
+    paths, height = save_figure(figure, out, name), figure.get_figheight()
     ours = models['UBCN']
     results.update(
         settings={**settings, 'device': str(ours.device), 'precision': ours.precision,

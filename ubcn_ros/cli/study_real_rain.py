@@ -43,12 +43,14 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.real_rain import find_photographs, show_real_rain
     from ubcn_ros.study.shown_image import FigureView
+    from ubcn_ros.training.single_run import single_run
     results = begin_results()
     paths = find_photographs(sources, stride, limit)
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     theirs, missing = load_theirs(folder, budget, ours)
-    with progress_bar(total=len(paths)) as bar:
-        grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
-    results.update(missing=missing, **found)
-    write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
-                 results)
+    with single_run(out):
+        with progress_bar(total=len(paths)) as bar:
+            grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
+        results.update(missing=missing, **found)
+        write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
+                     results)

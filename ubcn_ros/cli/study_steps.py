@@ -43,11 +43,13 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.shown_image import FigureView
     from ubcn_ros.study.steps import show_steps, steps_statements
+    from ubcn_ros.training.single_run import single_run
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
-    with progress_bar(total=len(indices)) as bar:
-        grid, found = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
-    results.update(found)
-    write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},
-                 results, steps_statements)
+    with single_run(out):
+        with progress_bar(total=len(indices)) as bar:
+            grid, found = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
+        results.update(found)
+        write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view},
+                     {'UBCN': ours}, results, steps_statements)

@@ -27,7 +27,14 @@ from ubcn_ros.evaluation.measure import LoadedModel, check_classes, rate_key
 from ubcn_ros.study.measured import difference, mean
 from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.print_grid import Grid, Row
-from ubcn_ros.study.shown_image import FigureView, Shown, ShownScene, legend
+from ubcn_ros.study.shown_image import (
+    LONGEST,
+    FigureView,
+    Shown,
+    ShownScene,
+    legend,
+    shown_scenes,
+)
 from ubcn_ros.study.statements import Statement, residue_statement
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
@@ -51,10 +58,13 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
     check_classes('the model', model.network.label_set, scenes)
     columns = [INPUT, *baselines, OURS, TRUTH]
     rows, results, masks = [], [], []
-    for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
-        scene = ShownScene(scenes, index, model, view, zoom)
+    shown_ones = shown_scenes(scenes, indices, model, view)
+    Grid([Row([Picture(LONGEST['miou'], image=scene.frame.image)] * len(columns), 'rain')
+          for scene in shown_ones], columns, width=view.width).letters()  # before the work
+    for scene in shown_ones:
         masks.append(scene.true_labels)
-        result = {'name': scene.name, 'rain_seed': index, 'clean': _clean(scene), 'rates': {}}
+        result = {'name': scene.name, 'rain_seed': scene.index, 'clean': _clean(scene),
+                  'rates': {}}
         for rate in rates:
             shown = {title: scene.shown(*found) for title, found in by_method(
                 model, baselines, scene.rainy(rate), view.iterations).items()}
@@ -123,7 +133,7 @@ def methods_statements(results: Mapping[str, Any]) -> list[Statement]:
     for image in results['images']:
         for rate, found in image['rates'].items():
             others = [figures['psnr'] for title, figures in found.items()
-                      if title not in (INPUT, OURS)]
+                      if title not in (INPUT, OURS) and figures['psnr'] is not None]
             leads.setdefault(rate, []).append(difference(
                 found.get(OURS, {}).get('psnr'), max(others, default=None)))
     return [residue_statement(

@@ -107,11 +107,22 @@ class Grid:
             return [1.0] * len(self.columns), list(1 / np.nanmean(aspects, 1))
         return list(np.nanmean(aspects, 0)), [1.0] * len(self.rows)
 
+    def letters(self) -> tuple[float, float]:
+        """
+        Return the size of captions and of headings, points.
+
+        :raises ValueError: one has no room.
+        """
+        captions = [(cell.caption, room) for row in self.rows for cell, room in zip(
+            row.cells, self._widths, strict=True) if isinstance(cell, Panel)]
+        return (fitting(_CAPTION_POINTS, captions, bold=True),
+                fitting(_HEADING_POINTS, [*zip(self.columns, self._widths, strict=True)]))
+
     def figure(self) -> Any:
         """
         Draw all of it on a matplotlib Figure.
 
-        :raises ValueError: a text has no room.
+        :raises ValueError: as of ``letters``.
         """
         from matplotlib.figure import Figure  # not pyplot: no display is touched
         width = round(self.width * DPI)
@@ -120,9 +131,9 @@ class Grid:
         axes = figure.add_axes((0, 0, 1, 1))
         captions = [[cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
                     for row in self.rows]
-        rooms = [*zip(itertools.chain(*captions), self._widths * len(captions), strict=True)]
-        pen = _Pen(axes, fitting(_CAPTION_POINTS, rooms, bold=True))
-        top = self._draw_headings(pen)
+        points, heading_points = self.letters()
+        pen = _Pen(axes, points)
+        top = self._draw_headings(pen, heading_points)
         ends = []
         for row, texts, height in zip(self.rows, captions, self._heights, strict=True):
             if ends and row.apart:
@@ -133,7 +144,7 @@ class Grid:
                 pen.text(left + room / 2, top + height + _LINE / 2, text,
                          bold=bool(text) and cell.bold)
             ends.append((row.label, top, top + height))
-            top += height + _GAP + (_LINE if any(text for text, _ in rooms) else 0)
+            top += height + _GAP + (_LINE if any(itertools.chain(*captions)) else 0)
         self._draw_labels(pen, ends)
         top = pen.legend(self.legend, top + _GAP, width) if self.legend else top
         height = top + 4
@@ -142,7 +153,7 @@ class Grid:
         axes.set_axis_off()
         return figure
 
-    def _draw_headings(self, pen: _Pen) -> int:
+    def _draw_headings(self, pen: _Pen, points: float) -> int:
         top, column = 4, 0
         if self.column_groups:
             for text, count in self.column_groups:
@@ -152,7 +163,6 @@ class Grid:
                 pen.text((left + right) / 2, top + _LINE / 2, text, _HEADING_POINTS, bold=True)
                 column += count
             top += _LINE + 4
-        points = fitting(_HEADING_POINTS, [*zip(self.columns, self._widths, strict=True)])
         for text, left, room in zip(self.columns, self._lefts, self._widths, strict=True):
             pen.text(left + room / 2, top + _LINE / 2, text, points)
         return top + _LINE + 4
@@ -166,7 +176,7 @@ class Grid:
                 spans.append((label, top, bottom))
             else:
                 spans[-1] = (*spans[-1][:2], bottom)
-        spans = [span for span in spans if span[0]]
+        spans = [span for span in spans if text_width(span[0], _HEADING_POINTS)]
         points = max(_LEAST_POINTS, min(
             [_HEADING_POINTS, *(_HEADING_POINTS * (bottom - top) / text_width(
                 text, _HEADING_POINTS) for text, top, bottom in spans)]))
@@ -285,23 +295,12 @@ def fitting(points: float, rooms: Sequence[tuple[str, float]], bold: bool = Fals
 
     :raises ValueError: it could not be read any more.
     """
-    found, text = min([(points, ''), *((points * room / text_width(text, points, bold), text)
-                                       for text, room in rooms if text)])
+    found, text = min([(points, ''), *((points * room / width, text) for text, room in rooms
+                                       if (width := text_width(text, points, bold)))])
     if found < _LEAST_POINTS:
-        raise ValueError(f'{text!r} has no room over its column, or below a panel of it: take '
-                         'fewer images, or a larger width')
+        raise ValueError(f'{text!r} has no room over its column, or below a panel of it: take a '
+                         'larger width, or fewer images where each has columns of its own')
     return found
-
-
-def check_columns(texts: Sequence[str], count: int, width: float) -> None:
-    """
-    Check that texts have room in columns of one width.
-
-    :param count: of columns; ``width`` of the figure, inches.
-    :raises ValueError: one has none.
-    """
-    room = (width * DPI - _LABEL - _GAP * (count - 1)) / count
-    fitting(_CAPTION_POINTS, [(text, room) for text in texts], bold=True)
 
 
 def shortened(text: str, room: float, points: float, bold: bool = False) -> str:

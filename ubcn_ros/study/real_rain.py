@@ -24,7 +24,7 @@ import numpy as np
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.images.files import list_images, read_image
 from ubcn_ros.images.malformed import MIN_SIDE
-from ubcn_ros.study.print_cells import LabelMap, Picture
+from ubcn_ros.study.print_cells import LabelMap, Picture, Zoom
 from ubcn_ros.study.print_grid import Grid, Row
 from ubcn_ros.study.shown_image import FigureView, as_arrays, check_zoom, legend
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
@@ -58,10 +58,12 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
     """
     label_set, columns = model.network.label_set, [INPUT, *baselines, OURS]
     rows, results, masks = [], [], []
-    for path, zoom in zip(paths, view.checked_zooms(len(paths), columns), strict=True):
-        stored = read_image(path)
-        photograph = _fitted(path, stored, view.size)
-        check_zoom(zoom, path.name, photograph, stored.shape[:2])
+    zooms = view.checked_zooms(len(paths))
+    photographs = [_photograph(path, zoom, view) for path, zoom in zip(paths, zooms, strict=True)]
+    Grid([Row([Picture(image=photograph)] * len(columns), path.stem)
+          for path, photograph in zip(paths, photographs, strict=True)],
+         columns, width=view.width).letters()  # before the work
+    for path, zoom, photograph in zip(paths, zooms, photographs, strict=True):
         shown = {title: as_arrays(*found) for title, found in by_method(
             model, baselines, model.upload(photograph), view.iterations).items()}
         masks += [labels for _, labels in shown.values()]
@@ -78,6 +80,14 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
         progress()
     return Grid(rows, columns, legend=legend(label_set, masks), width=view.width), \
         {'images': results}
+
+
+def _photograph(path: Path, zoom: Zoom | None, view: FigureView) -> np.ndarray:
+    """Read a photograph as it is shown."""
+    stored = read_image(path)
+    photograph = _fitted(path, stored, view.size)
+    check_zoom(zoom, path.name, photograph, stored.shape[:2])
+    return photograph
 
 
 def _fitted(path: Path, image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

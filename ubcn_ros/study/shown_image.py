@@ -20,11 +20,12 @@ from ubcn_ros.evenly import evenly
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.study.print_cells import Zoom, unlabeled_color
-from ubcn_ros.study.print_grid import PAPER_WIDTH, check_columns
+from ubcn_ros.study.print_grid import PAPER_WIDTH
 from ubcn_ros.training.label_score import LabelScore
 
-LONGEST = 'mIoU 88.8 %'
-"""A caption that columns must have room for."""
+LONGEST = {'psnr': '88.88 dB', 'miou': 'mIoU 100.0 %', 'error': 'mean 100.0',
+           'wrong': '100.0 % wrong'}
+"""The longest captions of figures, for which columns must have room."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,12 @@ class FigureView:
     width: float = PAPER_WIDTH
     rain: str = RENDERED
 
-    def checked_zooms(self, count: int, columns: Sequence[str]) -> list[Zoom | None]:
+    def checked_zooms(self, count: int) -> list[Zoom | None]:
         """
         Return what is shown larger of each of some images.
 
-        :param columns: headings of the figure, to say before the work if they have no room.
-        :raises ValueError: they have none, or there are not as many zooms as images.
+        :raises ValueError: there are not as many zooms as images.
         """
-        check_columns([*columns, LONGEST], len(columns), self.width)
         if len(self.zooms) == 1 or not self.zooms:
             return [*self.zooms, None][:1] * count
         if len(self.zooms) != count:
@@ -119,6 +118,13 @@ class ShownScene:
         return Shown(*as_arrays(image, labels), {
             key: None if math.isnan(value) else value for key, value in
             {**images.result(), 'miou': classes.result()['miou']}.items()})
+
+
+def shown_scenes(scenes: SceneList, indices: Sequence[int], model: LoadedModel, view: FigureView
+                 ) -> list[ShownScene]:
+    """Read the scenes of a figure; raises as ``checked_zooms`` and ``ShownScene``."""
+    return [ShownScene(scenes, index, model, view, zoom) for index, zoom in zip(
+        indices, view.checked_zooms(len(indices)), strict=True)]
 
 
 def as_arrays(image: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -42,10 +42,12 @@ from ubcn_ros.study.print_cells import (
 )
 from ubcn_ros.study.print_grid import ColorKey, Grid, Row, Scale
 from ubcn_ros.study.shown_image import (
+    LONGEST,
     FigureView,
     Shown,
     ShownScene,
     legend,
+    shown_scenes,
     step_labels,
 )
 from ubcn_ros.study.statements import Statement
@@ -77,13 +79,16 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
     """
     check_classes('the model', model.network.label_set, scenes)
     shown, results, columns = [], [], _COLUMNS * len(indices)
-    for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
-        scene = ShownScene(scenes, index, model, view, zoom)
+    shown_ones = shown_scenes(scenes, indices, model, view)
+    Grid([Row([Picture(LONGEST[name], image=scene.frame.image) for scene in shown_ones
+               for name in ('psnr', 'miou', 'error', 'wrong')], 'step')],
+         columns, width=view.width).letters()  # before the work
+    for scene in shown_ones:
         stages = _stages(scene, rate)
         shown.append((scene, stages))
         figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
                     'wrong': _share(stage.wrong)} for stage in stages]
-        results.append({'name': scene.name, 'rain_seed': index, 'input': figures[0],
+        results.append({'name': scene.name, 'rain_seed': scene.index, 'input': figures[0],
                         'steps': [{'t': t, **each} for t, each in enumerate(figures[1:], 1)]})
         progress()
     highest = _highest([stage.error for _, stages in shown for stage in stages])

@@ -11,6 +11,7 @@ import torch
 
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime.weights import SUFFIX
+from ubcn_ros.study.results_file import as_written, read_results
 from ubcn_ros.study.shown_image import step_labels
 
 TITLES = {'ddn': 'DDN', 'rescan': 'RESCAN', 'prenet': 'PReNet', 'jorder-e': 'JORDER-E',
@@ -46,6 +47,22 @@ def trained_file(folder: Path, budget: str, name: str) -> Path | None:
     if len(files) > 1:
         raise ValueError(f'{place} has {len(files)} model files: leave the one that is meant')
     return files[0] if files else None
+
+
+def diverged(folder: Path, budget: str) -> list[str]:
+    """
+    Return the titles of the baselines whose training a study has given up, as it diverged.
+
+    :param folder, budget: as of ``trained_file``.
+    :raises ValueError: the study's file is not one.
+    """
+    path = folder / 'baselines.json'
+    if not path.is_file():
+        return []
+    results = read_results(path)
+    with as_written(path, 'ubcn study baselines'):
+        rows = results['trained'].get(budget, {})
+        return [title for name, title in TITLES.items() if 'error' in rows.get(name, ())]
 
 
 @torch.inference_mode()
