@@ -58,7 +58,8 @@ def test_a_thread_that_holds_the_lock_is_noticed():
     done.set()
     thread.join()
     probe.stop()
-    found = lock_figures(np.frombuffer(file.getvalue()).reshape(-1, 2), start, time.monotonic(), 10)
+    samples = np.frombuffer(file.getvalue()).reshape(-1, 2)
+    found = lock_figures(samples, start, time.monotonic(), 10)
     assert found['busy_percent'] > 30 and found['wait_max_ms'] > 0.2
 
 

@@ -62,6 +62,17 @@ def test_rows_are_written_where_nothing_can_be_printed(rows, tmp_path, unheard):
     assert json.loads(found.read_text()) == rows
 
 
+def test_the_starts_before_one_that_fails_are_kept(rows, tmp_path, monkeypatch):
+    def failing(*_, **__):
+        yield from rows[:2]
+        raise ValueError('no memory is left')
+    monkeypatch.setattr(benchmark, 'start_repeatedly', failing)
+    found = tmp_path / 'rows.json'
+    result = CliRunner().invoke(startup, ['--json', str(found)])
+    assert result.exit_code == 1 and 'Error: no memory is left' in result.output
+    assert json.loads(found.read_text()) == rows[:2]
+
+
 def test_a_wrong_size_is_named():
     result = CliRunner().invoke(startup, ['--size', '640'])
     assert result.exit_code != 0 and "'640' is not WIDTHxHEIGHT" in result.output

@@ -3,6 +3,7 @@
 """`ubcn benchmark train`: a row a stage, nothing left behind, and what is wrong."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -55,6 +56,7 @@ def test_a_row_a_stage(call, tmp_path, monkeypatch, on_device, workers, stages):
                                                       'optimizer'))
         assert row['on_device'] == on_device and row['peak_mib'] > 50
         assert row['stage'] in result.output
+    assert '1 CPU thread, 32-true, 2 steps a stage' in result.output
     assert {path.name for path in tmp_path.iterdir()} == {'data', 'recipe.yaml', 'rows.json'}
 
 
@@ -68,6 +70,18 @@ def test_the_stages_before_one_that_does_not_fit_are_kept(call, tmp_path, monkey
     assert result.exit_code == 1
     assert 'Tried to allocate 80 GiB' in result.output.splitlines()[-1]
     assert [row['stage'] for row in json.loads((tmp_path / 'rows.json').read_text())] == ['derain']
+
+
+def test_data_that_lack_what_a_stage_needs_are_refused_before_the_first(call, street_files,
+                                                                       tmp_path):
+    shutil.rmtree(street_files / 'train' / 'labels')
+    (street_files / 'train' / 'images').rename(street_files / 'images')
+    (street_files / 'train').rmdir()
+    (street_files / 'images').rename(street_files / 'train')
+    result = call()
+    assert result.exit_code == 1
+    assert 'Error: the stage adapt needs labels' in result.output.splitlines()[-1]
+    assert not (tmp_path / 'rows.json').exists()
 
 
 def test_an_unknown_stage_names_those_of_the_recipe(call):

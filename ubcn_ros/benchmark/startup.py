@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,23 +94,21 @@ def start_once(caches: Path, **arguments: Any) -> dict[str, Any]:
 
 
 def start_repeatedly(count: int, progress: Callable[[str], Any] = lambda _: None,
-                     **arguments: Any) -> list[dict[str, Any]]:
+                     **arguments: Any) -> Iterator[dict[str, Any]]:
     """
     Start with empty caches, and then with what was left in them.
 
     :param count: starts in all.
     :param progress: called with a line of text before each start.
     :param arguments: as of ``start_once``.
-    :return: its result of each start, with its name as 'start': 'cold', 'warm 1' and so on.
+    :return: yields its result of each start, with its name as 'start': 'cold', 'warm 1' and so on.
     :raises ValueError: as ``start_once``.
     """
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             name = f'warm {number}' if number else 'cold'
             progress(f'start {number + 1} of {count}, {name}')
-            rows.append({'start': name, **start_once(Path(folder), **arguments)})
-    return rows
+            yield {'start': name, **start_once(Path(folder), **arguments)}
 
 
 if __name__ == '__main__':

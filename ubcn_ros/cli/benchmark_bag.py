@@ -45,13 +45,14 @@ def bag(frames: int, size: tuple[int, int], threads: int | None, work: Path | No
 
     from ubcn_ros.benchmark import bag as benchmark
     from ubcn_ros.runtime.device import use_threads
+    from ubcn_ros.text_table import counted
     use_threads(threads)
     load = benchmark.BagLoad(frames, size, iterations, chosen)
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as name:
         figures = benchmark.measure(load, Path(name), _say)
-    save_json(json_path, figures, f'{torch.get_num_threads()} CPU threads, torch '
+    save_json(json_path, figures, f'{counted(torch.get_num_threads(), "CPU thread")}, torch '
                                   f'{torch.__version__}\n{_report(figures)}')
     if (figures['stamps_equal'], figures['copied_identical']) != (
             figures['stamps_compared'], figures['copied']):

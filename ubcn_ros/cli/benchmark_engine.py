@@ -88,6 +88,7 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
         raise click.UsageError('a --waterfall ends with one --precision and goes through the '
                                'backends by itself: give one, and leave out --backend')
     from ubcn_ros.runtime.device import use_threads
+    from ubcn_ros.text_table import counted
     use_threads(threads)
     torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets or ('light',), model, iterations, precisions, backends, device, frames,
@@ -101,6 +102,7 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
                 rows += measure(wanted, size, Path(folder), bar.update)
     finally:  # what was measured is kept, whatever came of the next size
         if rows:
-            save_json(json_path, rows, f'{torch.get_num_threads()} CPU threads, {frames} images '
-                                       f'a row, torch {torch.__version__}\n\n{report(rows)}',
+            save_json(json_path, rows, f'{counted(torch.get_num_threads(), "CPU thread")}, '
+                                       f'{counted(frames, "image")} a row, torch '
+                                       f'{torch.__version__}\n\n{report(rows)}',
                       (picture, lambda path: draw(path, rows)))

@@ -58,6 +58,7 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     from ubcn_ros.runtime import Engine
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.export.folder import is_exported
+    from ubcn_ros.text_table import counted
     use_threads(threads)
     files = [file for path in images
              for file in (list_images(path) if path.is_dir() else [path])][::every]
@@ -75,7 +76,8 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
                                          bar.update)
     finally:  # what was measured is kept, whatever came of the next steps
         if rows:
-            save_json(json_path, rows, f'{len(files)} images, {model}, against eager fp32\n\n'
+            save_json(json_path, rows, f'{counted(len(files), "image")}, {model}, against eager '
+                                       'fp32\n\n'
                                        f'{report(rows)}')
     if not all(row['equal'] for row in rows):
         sys.exit(1)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +52,38 @@ def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None
     the node does, then labels a fixed image. The exit code is 1 unless all starts give the same
     outputs, bit for bit.
     """
-    from ubcn_ros.benchmark.startup import PHASES, start_repeatedly
+    from ubcn_ros.benchmark.startup import start_repeatedly
     from ubcn_ros.runtime import load_model
     from ubcn_ros.runtime.export.folder import is_exported, read_exported
-    from ubcn_ros.text_table import table
     # for their errors, which the fresh process would take seconds to make
     (read_exported if is_exported(model) else load_model)(model)
-    rows = start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
-                            model=model, width=size[0], height=size[1], **chosen)
+    rows: list[dict[str, Any]] = []
+    try:
+        for row in start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
+                                    model=model, width=size[0], height=size[1], **chosen):
+            rows.append(row)
+    finally:  # the starts before one that fails are kept
+        if rows:
+            save_json(json_path, rows, _text(rows))
+    if _different(rows):
+        sys.exit(1)
+
+
+def _different(rows: Sequence[dict[str, Any]]) -> int:
+    """Count the starts whose outputs are others than the first one's."""
+    return sum(row['outputs'] != rows[0]['outputs'] for row in rows)
+
+
+def _text(rows: Sequence[dict[str, Any]]) -> str:
+    """Lay out the table, and say whether the starts agree."""
+    from ubcn_ros.benchmark.startup import PHASES
+    from ubcn_ros.text_table import table
     keys = (*PHASES, 'first_result')
     figures = table(
         ('seconds', *(key.replace('_', ' ') for key in keys), 'kernels timed', 'outputs'),
         [(row['start'], *(f'{row[key]:.2f}' for key in keys), str(row['timed']),
           row['outputs'][:12]) for row in rows])
-    different = sum(row['outputs'] != rows[0]['outputs'] for row in rows)
+    different = _different(rows)
     verdict = (f'{different} of {len(rows)} starts give other outputs than the first'
                if different else f'all {len(rows)} starts give the same outputs, bit for bit')
-    save_json(json_path, rows, f'{rows[0]["backend"]} on {rows[0]["device"]}\n\n{figures}\n\n'
-                               f'{verdict}')
-    if different:
-        sys.exit(1)
+    return f'{rows[0]["backend"]} on {rows[0]["device"]}\n\n{figures}\n\n{verdict}'

@@ -55,6 +55,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.benchmark.training import measure, report
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
+    from ubcn_ros.text_table import counted
     from ubcn_ros.training.run import Run
     use_threads(threads)
     torch.backends.cudnn.benchmark = True  # as in a training
@@ -64,12 +65,14 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
                 total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
             run = Run(config, open_data(data), Path(folder), init)
             run.check_free(stage)
+            run.check_stages(stages)
             fabric = launch(accelerator, precision)
             for name in stages:
                 rows.append(measure(run.trainer(fabric, name, run.start(name), workers), steps,
                                     _WARM_UP_STEPS, bar.update))
     finally:  # what was measured is kept, whatever came of the next stage
         if rows:
-            where = rows[0]['gpu'] or f'{torch.get_num_threads()} CPU threads'
-            save_json(json_path, rows, f'{where}, {rows[0]["precision"]}, {steps} steps a stage, '
-                                       f'torch {torch.__version__}\n\n{report(rows)}')
+            where = rows[0]['gpu'] or counted(torch.get_num_threads(), 'CPU thread')
+            save_json(json_path, rows, f'{where}, {rows[0]["precision"]}, '
+                                       f'{counted(steps, "step")} a stage, torch '
+                                       f'{torch.__version__}\n\n{report(rows)}')

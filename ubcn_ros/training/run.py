@@ -138,9 +138,7 @@ class Run:
         self._check_start(asked[0])
         if warm_started(self.config, self.label_set, self._init) in chosen:
             check_warm_start(network.config)
-        for name in chosen:
-            check_labels(name, self.config.stages[name], self._scenes(name)[0])
-            check_stage(name, network, self.config.stages[name])
+        self.check_stages(chosen)
         if unused := [found.name for found, count in
                       zip(self.data.sets, self._train_counts, strict=True)
                       if not count and 'train' in found.splits]:
@@ -150,6 +148,12 @@ class Run:
         if resume:
             self._check_begun(asked)
         return chosen
+
+    def check_stages(self, stages: Sequence[str]) -> None:
+        """Raise ValueError where data lack what a stage needs, or it cannot train the network."""
+        for name in stages:
+            check_labels(name, self.config.stages[name], self._scenes(name)[0])
+            check_stage(name, self.network, self.config.stages[name])
 
     def _check_start(self, stage: str) -> None:
         """Raise ValueError where a stage has nothing to start from, or another network."""

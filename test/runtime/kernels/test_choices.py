@@ -167,9 +167,9 @@ def test_a_gpu_is_told_by_its_driver_and_libraries(monkeypatch, tmp_path):
 @pytest.mark.parametrize('backend', ['graphs', 'eager'])
 def test_starts_on_a_gpu_give_the_same_bits(backend):
     from ubcn_ros.benchmark.startup import start_repeatedly
-    rows = start_repeatedly(3, model='ubcn-light-camvid', device='cuda', precision='fp16',
-                            backend=backend, fused=True, autotune=True, threads=None, width=640,
-                            height=480, iterations=3, processing_size=-1)
+    rows = [*start_repeatedly(3, model='ubcn-light-camvid', device='cuda', precision='fp16',
+                              backend=backend, fused=True, autotune=True, threads=None, width=640,
+                              height=480, iterations=3, processing_size=-1)]
     assert len({row['outputs'] for row in rows}) == 1
     assert [bool(row['timed']) for row in rows] == [backend == 'graphs', False, False]
     assert np.isfinite([row['first_result'] for row in rows]).all()
