@@ -33,7 +33,7 @@ from ubcn_ros.study.shown_image import (
     Shown,
     ShownScene,
     legend,
-    shown_scenes,
+    read_scenes,
 )
 from ubcn_ros.study.statements import Statement, residue_statement
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
@@ -58,10 +58,10 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
     check_classes('the model', model.network.label_set, scenes)
     columns = [INPUT, *baselines, OURS, TRUTH]
     rows, results, masks = [], [], []
-    shown_ones = shown_scenes(scenes, indices, model, view)
+    shown_scenes = read_scenes(scenes, indices, model, view)
     Grid([Row([Picture(LONGEST['miou'], image=scene.frame.image)] * len(columns), 'rain')
-          for scene in shown_ones], columns, width=view.width).letters()  # before the work
-    for scene in shown_ones:
+          for scene in shown_scenes], columns, width=view.width).letters()  # before the work
+    for scene in shown_scenes:
         masks.append(scene.true_labels)
         result = {'name': scene.name, 'rain_seed': scene.index, 'clean': _clean(scene),
                   'rates': {}}

@@ -120,7 +120,7 @@ class ShownScene:
             {**images.result(), 'miou': classes.result()['miou']}.items()})
 
 
-def shown_scenes(scenes: SceneList, indices: Sequence[int], model: LoadedModel, view: FigureView
+def read_scenes(scenes: SceneList, indices: Sequence[int], model: LoadedModel, view: FigureView
                  ) -> list[ShownScene]:
     """Read the scenes of a figure; raises as ``checked_zooms`` and ``ShownScene``."""
     return [ShownScene(scenes, index, model, view, zoom) for index, zoom in zip(

@@ -47,7 +47,7 @@ from ubcn_ros.study.shown_image import (
     Shown,
     ShownScene,
     legend,
-    shown_scenes,
+    read_scenes,
     step_labels,
 )
 from ubcn_ros.study.statements import Statement
@@ -79,11 +79,11 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
     """
     check_classes('the model', model.network.label_set, scenes)
     shown, results, columns = [], [], _COLUMNS * len(indices)
-    shown_ones = shown_scenes(scenes, indices, model, view)
-    Grid([Row([Picture(LONGEST[name], image=scene.frame.image) for scene in shown_ones
+    shown_scenes = read_scenes(scenes, indices, model, view)
+    Grid([Row([Picture(LONGEST[name], image=scene.frame.image) for scene in shown_scenes
                for name in ('psnr', 'miou', 'error', 'wrong')], 'step')],
          columns, width=view.width).letters()  # before the work
-    for scene in shown_ones:
+    for scene in shown_scenes:
         stages = _stages(scene, rate)
         shown.append((scene, stages))
         figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
