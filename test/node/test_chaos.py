@@ -34,7 +34,7 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
             if not sessions or sessions[-1].over:
                 if sessions:  # one that is still there would answer for the next
                     sessions[-1].finish()
-                    sessions[-1].__exit__(None, None, None)
+                    sessions[-1].__exit__()
                 sessions.append(Session('raises:3', 'cpu', FAKE_ENGINE))
             sessions[-1].step(random)
 
@@ -43,7 +43,7 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
         sessions[-1].finish()
     finally:
         for session in sessions:
-            session.__exit__(None, None, None)
+            session.__exit__()
     done = sum((session.done for session in sessions), Counter())
     assert sum(count for (group, _), count in done.items() if group == 'sent') \
         == EXAMPLES * STEPS

@@ -98,8 +98,8 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._running.__exit__(*error)
+    def __exit__(self, kind: Any = None, error: Any = None, trace: Any = None) -> None:
+        self._running.__exit__(kind, error, trace)
 
     @property
     def over(self) -> bool:
