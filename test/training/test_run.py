@@ -415,6 +415,17 @@ def test_a_result_is_not_said_to_be_of_a_stage_that_is_not_in_it(copied, capsys)
     assert '--overwrite --stage attend' in told and run.files.result.read_bytes() == before
 
 
+@pytest.mark.parametrize('name', ['last.ckpt', 'best.safetensors'])
+def test_a_damaged_file_of_another_stage_is_told_before_anything_is_trained(copied, name):
+    run = copied()
+    path = run.files.folder('attend') / name
+    path.write_bytes(path.read_bytes()[:999])
+    with pytest.raises(ValueError, match=f'attend/{name}'):
+        run.plan('derain', overwrite=True)
+    for stage in (None, 'attend'):
+        assert 'attend' in run.plan(stage, overwrite=True), 'which mends it'
+
+
 def test_the_model_of_the_first_stage_need_not_be_named_again(make, model, capsys):
     train(make(init=model, stages=('derain', 'adapt'), brief=True), 'derain')
     run = make(stages=('derain', 'adapt'), brief=True)

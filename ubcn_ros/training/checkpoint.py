@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,23 @@ from ubcn_ros.stopping import signals_held
 from ubcn_ros.training.plain_values import differences
 
 CHECKPOINT = 'last.ckpt'
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """
+    What a checkpoint says beside its tensors.
+
+    :param settings: what decides on the stage's weights, in plain values.
+    :param start: hash of what the stage started from, None for random weights.
+    :param optimizer_step: that the stage has come to.
+    :param validated: whether it has a best network yet.
+    """
+
+    settings: dict[str, Any]
+    start: str | None
+    optimizer_step: int
+    validated: bool
 
 
 def save_checkpoint(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
@@ -47,35 +65,27 @@ def load_checkpoint(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
         raise _damaged(path, error) from error
 
 
-def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
+def check_settings(path: Path, settings: dict[str, Any]) -> None:
     """
-    Check that a checkpoint is of a run of these settings; no pickled code is run.
+    Check that a checkpoint is of a run of these settings.
 
-    :return: step and quality of the best validation until then, empty before the first.
     :raises ValueError: it is damaged, or of other settings, naming what differs.
     """
-    try:
-        begun = _said(path)
-        best, changed = begun['best'], differences(begun['settings'], settings)
-    except Exception as error:  # torch raises what it likes for a damaged file
-        raise _damaged(path, error) from error
-    if changed:
+    if changed := differences(checkpoint_info(path).settings, settings):
         raise ValueError(f'{path} is of another recipe, data or start: {"; ".join(changed)}: '
                          'resume with the recipe, data, --precision and --steps that it was '
                          f'begun with, or start again with --overwrite --stage {path.parent.name}')
-    return best
-
-
-def started_from(path: Path) -> str | None:
-    """Return the hash of what a checkpoint's stage started from; no pickled code is run."""
-    return _said(path)['settings']['start']
 
 
 @kept_while_unchanged  # a run looks at those of all stages several times before it starts
-def _said(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without its tensors."""
-    whole = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    return {key: whole[key] for key in ('settings', 'best')}
+def checkpoint_info(path: Path) -> CheckpointInfo:
+    """Read a checkpoint without its tensors; no pickled code is run. ValueError if damaged."""
+    try:
+        whole = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        return CheckpointInfo(whole['settings'], whole['settings'].get('start'),
+                              whole['optimizer_step'], bool(whole['best']))
+    except Exception as error:  # torch raises what it likes for a damaged file
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

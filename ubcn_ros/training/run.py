@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, started_from
+from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
@@ -128,8 +128,8 @@ class Run:
         :param resume: leave out those that are finished, and go on in the one that was begun.
         :param overwrite: an earlier run may be there: ``RunFolder.discard`` removes it.
         :raises ValueError: as ``check_free``; the earlier run was of another recipe, other data or
-            another start, naming what differs; what the stage starts from is missing, or the data
-            lack what it needs.
+            another start, naming what differs; what the stage starts from is missing, a file of
+            another stage is damaged, or the data lack what it needs.
         """
         self.check_free(stage, resume, overwrite)
         asked = self.files.asked(stage)
@@ -147,6 +147,7 @@ class Run:
                              'leaves all out; rename the images, or do not give the data set')
         if resume:
             self._check_begun(asked)
+        self._stale(chosen)  # what it cannot read would end the run after its last step
         return chosen
 
     def check_stages(self, stages: Sequence[str]) -> None:
@@ -173,19 +174,28 @@ class Run:
         for name in asked:
             path = files.folder(name) / CHECKPOINT
             if path.is_file():
-                if check_settings(path, self._settings(name)) or files.finished(name):
+                check_settings(path, self._settings(name))
+                if checkpoint_info(path).validated or files.finished(name):
                     files.check_best(name)
             elif files.finished(name):
                 raise ValueError(f'{path} is missing: nothing says what {files.folder(name)} was '
                                  f'trained on: start again with --overwrite --stage {name}')
 
-    def _stale(self) -> str | None:
-        """Return the first stage that started from what has been trained anew since."""
-        for name in filter(self.files.finished, self.config.stages):
-            path = self.files.folder(name) / CHECKPOINT
-            if (self.files.best_before(name) and path.is_file()  # else from --init, if any
-                    and started_from(path) != self._start_hash(name)):
-                return name
+    def _stale(self, anew: Collection[str] = ()) -> str | None:
+        """
+        Return the first stage that started from what has been trained anew since.
+
+        :param anew: stages whose files do not count, as they are about to be trained.
+        :raises ValueError: a file that would tell is damaged.
+        """
+        files = self.files
+        for name in filter(files.finished, self.config.stages):
+            path = files.folder(name) / CHECKPOINT
+            if (name not in anew and files.best_before(name)  # else from --init, if any
+                    and path.is_file()):
+                start = checkpoint_info(path).start
+                if files.before(name) not in anew and start != self._start_hash(name):
+                    return name
         return None
 
     def _start_hash(self, stage: str) -> str | None:
