@@ -13,6 +13,7 @@ from ubcn_ros.cli import options
 from ubcn_ros.cli.benchmark_engine import engine
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.cli.study_degradations import degradations
+from ubcn_ros.cli.training import RecipeType
 from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.malformed import MAX_PIXELS
@@ -43,6 +44,22 @@ def test_a_value_that_is_given_twice_counts_once(command, option, values, kept):
                               else arguments) as context:
         (found,) = (p.name for p in command.params if option in p.opts)
         assert context.params[found] == kept
+
+
+def test_a_recipe_goes_by_name_whatever_lies_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'light').mkdir()  # as of --out light
+    for name in ('paper', 'mine'):
+        (tmp_path / name).touch()
+    recipe = RecipeType()
+    for name in ('light', 'paper'):
+        found = recipe.convert(name, None, None)
+        assert found.name == f'{name}.yaml' and found.parent != Path()
+    for path in ('mine', './paper'):
+        assert recipe.convert(path, None, None).samefile(path)
+    for path in ('./light', 'runs'):
+        with pytest.raises(click.BadParameter, match='is a directory|no recipe .runs'):
+            recipe.convert(path, None, None)
 
 
 @pytest.mark.parametrize(('there', 'taken', 'refused'), [

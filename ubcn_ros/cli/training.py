@@ -31,13 +31,15 @@ class RecipeType(InputType):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        path = Path(os.path.expanduser(value))
-        if path.suffix or path.exists():
+        path = os.path.expanduser(value)
+        if Path(path).suffix or '/' in path:
             return super().convert(value, param, ctx)
         folders = shared_folders('config/train')
         for folder in folders:
             if (folder / f'{value}.yaml').is_file():
                 return folder / f'{value}.yaml'
+        if os.path.isfile(path):
+            return super().convert(value, param, ctx)
         known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
         return self.fail(f'no recipe {value!r}: give the path of a .yaml file, or one of '
                          f'{", ".join(known) or "(none)"}', param, ctx)
