@@ -146,9 +146,17 @@ def test_a_variant_differs_in_what_it_says_alone(load):
     assert other.stages['adapt'] == config.stages['adapt'] and 'variants' not in other.to_dict()
 
 
+def test_a_variant_with_a_baseline_has_nothing_of_idm(load):
+    config = load('name: a\nmodel: {preset: light, overrides: {derain: {blocks: 1}, veil: null}}\n'
+                  'variants: {b: {model: {overrides: {derain: {network: ddn}}}}}').variant('b')
+    assert config.model.overrides == {'derain': {'network': 'ddn'}, 'veil': None}
+    assert model_config(config, CAMVID).derain.network == 'ddn'
+
+
 @pytest.mark.parametrize(('variant', 'named'), [
     ('{stages: {adapt: {batch: 3}}}', ["no stage 'adapt'", 'derain']),
     ('{stages: {derain: {batches: 3}}}', ['variants.b', 'unknown batches']),
+    ('{stages: }', ['variants.b: stages is None', 'expected a mapping']),
     ('{stages: {derain: }}', ['variants.b: stages.derain is empty', 'leave it out']),
     ('{stages: {derain: {batch: 0}}}', ['variants.b: stages.derain', 'batch is 0']),
     ('{name: c}', ['variants.b', 'without a name']), ('3', ['variants.b', '3'])])

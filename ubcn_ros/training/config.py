@@ -218,16 +218,17 @@ class TrainConfig:
         changes = self.variants[name] or {}
         if not isinstance(changes, dict) or {'name', 'variants'} & {*changes}:
             raise ValueError(f'{where} is {changes!r}: expected what differs, without a name')
-        if not isinstance(changes.get('stages') or {}, dict):
-            raise ValueError(f'{where}: stages is {changes["stages"]!r}: expected a mapping of '
-                             'stages to what differs')
-        for stage, change in (changes.get('stages') or {}).items():
+        stages = changes.get('stages', {})
+        if not isinstance(stages, dict):
+            raise ValueError(f'{where}: stages is {stages!r}: expected a mapping of stages to '
+                             'what differs')
+        for stage, change in stages.items():
             find_stage(self, stage)
             if change is None:  # not all of its defaults
                 raise ValueError(f'{where}: stages.{stage} is empty: say what differs, or leave '
                                  'it out; a variant has all stages of the recipe')
         values = {**self.to_dict(), 'name': f'{self.name}-{name}'}
-        for stage, change in (changes.get('stages') or {}).items():
+        for stage, change in stages.items():
             if isinstance(change, dict) and {*_LENGTHS} & {*change}:
                 for key in _LENGTHS:  # the variant's length replaces the recipe's, in any unit
                     values['stages'][stage].pop(key, None)

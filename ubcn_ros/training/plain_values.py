@@ -66,8 +66,12 @@ def converted(value: Any, default: Any, where: str) -> Any:
 
 
 def merged(values: Any, changes: Any) -> Any:
-    """Return mappings with the changes put in, those within them likewise."""
-    if not isinstance(values, dict) or not isinstance(changes, dict):
+    """
+    Return mappings with the changes put in, those within them likewise.
+
+    One that names a ``network`` replaces what was there: that is of another one.
+    """
+    if not isinstance(values, dict) or not isinstance(changes, dict) or 'network' in changes:
         return changes
     return {**values, **{key: merged(values.get(key), change) for key, change in changes.items()}}
 
