@@ -49,11 +49,18 @@ def test_a_record_is_plain_and_always_the_same():
     assert said['validation'] == {'miou': 50.0, 'psnr': None, 'loss': 0.5}
     assert said['trained'] == ['derain', 'segmentation']
     assert said['recipe']['name'] == 'light' and said['seed'] == 7
-    assert said['init'] == {'name': 'start', 'sha256': 'ab' * 32} and said['iterations'] == 3
+    assert said['init'] == {'name': 'start', 'sha256': 'ab' * 32}
     assert set(said['versions']) == {'ubcn_ros', 'torch', 'numpy', 'python'}
     assert all(said['versions'].values())
     assert said['commit'] == source_commit()
     assert record(init=None)['init'] is None
+
+
+@pytest.mark.parametrize('stage, expected', [('derain', None), ('adapt', None), ('attend', 3),
+                                             ('joint', 3)])
+def test_steps_of_the_loop_are_said_of_stages_that_unroll_it(stage, expected):
+    config = TrainConfig('light', stages={stage: StageConfig(iterations=3)})
+    assert record(stage=stage, config=config)['iterations'] == expected
 
 
 @pytest.mark.parametrize('init, licenses, expected', [

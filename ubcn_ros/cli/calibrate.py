@@ -64,9 +64,9 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.evaluation.temperature import calibrate as fit_and_test
+    from ubcn_ros.runtime.cache import versions
     from ubcn_ros.runtime.weights import find_model, update_metadata
     from ubcn_ros.text_table import table
-    from ubcn_ros.training.record import versions
     path = find_model(model)
     if not dry_run:  # before the minutes that this takes
         real = path.resolve()
@@ -94,7 +94,7 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                  'tested on': f'{len(names) - half} images, {names[half]} to {names[-1]}'},
         'iterations': iterations, 'precision': loaded.precision,
         'processing_size': loaded.processing_size, 'temperature_before': loaded.info.temperature,
-        'rates': found['rates'], 'versions': versions()}
+        'rates': found['rates'], 'versions': versions('torch', 'numpy')}
     text = (f'{loaded.info.name}: temperature {loaded.info.temperature:g} before, '
             f'{found["temperature"]:g} fitted on the first {half} of {len(names)} images of '
             f'{scenes.name}; T = {iterations}, the other {len(names) - half} images:\n\n')

@@ -199,7 +199,7 @@ def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:
 
 def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
                    baselines: dict[str, LoadedModel]) -> dict[str, Any]:
-    from ubcn_ros.training.record import versions
+    from ubcn_ros.runtime.cache import versions
 
     def model(loaded: LoadedModel) -> dict[str, Any]:
         return {'name': loaded.info.name, 'path': str(loaded.info.path),
@@ -210,7 +210,7 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'baseline_models': {name: model(s) for name, s in baselines.items()},
             'device': str(loaded.device), 'precision': loaded.precision,
             'processing_size': loaded.processing_size, 'convergence': loaded.convergence,
-            'versions': versions(),
+            'versions': versions('torch', 'numpy'),
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
                       'coverage': '%', 'accuracy': '%', 'rate': 'mm/hr', 'visibility': 'm',
                       'rate_error': '%', 'visibility_error': '%', 'dry': '%',

@@ -142,11 +142,11 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     :param results: of ``begin_results``, with what was found.
     :param statements: makes those of the study of the content of its JSON file.
     """
+    from ubcn_ros.runtime.cache import versions
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.print_grid import PAGE_HEIGHT
     from ubcn_ros.study.results_file import read_results
     from ubcn_ros.study.statements import statements_text
-    from ubcn_ros.training.record import versions
     figure = grid.figure()
     record = out / f'{name}.json'
     record.unlink(missing_ok=True)  # never beside the pictures of another run
@@ -154,7 +154,7 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     ours = models['UBCN']
     results.update(
         settings={**settings, 'device': str(ours.device), 'precision': ours.precision,
-                  'processing_size': ours.processing_size, 'versions': versions()},
+                  'processing_size': ours.processing_size, 'versions': versions('torch', 'numpy')},
         pictures=[path.name for path in paths],
         models={title: {'name': model.info.name, 'file': model.info.path.name,
                         'sha256': model.info.sha256} for title, model in models.items()})

@@ -8,18 +8,15 @@ import hashlib
 import json
 import math
 import os
-import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from ubcn_ros import __version__
-from ubcn_ros.runtime.cache import kept_while_unchanged
+from ubcn_ros.runtime.cache import kept_while_unchanged, versions
 from ubcn_ros.runtime.weights import PARTS, ModelFileError, ModelInfo, load_model
 
 if TYPE_CHECKING:
@@ -57,9 +54,10 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
         'command': command, 'recipe': config.to_dict(), 'stage': stage,
         'trained': [part for part in PARTS if part in set(trained)],
         'data': [dict(entry) for entry in data], 'license': license,
-        'init': init, 'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
-        'precision': precision, 'optimizer_steps': optimizer_steps,
-        'iterations': config.stages[stage].iterations,
+        'init': init, 'commit': source_commit(), 'versions': versions('torch', 'numpy'),
+        'seed': config.seed, 'precision': precision, 'optimizer_steps': optimizer_steps,
+        # the other stages do not unroll the loop
+        'iterations': config.stages[stage].iterations if stage in ('attend', 'joint') else None,
         'trained_short_side': trained_short_side, 'trained_focal_length': trained_focal_length,
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
@@ -140,12 +138,6 @@ def joined_license(init: ModelInfo | None, licenses: Iterable[str]) -> str:
 
 def _parts(text: str) -> list[str]:
     return [part for part in map(str.strip, text.split(_JOIN.strip())) if part]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides on the numbers."""
-    return {'ubcn_ros': __version__, 'torch': str(torch.__version__), 'numpy': np.__version__,
-            'python': platform.python_version()}
 
 
 @cache
