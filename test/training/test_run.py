@@ -687,6 +687,28 @@ def test_one_image_is_a_batch_for_the_discriminator_as_it_comes_clean_and_rainy(
 
 def test_what_cannot_be_started_leaves_nothing(make, monkeypatch):
     def failing(*_):
+POOLED = {'segmentation': 'ddrnet23_slim', 'segmentation_options': {
+    'width': 8, 'context_window': None}}
+
+
+@pytest.mark.parametrize(('stage', 'settings', 'overrides', 'alone'), [
+    ('joint', {}, {}, False),  # nothing in it normalises a single value
+    ('joint', {'rain_weight': 1.0}, {'veil': {'channels': 4}}, True),
+    ('derain', {'rain_weight': 1.0}, {'veil': {'channels': 4}}, True),
+    ('adapt', {}, POOLED, True),
+    ('adapt', {'consistency_weight': 0.5}, POOLED, False)])
+def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, settings,
+                                                                   overrides, alone):
+    run = make(stages=(stage,), processes=2, changes={
+        'model': {'overrides': overrides},
+        'stages': {stage: {'batch': 2, 'samples': {'crop': [64, 64]}, **settings}}})
+    if alone:
+        with pytest.raises(ValueError, match=f'stages.{stage}: batch is 2, one sample a process'):
+            run.plan()
+        run.processes = 1
+    assert run.plan() == [stage]
+
+
         raise ValueError('the network cannot be built')
     monkeypatch.setattr('ubcn_ros.training.run.starting_network', failing)
     run = make()

@@ -396,33 +396,19 @@ def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, ca
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('stage, settings', [('joint', {}), ('derain', {'rain_weight': 1.0})])
 @pytest.mark.parametrize('batch, devices', [(1, 1), (2, 2)])
 def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_path, batch,
-                                                 devices, stage, settings):
+                                                 devices):
     path = write_recipe(tmp_path / 'tiny.yaml', {
         'model': {'preset': 'light', 'overrides': {'veil': {'channels': 4}}},
-        'stages': {stage: {'batch': batch, **settings}}})
+        'stages': {'joint': {'batch': batch, 'rain_weight': 1.0}}})
     options = ['--data', str(camvid_root), '--out', str(tmp_path / 'out'), '--accelerator', 'cpu',
                '--devices', str(devices)]
-    result = invoke([str(path), *options, '--stage', stage])
-    assert result.exit_code == 2 and 'freeze_norm' in result.output
+    result = invoke([str(path), *options])
+    assert result.exit_code == 1 and 'freeze_norm' in result.output
     told = ' '.join(result.output.split())
-    assert f'stages.{stage}.batch is {batch}, one sample a process' in told
+    assert f'stages.joint: batch is {batch}, one sample a process' in told
     assert not (tmp_path / 'out').exists()
-
-
-@pytest.mark.parametrize('consistency, code', [(0, 2), (0.5, 0)])
-def test_adapt_with_one_view_of_one_sample_is_refused(write_recipe, camvid_root, tmp_path,
-                                                      consistency, code):
-    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {
-        'batch': 1, 'adversarial_weight': 0, 'consistency_weight': consistency}}})
-    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
-                     '--accelerator', 'cpu', '--stage', 'adapt', '--dry-run', '--init',
-                     'ubcn-light-camvid'])
-    assert result.exit_code == code, result.output
-    assert ('stages.adapt.batch is 1, one sample a process' in ' '.join(
-        result.output.split())) == bool(code)
 
 
 def test_a_sample_alone_is_taken_where_no_head_tells_the_rain(write_recipe, camvid_root, tmp_path):

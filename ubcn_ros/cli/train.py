@@ -106,11 +106,11 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     opened, folder = open_data(data), out or Path('runs')
     runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
                 half=half, precision=chosen_precision(precision, accelerator),
-                command=typed_command(), options=_plain(options))
+                processes=devices * nodes, command=typed_command(), options=_plain(options))
             for config in configs]
     for run in runs:
         run.check_free(stage, resume, overwrite)
-        _check_batches(run, stage, devices * nodes)
+        _check_batches(run, stage)
     fingerprints = checked_fingerprints(opened, data)
     for run in runs:
         run.fingerprints = fingerprints
@@ -225,22 +225,10 @@ def _plain_errors() -> Iterator[None]:
         threading.excepthook = shown
 
 
-def _check_batches(run: Run, stage: str | None, processes: int) -> None:
+def _check_batches(run: Run, stage: str | None) -> None:
     """Raise BadParameter now, not after the stages before, where a batch cannot be shared."""
-    asked = {name: settings for name, settings in run.config.stages.items()
-             if stage in (None, name)}
-    for name, settings in asked.items():
-        if settings.batch % processes:
+    for name, settings in run.config.stages.items():
+        if stage in (None, name) and settings.batch % run.processes:
             raise click.BadParameter(
-                f"the recipe's stages.{name}.batch is {settings.batch}, which {processes} "
+                f"the recipe's stages.{name}.batch is {settings.batch}, which {run.processes} "
                 'processes cannot share: choose a multiple', param_hint="'--devices'")
-    for name, settings in asked.items():
-        alone = settings.batch == processes and not settings.freeze_norm
-        # with a discriminator or consistency adapt labels the clean and the rainy image together
-        one_view = not settings.adversarial_weight and not settings.consistency_weight
-        if alone and (name == 'joint' or name == 'adapt' and one_view
-                      or name == 'derain' and settings.rain_weight and run.network.veil):
-            raise click.BadParameter(
-                f"the recipe's stages.{name}.batch is {settings.batch}, one sample a process, of "
-                'which batch normalisation knows no spread: choose 2 or more for each, or set '
-                'freeze_norm to true', param_hint="'RECIPE'")

@@ -55,6 +55,7 @@ class Run:
     :param init: model file or name of a shipped model to start from, None to start anew.
     :param half: keep the result's convolution weights in fp16.
     :param precision: as of Lightning's Fabric, that it is trained in.
+    :param processes: that share every batch.
     :param command: as typed, for the record.
     :param options: of the command, for args.yaml.
     :param fingerprints: hashes of the data sets' files by name, in their order; empty where
@@ -67,6 +68,7 @@ class Run:
     init: str | None = None
     half: bool = False
     precision: str = '32-true'
+    processes: int = 1
     command: str = ''
     options: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
@@ -154,7 +156,7 @@ class Run:
         """Raise ValueError where data lack what a stage needs, or it cannot train the network."""
         for name in stages:
             check_labels(name, self.config.stages[name], self._scenes(name)[0])
-            check_stage(name, self.network, self.config.stages[name])
+            check_stage(name, self.network, self.config.stages[name], self.processes)
 
     def _check_start(self, stage: str) -> None:
         """Raise ValueError where a stage has nothing to start from, or another network."""

@@ -72,6 +72,18 @@ class Stage(nn.Module):
     def check(self) -> None:
         """Raise ValueError where samples do not fit the network; any will do by default."""
 
+    def check_alone(self) -> None:
+        """Raise ValueError where the loss cannot be had of a single sample."""
+        image = torch.empty(1, 3, *self.config.samples.crop)
+        try:
+            self.loss({'clean': image, 'degraded': image, 'labels': image[:, 0].byte(),
+                       'rain_rate': image[:, 0, 0, 0], 'extinction': image[:, 0, 0, 0]})
+        except ValueError as error:
+            raise ValueError(
+                f'batch is {self.config.batch}, one sample a process, of which batch '
+                'normalisation knows no spread: choose 2 or more for each, or set freeze_norm to '
+                f'true ({error})') from error
+
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         """Work out the loss of a batch, and values to log."""
         return self.loss(to_float(batch))

@@ -127,7 +127,8 @@ class AdaptStage(Stage):
         the same labels once more.
         """
         labels, n = batch['labels'], len(batch['labels'])
-        k = int(share * n + torch.rand(()))  # rounded at random: on average the share is kept
+        # rounded at random: on average the share is kept
+        k = int(share * n + torch.rand((), device='cpu'))
         images = batch['clean'][k:]
         if k:
             images = torch.cat((self._derained(batch['degraded'][:k]), images))
@@ -186,7 +187,7 @@ class AttendStage(Stage):
         with torch.no_grad():
             steps = [self.network.first_step(batch['degraded'])]
             if self.config.one_step:
-                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
+                chosen = int(torch.randint(2, self.config.iterations + 1, (), device='cpu'))
                 while len(steps) < chosen - 1:
                     steps.append(self.network.next_step(steps[-1]))
         _forget_casts()
@@ -267,16 +268,20 @@ STAGE_CLASSES: dict[str, type[Stage]] = {
     'derain': DerainStage, 'adapt': AdaptStage, 'attend': AttendStage, 'joint': JointStage}
 
 
-def check_stage(name: str, network: UBCN, config: StageConfig) -> None:
+def check_stage(name: str, network: UBCN, config: StageConfig, processes: int = 1) -> None:
     """
     Raise ValueError where a stage cannot train a network.
 
     :param network: on the device meta, so that nothing is computed. One of somebody's own may ask
         for numbers, which there are none of: then training tells.
+    :param processes: that share a batch.
     """
     try:
         with torch.device('meta'):
-            STAGE_CLASSES[name](network, config).train().check()
+            stage = STAGE_CLASSES[name](network, config).train()
+            stage.check()
+            if config.batch == processes:  # of more, any batch normalisation knows a spread
+                stage.check_alone()
     except ValueError as error:
         raise ValueError(f'stages.{name}: {error}') from error
     except RuntimeError:
