@@ -17,6 +17,7 @@ from ubcn_ros.training.estimate import (
     plan_table,
     rendered_share,
     step_seconds,
+    typical_mean,
 )
 from ubcn_ros.training.sample_config import SampleConfig
 
@@ -29,6 +30,9 @@ def test_a_stage_takes_its_steps_and_its_validations():
     assert ADAPT.seconds == 50 * 4 + 20
     assert replace(DERAIN, steps=90).seconds == 90 * 2 + 3 * 10
     assert DERAIN.seconds_at(0) == 0 and DERAIN.seconds_at(45) == 45 * 2 + 10
+    later = replace(DERAIN, first=45)
+    assert later.seconds == 55 * 2 + 3 * 10 and later.seconds_at(60) == 15 * 2 + 10
+    assert replace(DERAIN, first=100).seconds == 0
 
 
 @pytest.mark.parametrize(('preparation', 'workers', 'expected'), [
@@ -64,6 +68,11 @@ def test_processes_that_do_not_meet_their_frames_again_render_more():
     assert rendered_share(samples, 8, 10_000, workers=2, world=4) < 0.3
 
 
+def test_steps_of_several_lengths_are_averaged_without_the_slowest():
+    assert typical_mean([1.0, 3.0, 3.0, 1.0, 3.0, 9.0]) == pytest.approx(11 / 5)
+    assert typical_mean([4.0]) == 4.0
+
+
 @pytest.mark.parametrize(('seconds', 'text'), [
     (0, '0 s'), (12.4, '12 s'), (59.6, '1 min'), (720, '12 min'), (3599, '1 h 0 min'),
     (4320, '1 h 12 min'), (100_000, '27 h 47 min'), (300_000, '3 d 11 h')])
@@ -82,6 +91,9 @@ def test_the_plan_says_every_stage_and_the_whole():
     later = plan_table([replace(DERAIN, seconds_ahead=80.0), ADAPT], '').splitlines()
     assert '1 min  5 min' in later[2] and '1 min  9 min' in later[4]
     assert lines[3] == later[3]
+    resumed = plan_table([replace(DERAIN, first=45), ADAPT], 'random weights').splitlines()
+    assert resumed[2].split()[:8] == ['derain', 'goes', 'on', 'at', 'step', '45', '55', '8']
+    assert '440' in resumed[2] and 'best of derain' in resumed[3] and '105' in resumed[4]
 
 
 class Clock:
@@ -109,8 +121,8 @@ def test_time_left_follows_the_estimates_and_then_the_run():
 
 def test_time_left_of_a_resumed_run_counts_what_is_left():
     clock = Clock()
-    left = TimeLeft([DERAIN, ADAPT], clock)
-    left.begin('adapt', 40)
+    left = TimeLeft([replace(ADAPT, first=40)], clock)
+    left.begin('adapt')
     assert left.seconds(40) == pytest.approx(10 * 4 + 20)
     clock.now += 5 * 4
     assert left.seconds(45) == pytest.approx(5 * 4 + 20)

@@ -289,7 +289,7 @@ def test_half_halves_the_result_alone(recipe, camvid_root, tmp_path):
 def dry_run(write_recipe, camvid_root, tmp_path, monkeypatch):
     """Function that dry-runs a tiny recipe of some stages."""
     monkeypatch.setattr('ubcn_ros.training.run.estimate',
-                        lambda trainer, _: estimate(trainer, seconds=0.01))
+                        lambda trainer, _, first: estimate(trainer, 0.01, first))
 
     def run(stages):
         path = write_recipe(tmp_path / 'tiny.yaml', stages=stages)
@@ -313,6 +313,26 @@ def test_a_dry_run_leaves_nothing(dry_run, tmp_path):
     assert [line for line in result.output.splitlines() if line.startswith('timing')] == [
         f'timing a few steps of {stage}' for stage in STAGES]
     assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']
+
+
+def test_what_is_left_of_a_stage_is_told_and_timed(recipe, camvid_root, tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.cli.train._LONG_RUN', 3)
+    monkeypatch.setattr('ubcn_ros.training.run.estimate',
+                        lambda trainer, _, first: estimate(trainer, 0.01, first))
+    recipe('derain', {'optimizer_steps': 4})
+
+    def run(*more):
+        done = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', *more))
+        assert done.exit_code == 0, done.output
+        return done.output
+    assert 'timing a few steps' in run()
+    folder = tmp_path / 'out/stages/derain'
+    (folder / 'last.safetensors').unlink()
+    state = torch.load(folder / 'last.ckpt', weights_only=True)
+    torch.save({**state, 'optimizer_step': 2}, folder / 'last.ckpt')
+    assert re.search('derain +goes on at step 2 +2 +2 ', run('--resume', '--dry-run'))
+    assert re.search('derain +random weights +4 +2 ', run('--overwrite', '--dry-run'))
+    assert 'timing' not in run('--resume')
 
 
 VARIANTS = {'optimizer_steps': 6}, {'variants': {

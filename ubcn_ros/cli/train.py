@@ -123,7 +123,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
             if variants:
                 fabric.print(f'{run.config.name}:')
             if dry_run:
-                _show_plan(run, fabric, stages, workers)
+                _show_plan(run, fabric, stages, overwrite, workers)
             else:
                 _train(run, fabric, stage, stages, overwrite, workers)
     if variants and not dry_run:
@@ -165,7 +165,8 @@ def _show_figures(runs: Sequence[Run]) -> None:
         for recipe, figures in found.items()]))
 
 
-def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
+def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool, workers: int
+               ) -> None:
     """Print what would be trained, how long it takes and the memory that it needs."""
     from ubcn_ros.training.estimate import plan_table
     from ubcn_ros.training.start import untrained_warning
@@ -173,7 +174,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
         fabric.print(f'nothing is left to train in {run.out}')
         return
     start = run.start(stages[0])
-    table = plan_table(_timed(run, fabric, stages, workers), start.text)
+    table = plan_table(_timed(run, fabric, stages, workers, overwrite=overwrite), start.text)
     warning = untrained_warning(start, stages)
     for line in run.left_out:
         fabric.print(line)
@@ -184,12 +185,14 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
 def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> TimeLeft | None:
     """Estimate what a run takes that is long enough for somebody to ask."""
     from ubcn_ros.training.estimate import TimeLeft
-    if sum(run.config.stages[stage].optimizer_steps for stage in stages) < _LONG_RUN:
+    left = sum(run.config.stages[stage].optimizer_steps - run.steps_done(stage)
+               for stage in stages)
+    if left < _LONG_RUN:
         return None
     return TimeLeft(_timed(run, fabric, stages, workers, seconds=1.0))
 
 
-def _timed(run: Run, fabric: Fabric, stages: Sequence[str], workers: int, **more: float
+def _timed(run: Run, fabric: Fabric, stages: Sequence[str], workers: int, **more: Any
            ) -> list[StageEstimate]:
     """Time a few steps of each stage, and say so: they may take minutes."""
     estimates, found = run.estimates(fabric, stages, workers, **more), []

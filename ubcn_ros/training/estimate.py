@@ -45,6 +45,7 @@ class StageEstimate:
     :param peak_mib: of the GPU, or on a CPU of the process without those that render samples.
     :param seconds_ahead: before the first step, of what tensor samples need rendered ahead and
         no stage before had.
+    :param first: optimizer step that a checkpoint goes on at: those before are done.
     """
 
     stage: str
@@ -56,20 +57,27 @@ class StageEstimate:
     seconds_per_validation: float
     peak_mib: float
     seconds_ahead: float = 0.0
+    first: int = 0
+
+    @property
+    def left(self) -> int:
+        """Optimizer steps that are not done."""
+        return self.steps - self.first
 
     @property
     def seconds(self) -> float:
-        """Duration of all optimizer steps and validations."""
+        """Duration of the optimizer steps left and their validations."""
         return self.seconds_at(self.steps)
 
     def seconds_at(self, step: int) -> float:
-        """Return how long the first optimizer steps take, with the validations behind them."""
-        validations = step // self.validate_every + (
-            step >= self.steps and self.steps % self.validate_every != 0)
-        return step * self.seconds_per_step + validations * self.seconds_per_validation
+        """Return how long it takes to an optimizer step, with the validations until then."""
+        validations = step // self.validate_every - self.first // self.validate_every + (
+            self.first < self.steps <= step and self.steps % self.validate_every != 0)
+        return ((step - self.first) * self.seconds_per_step
+                + validations * self.seconds_per_validation)
 
 
-def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
+def estimate(trainer: Trainer, seconds: float, first: int = 0) -> StageEstimate:
     """
     Time a few optimizer steps, renderings and validation frames of a stage.
 
@@ -79,6 +87,7 @@ def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
         itself needs others. Every process calls this.
     :param seconds: spent on optimizer steps, and on rendering, beyond a few that it takes anyway.
         Of optimizer steps that take longer each, one counts.
+    :param first: as of ``StageEstimate``.
     :raises DataSetError: a file of the scenes cannot be read.
     """
     c, fabric = trainer.stage_config, trainer.fabric
@@ -103,16 +112,16 @@ def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
     with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
         peak = peak_mib(run, device)
     return StageEstimate(trainer.stage_name, c.optimizer_steps, c.batch, c.samples.crop,
-                         c.validate_every, _combined(trainer, measured), measured['validation'],
-                         peak, measured.get('ahead', 0.0))
+                         c.validate_every, _combined(trainer, measured, c.optimizer_steps - first),
+                         measured['validation'], peak, measured.get('ahead', 0.0), first)
 
 
-def _combined(trainer: Trainer, measured: dict[str, float]) -> float:
+def _combined(trainer: Trainer, measured: dict[str, float], steps: int) -> float:
     """Seconds of an optimizer step beside the processes that render the samples."""
     if 'batch' in measured:
         return measured['batch'] + measured['step']
     c, world = trainer.stage_config, trainer.fabric.world_size
-    rendered = rendered_share(c.samples, c.batch, c.optimizer_steps, trainer.workers, world)
+    rendered = rendered_share(c.samples, c.batch, max(1, steps), trainer.workers, world)
     threads = 1 if trainer.fabric.device.type == 'cuda' else torch.get_num_threads()
     cores = max(1.0, len(os.sched_getaffinity(0)) / world)
     return sum(share * step_seconds(measured['step'], c.batch // world * seconds,
@@ -199,8 +208,16 @@ def _step_seconds(trainer: Trainer, batch: dict[str, torch.Tensor], seconds: flo
         one = _seconds(step, device)
     # all processes take as many
     count = trainer.fabric.broadcast(round(min(max(seconds / one, 1), _MOST_STEPS)))
-    # the median: a moment in which the machine does something else does not count
-    return statistics.median(_seconds(step, device) for _ in range(count))
+    return typical_mean([_seconds(step, device) for _ in range(count)])
+
+
+def typical_mean(times: Sequence[float]) -> float:
+    """
+    Average times without the longest, of a moment in which the machine did something else.
+
+    No median: a stage that draws how many steps of the loop it takes has times of several kinds.
+    """
+    return statistics.fmean(sorted(times)[:-1] or times)
 
 
 def _validation_seconds(trainer: Trainer) -> float:
@@ -228,19 +245,21 @@ def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
     """
     Return a table of what would run, with the total.
 
-    Ahead is what is rendered before the first step; the time contains it.
+    Ahead is what is rendered before the first step; the time contains it. Steps, samples and time
+    are what is left of a stage that goes on.
 
     :param estimates: of the stages in their order.
     :param start: what the first stage starts from.
     """
     rows = []
     for e in estimates:
-        rows.append([e.stage, start, f'{e.steps}', f'{e.batch}', f'{e.crop[1]}x{e.crop[0]}',
-                     f'{e.steps * e.batch}', f'{e.seconds_per_step:.3g}',
+        rows.append([e.stage, f'goes on at step {e.first}' if e.first else start, f'{e.left}',
+                     f'{e.batch}', f'{e.crop[1]}x{e.crop[0]}', f'{e.left * e.batch}',
+                     f'{e.seconds_per_step:.3g}',
                      f'{e.peak_mib / 1024:.1f} GiB', duration(e.seconds_ahead),
                      duration(e.seconds_ahead + e.seconds)])
         start = f'best of {e.stage}'
-    total = [sum(e.steps for e in estimates), sum(e.steps * e.batch for e in estimates)]
+    total = [sum(e.left for e in estimates), sum(e.left * e.batch for e in estimates)]
     rows.append(['all', '', f'{total[0]}', '', '', f'{total[1]}', '',
                  f'{max(e.peak_mib for e in estimates) / 1024:.1f} GiB',
                  *(duration(sum(seconds)) for seconds in (
@@ -274,23 +293,23 @@ class TimeLeft:
     def __init__(self, estimates: Sequence[StageEstimate],
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.estimates, self._clock = tuple(estimates), clock
-        self._place, self._first = 0, 0
+        self._place = 0
         self._began: float | None = None
         self._prior = 1.0  # real over estimated time of what came before
 
-    def begin(self, stage: str, step: int = 0) -> None:
-        """Note that one of the stages begins, or goes on at an optimizer step."""
+    def begin(self, stage: str) -> None:
+        """Note that one of the stages begins, or goes on."""
         if self._began is not None:  # the one before has ended
             self._prior = self._ratio(self.estimates[self._place].steps)
         self._place = [e.stage for e in self.estimates].index(stage)
-        self._first, self._began = step, self._clock()
+        self._began = self._clock()
 
     def _ratio(self, step: int) -> float:
         """Real over estimated time; what few steps say counts little."""
         now = self.estimates[self._place]
         if self._began is None:
             return self._prior
-        expected = now.seconds_at(step) - now.seconds_at(self._first)
+        expected = now.seconds_at(step)
         weight = _PRIOR_SHARE * now.seconds
         if expected + weight <= 0:
             return self._prior

@@ -295,16 +295,26 @@ class Run:
         epochs = length.optimizer_steps * length.batch / images
         return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
+    def steps_done(self, stage: str) -> int:
+        """Return the optimizer step that the checkpoint of a stage goes on at, 0 without one."""
+        path = self.files.folder(stage) / CHECKPOINT
+        return checkpoint_info(path).optimizer_step if path.is_file() else 0
+
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
-                  seconds: float = 4.0) -> Iterator[StageEstimate]:
-        """Time a few steps of each stage by ``estimate.estimate``, which writes nothing."""
+                  seconds: float = 4.0, overwrite: bool = False) -> Iterator[StageEstimate]:
+        """
+        Time a few steps of each stage by ``estimate.estimate``, which writes nothing.
+
+        :param overwrite: as of ``plan``.
+        """
         starts = [starting_network(
             self.config, self.label_set, stage,
             # what is trained until then is not there yet, or not any more
             None if self.files.before(stage) in stages else self.files.best_before(stage),
             self._init) for stage in stages]
         for stage, start in zip(stages, starts, strict=True):
-            yield estimate(self.trainer(fabric, stage, start, workers), seconds)
+            yield estimate(self.trainer(fabric, stage, start, workers), seconds,
+                           0 if overwrite else self.steps_done(stage))
 
     def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
@@ -363,7 +373,7 @@ class Run:
             else:
                 trainer.discard()  # what a run left that was killed before its first checkpoint
             if time_left is not None:
-                time_left.begin(stage, trainer.optimizer_step)
+                time_left.begin(stage)
             trainer.fit()
         last, files = self.files.last, self.files
         if fabric.is_global_zero and (stale := self._stale()):
