@@ -687,18 +687,6 @@ def test_a_network_that_asks_for_numbers_is_not_refused(make, monkeypatch, where
     assert run.plan() == ['adapt']
 
 
-@pytest.mark.parametrize('freeze_norm', [False, True])
-def test_one_image_is_a_batch_for_the_discriminator_as_it_comes_clean_and_rainy(make, freeze_norm):
-    run = make(stages=('adapt',), changes={'model': {'overrides': {
-        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}}, 'stages': {
-        'adapt': {'adversarial_weight': 1e-3, 'batch': 1, 'freeze_norm': freeze_norm,
-                  'samples': {'crop': [96, 112]}}}}, brief=True)
-    train(run)
-    assert run.files.result.is_file()
-
-
-def test_what_cannot_be_started_leaves_nothing(make, monkeypatch):
-    def failing(*_):
 POOLED = {'segmentation': 'ddrnet23_slim', 'segmentation_options': {
     'width': 8, 'context_window': None}}
 
@@ -721,6 +709,18 @@ def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, 
     assert run.plan() == [stage]
 
 
+@pytest.mark.parametrize('freeze_norm', [False, True])
+def test_one_image_is_a_batch_for_the_discriminator_as_it_comes_clean_and_rainy(make, freeze_norm):
+    run = make(stages=('adapt',), changes={'model': {'overrides': {
+        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}}, 'stages': {
+        'adapt': {'adversarial_weight': 1e-3, 'batch': 1, 'freeze_norm': freeze_norm,
+                  'samples': {'crop': [96, 112]}}}}, brief=True)
+    train(run)
+    assert run.files.result.is_file()
+
+
+def test_what_cannot_be_started_leaves_nothing(make, monkeypatch):
+    def failing(*_):
         raise ValueError('the network cannot be built')
     monkeypatch.setattr('ubcn_ros.training.run.starting_network', failing)
     run = make()
@@ -729,12 +729,13 @@ def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, 
     assert not run.out.exists()
 
 
-def test_balanced_crops_without_labels_are_told_before_anything_is_written(make, tmp_path,
-                                                                           camvid_root):
+@pytest.mark.parametrize('key', ['balanced_crop_probability', 'class_mix_probability'])
+def test_samples_by_labels_that_are_not_there_are_told_before_anything_is_written(
+        make, tmp_path, camvid_root, key):
     for name in ('input', 'target'):
         (tmp_path / 'pairs').mkdir(exist_ok=True)
         (tmp_path / 'pairs' / name).symlink_to(camvid_root / 'train' / 'images')
     run = make(stages=('derain',), data=open_data([tmp_path / 'pairs']), changes={'stages': {
-        'derain': {'samples': {'on_device': True, 'balanced_crop_probability': 0.5}}}})
-    with pytest.raises(ValueError, match=r'derain\.samples\.balanced_crop.* has no labels'):
+        'derain': {'samples': {'on_device': True, key: 0.5}}}})
+    with pytest.raises(ValueError, match=rf'derain\.samples\.{key}: .* has no labels'):
         run.plan()

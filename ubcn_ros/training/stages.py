@@ -290,9 +290,9 @@ def check_stage(name: str, network: UBCN, config: StageConfig, processes: int = 
 
 def check_labels(stage: str, config: StageConfig, training: SceneList) -> None:
     """Raise ValueError where a stage lacks labels."""
-    if config.samples.balanced_crop_probability and training.label_set is None:
-        raise ValueError(f'stages.{stage}.samples.balanced_crop_probability: {training.name} has '
-                         'no labels')
+    for key in ('balanced_crop_probability', 'class_mix_probability'):
+        if getattr(config.samples, key) and training.label_set is None:
+            raise ValueError(f'stages.{stage}.samples.{key}: {training.name} has no labels')
     if stage != 'derain' and (training.label_set is None or not len(training)):
         raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
                          'stage derain trains without')
