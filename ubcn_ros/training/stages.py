@@ -30,7 +30,7 @@ class DerainStage(Stage):
 
     trained = ('veil', 'derain')
     measures = ('psnr',)
-    quality_text = 'PSNR, mean of 0 (at most 50 dB) and 150 mm/hr'
+    quality_text = 'PSNR, mean of 0 and 150 mm/hr (at most 50 dB each)'
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         logs: Logs = {}
@@ -176,7 +176,7 @@ class AttendStage(Stage):
     """
 
     trained = ('attention',)
-    quality_text = 'PSNR of the last step, mean of 0 (at most 50 dB) and 150 mm/hr'
+    quality_text = 'PSNR of the last step, mean of 0 and 150 mm/hr (at most 50 dB each)'
 
     def prepare(self) -> None:
         if self.config.iterations < 2:
@@ -249,8 +249,8 @@ class JointStage(AttendStage):
     """The whole network, unrolled, with the losses on every step."""
 
     trained = ('veil', 'derain', 'segmentation', 'attention')
-    quality_text = ('mIoU in points + PSNR in dB (at most 50) of the last step, '
-                    'means of 0 and 150 mm/hr')
+    quality_text = ('mIoU in points + PSNR in dB of the last step, means of 0 and 150 mm/hr '
+                    '(at most 50 dB each)')
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         lifted, rain = self.network.lift(batch['degraded'])

@@ -49,9 +49,9 @@ class Trainer:
 
     The best is that of the validation with the highest figure (``Stage.quality``), the first of
     equals; without validation scenes it is the last. Several processes share every batch and
-    average their gradients. Each normalises by, and keeps the statistics of, its own share;
-    process 0 validates and writes. With ``ema_decay`` what is validated and written as a model is
-    the moving average of the weights.
+    average their gradients. Each normalises by its own share; the statistics that are kept are
+    those of process 0, which validates and writes. With ``ema_decay`` what is validated and
+    written as a model is the moving average of the weights.
 
     :param fabric: launched Fabric (devices, precision, processes).
     :param config: the recipe.
