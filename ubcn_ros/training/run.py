@@ -375,16 +375,21 @@ class Run:
             if time_left is not None:
                 time_left.begin(stage)
             trainer.fit()
+        if fabric.is_global_zero:
+            self._write_result(fabric)
+        fabric.barrier()
+
+    def _write_result(self, fabric: Fabric) -> None:
+        """Write the best of the last stage, where that is finished, and say so or why not."""
         last, files = self.files.last, self.files
-        if fabric.is_global_zero and (stale := self._stale()):
+        if stale := self._stale():
             fabric.print(f'{stale} was trained from other weights than are there now: train it '
                          f'again with --overwrite --stage {stale}; until then '
                          f'{files.result.name}, where it is there, is that of before')
-        elif fabric.is_global_zero and files.finished(last):
+        elif files.finished(last):
             network, info = load_model(files.folder(last) / BEST)
             fitted = kept_calibration(files.result, network)
             save_model(files.result, network, {**info.metadata, **fitted}, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
                     if self._scenes(last)[1] else f'last of {last}, without validation')
             fabric.print(f'wrote {files.result}: the {best}')
-        fabric.barrier()

@@ -297,9 +297,7 @@ class TensorSamples:
         seeds = [draw.seed for draw in draws]
         if kind == 'pepper':
             return _peppered(images, level / 100, seeds)
-        if kind == 'gaussian':
-            return add_noise(images, [level] * len(draws), seeds)
-        raise NotImplementedError(kind)
+        return add_noise(images, [level] * len(draws), seeds)
 
 
 def _peppered(images: torch.Tensor, probability: float, seeds: Sequence[int]) -> torch.Tensor:
