@@ -117,11 +117,12 @@ def estimate(trainer: Trainer, seconds: float, first: int = 0) -> StageEstimate:
 
 
 def _combined(trainer: Trainer, measured: dict[str, float], steps: int) -> float:
-    """Seconds of an optimizer step beside the processes that render the samples."""
+    """Seconds of each of the optimizer steps left, beside the processes that render samples."""
     if 'batch' in measured:
         return measured['batch'] + measured['step']
     c, world = trainer.stage_config, trainer.fabric.world_size
-    rendered = rendered_share(c.samples, c.batch, max(1, steps), trainer.workers, world)
+    steps = max(1, steps)  # none are left of a stage that was killed after its last
+    rendered = rendered_share(c.samples, c.batch, steps, trainer.workers, world)
     threads = 1 if trainer.fabric.device.type == 'cuda' else torch.get_num_threads()
     cores = max(1.0, len(os.sched_getaffinity(0)) / world)
     return sum(share * step_seconds(measured['step'], c.batch // world * seconds,
