@@ -11,6 +11,7 @@ from ubcn_ros.bags import IMAGE, BagWriter, make_header, make_image
 from ubcn_ros.bags.messages import LABEL_INFO, make_label_info
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
+from ubcn_ros.report.recording import CameraTopics
 
 
 @pytest.mark.parametrize('damaged', [b'\0\1\0\0cut', make_label_info(
@@ -32,3 +33,13 @@ def test_what_a_recording_says_beside_its_images_may_be_malformed(tmp_path, dama
     assert [frame.values['latency_ms'] for frame in made.frames] == [7]
     info, latency = made.errors
     assert '/labels/label_info: ' in info and "is 'soon', not a number; left out" in latency
+
+
+@pytest.mark.parametrize(('other', 'like'), [
+    (CameraTopics('/l/image_raw/compressed', '/elsewhere/derained/image_raw'), True),
+    (CameraTopics('/l/image_rect', '/l/derained/image_raw'), True),
+    (CameraTopics('/r/image_raw', '/r/derained/image_raw'), False),
+    (CameraTopics(None, '/l/derained/image_raw'), True),
+    (CameraTopics('/l/image_raw'), True), (CameraTopics('/l/image_rect'), False)])
+def test_a_camera_is_known_by_its_input_or_its_outputs(other, like):
+    assert CameraTopics('/l/image_raw', '/l/derained/image_raw').is_like(other) == like

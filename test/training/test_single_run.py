@@ -16,7 +16,7 @@ from ubcn_ros.training.single_run import single_run
 def test_a_second_run_is_refused_until_the_first_ends(tmp_path):
     out = tmp_path / 'a' / 'out'
     with single_run(out):
-        with pytest.raises(ValueError, match='another run is training in .*out: .*--out'):
+        with pytest.raises(ValueError, match='another run is writing to .*out: .*--out'):
             with single_run(out, patience=0.1):
                 raise AssertionError('two at once')
         with single_run(tmp_path / 'other', patience=0):

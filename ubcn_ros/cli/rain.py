@@ -138,7 +138,7 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
             write_result(job, alone(image, job.number), video)
             return
         if job.sequence not in sequences:
-            sequences.clear()  # a folder's images come together, and its rain is always the same
+            sequences.clear()  # made again where a sub-folder comes between, it is the same
             # a lone image is the beginning of a ramp
             duration_s = durations.get(job.sequence) or max(durations.values(), default=0.0)
             sequences[job.sequence] = rain_of(job.sequence, duration_s)

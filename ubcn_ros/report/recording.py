@@ -69,10 +69,13 @@ class CameraTopics:
 
     def is_like(self, other: CameraTopics) -> bool:
         """Say whether another is this camera, by the name of its input, else of its outputs."""
-        if self.input and other.input:
-            return names.base_topic(self.input) == names.base_topic(other.input)
+        if self.input and other.input and (
+                names.base_topic(self.input) == names.base_topic(other.input)):
+            return True
         if other.outputs:
             return self.prefix == other.prefix
+        if self.input:
+            return False
         topic = names.base_topic(other.input or '')
         return self.prefix in (f'{topic}/', f'{topic.rpartition("/")[0]}/')
 
@@ -176,7 +179,8 @@ class OpenBag:
             there = set().union(*map(bag.keys, near))
             if sum(bool(there & self.keys(own)) for own in self.cameras()) == 1:
                 found = near
-        return max(found, key=lambda other: len(keys & bag.keys(other)), default=None)
+        return max(found, key=lambda other: (len(keys & bag.keys(other)),
+                                             other.input == camera.input), default=None)
 
     def cameras(self) -> list[CameraTopics]:
         """Find what was processed: as process.json says, else by the names of the outputs."""

@@ -34,7 +34,7 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
     until = time.monotonic() + patience
     while (lock := _lock(out)) is None:
         if time.monotonic() >= until:
-            raise ValueError(f'another run is training in {out}: wait for its end, or '
+            raise ValueError(f'another run is writing to {out}: wait for its end, or '
                              'choose another --out')
         time.sleep(0.1)
     try:
