@@ -135,7 +135,7 @@ def rain_model(tmp_path_factory):
                                'ddrnet23_slim', {'width': 4, 'context_window': [1, 2]},
                                VeilConfig(4, 1, 4)))
     for last in (network.derain.tail[1], network.attention.tail[1], network.veil.field,
-                 network.veil.rain[-1]):  # these start at zero
+                 network.rain_head.layers[-1]):  # these start at zero
         torch.nn.init.normal_(last.weight, std=0.02)
     path = tmp_path_factory.mktemp('models') / 'rain.safetensors'
     save_model(path, network, {'note': 'random weights for tests'})

@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from ubcn_ros.network.rain_estimate import (
     MAX_RATE,
     MAX_VISIBILITY,
     MIN_VISIBILITY,
+    RainHead,
     rain_logs,
     rain_of,
 )
@@ -46,3 +48,85 @@ def test_clear_air_counts_as_the_farthest_visibility_and_unknown_stays_unknown()
     assert logs[1].isnan().all()
     assert rain_of(logs[2:]).rate == pytest.approx(MAX_RATE)
     assert rain_of(logs[2:]).visibility == pytest.approx(MIN_VISIBILITY)
+
+
+@pytest.fixture
+def head():
+    """Make one with values to work with."""
+    torch.manual_seed(0)
+    made = RainHead(8).eval()
+    torch.nn.init.normal_(made.layers[-1].weight, std=0.1)
+    return made
+
+
+def streaks(count, height=96, width=128, seed=0):
+    """Return an image (1, 3, H, W) of dark ground and that many bright vertical streaks on it."""
+    image = torch.full((1, 3, height, width), 0.3)
+    draw = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        top = int(torch.randint(height - 9, (), generator=draw))
+        image[..., top:top + 9, int(torch.randint(width, (), generator=draw))] += 0.2
+    return image
+
+
+def test_the_head_starts_with_moderate_rain():
+    found = rain_of(RainHead().eval()(torch.rand(2, 3, 40, 56), torch.rand(2, 3, 40, 56)))
+    assert found.rate[0] == found.rate[1] and 15 < found.rate[0] < 25
+    assert found.visibility[0] == found.visibility[1] and 400 < found.visibility[0] < 500
+
+
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 530)])
+def test_the_head_takes_any_size(head, size):
+    lifted, derained = torch.rand(2, 2, 3, *size)
+    assert head(lifted, derained).shape == (2, 2)
+    torch.testing.assert_close(head(lifted, derained)[:1], head(lifted[:1], derained[:1]))
+
+
+def test_only_what_was_taken_away_counts_as_rain(head):
+    ground, even = torch.full((2, 1, 1, 96, 128), 0.3)
+    few, many, none = (head.sums(ground, streaks(n)[:, :1] - ground) for n in (3, 60, 0))
+    assert (few >= none - 1e-5).all() and (many >= few - 1e-5).all() and (many > few + 1).any()
+    # what is as wide as the veil is not a streak
+    torch.testing.assert_close(head.sums(ground, even), none, atol=1e-3, rtol=0)
+
+
+def test_dusk_and_day_are_told_the_same(head):
+    day = torch.full((1, 1, 96, 128), 0.2)
+    day[..., :32, :] = 0.9
+    light = (streaks(40)[:, :1] - 0.3) * (0.9 - day)  # none before the sky itself
+    torch.testing.assert_close(head.sums(day * 0.6, light * 0.6), head.sums(day, light),
+                               atol=0.1, rtol=0)
+
+
+def test_a_larger_camera_is_told_the_same(head):
+    lifted = F.interpolate(streaks(40), (720, 960), mode='bilinear')
+    derained = torch.full_like(lifted, 0.3)
+    small = [F.interpolate(x, (360, 480), mode='bilinear', antialias=True)
+             for x in (lifted, derained)]
+    torch.testing.assert_close(head(*small), head(lifted, derained), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float64])
+def test_the_head_stays_in_fp32(head, dtype):
+    image = streaks(20)
+    expected = head(image, torch.full_like(image, 0.3))
+    found = head.to(dtype)(image.to(dtype), torch.full_like(image, 0.3).to(dtype))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
+
+
+def test_how_many_streaks_there_are_is_soon_learnt(monkeypatch):
+    monkeypatch.setattr('ubcn_ros.network.rain_estimate.GRID', (96, 128))
+    torch.manual_seed(0)
+    head, errors = RainHead(8), []
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for step in range(40):
+        counts = torch.randint(0, 80, (16,))
+        images = torch.cat([streaks(int(n), seed=100 * step + i) for i, n in enumerate(counts)])
+        told = head(images, torch.full_like(images, 0.3))[:, 0]
+        loss = (told - counts.float().log1p()).abs().mean()
+        errors.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert sum(errors[-10:]) / 10 < 0.3, 'of targets that are 0.7 from their mean'

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Veil, VeilConfig
 from ubcn_ros.network.blocks import resample
-from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate, _statistics
+from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -18,7 +18,7 @@ def veil():
     """Make one with values to work with."""
     torch.manual_seed(0)
     made = Veil(VeilConfig(4, 1, 4)).eval()
-    for last in (made.whole, made.field, made.rain[-1]):
+    for last in (made.whole, made.field):
         torch.nn.init.normal_(last.weight, std=0.1)
     return made
 
@@ -30,30 +30,28 @@ def scene(height, width, seed=0):
 
 
 @pytest.mark.parametrize('config', [VeilConfig(), VeilConfig(3, 0, 0)])
-def test_it_starts_as_no_change_with_moderate_rain(config):
+def test_it_starts_as_no_change(config):
     image = torch.rand(2, 3, 40, 56)
-    estimate = Veil(config).eval()(image)
-    assert torch.equal(estimate.lift(image), image)
-    assert torch.equal(estimate.rain, estimate.rain[:1].expand(2, 2))
+    assert torch.equal(Veil(config).eval()(image).lift(image), image)
 
 
 @pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 530)])
 def test_any_size(veil, size):
     image = torch.rand(2, 3, *size)
-    gain, offset, rain = veil(image)
-    assert gain.shape == offset.shape == image.shape and rain.shape == (2, 2)
+    gain, offset = veil(image)
+    assert gain.shape == offset.shape == image.shape
 
 
 def test_the_airlight_of_an_even_veil_is_taken_off():
     image, through, airlight = torch.rand(1, 3, 8, 9), 0.6, 0.9
     veiled = image * through + airlight * (1 - through)
     estimate = VeilEstimate(torch.full_like(image, 1 / through - 1),
-                            torch.full_like(image, airlight * (1 - 1 / through)), None)
+                            torch.full_like(image, airlight * (1 - 1 / through)))
     torch.testing.assert_close(estimate.lift(veiled), image)
 
 
 def test_gain_and_offset_change_slowly(veil):
-    gain, offset, _ = veil(torch.rand(1, 3, 192, 256))  # noise: hard edges everywhere
+    gain, offset = veil(torch.rand(1, 3, 192, 256))  # noise: hard edges everywhere
     for field in (gain, offset):
         assert field.diff(dim=2).abs().max() < 0.6 * (field.amax() - field.amin())
         assert field.std() > 0
@@ -66,8 +64,7 @@ def test_the_same_scene_gets_the_same_at_any_size(veil):
     found = veil(large)
     for height, width in ((1440, 1920), (360, 480)):
         other = veil(F.interpolate(large, (height, width), mode='bilinear', antialias=True))
-        torch.testing.assert_close(other.rain, found.rain, atol=0.01, rtol=0)
-        for one, theirs in zip(found[:2], other[:2], strict=True):
+        for one, theirs in zip(found, other, strict=True):
             one, theirs = resample(one, THUMBNAIL), resample(theirs, THUMBNAIL)
             torch.testing.assert_close(theirs, one, atol=0.05 * float(one.std()), rtol=0)
 
@@ -92,17 +89,9 @@ def test_texture_tells_apart_what_the_thumbnail_averages_away():
     streaks = smooth + 0.4 * torch.tensor([1.0, -0.5, -0.5, 0]).repeat(GRID[1] // 4)
     for texture in (0, 6):
         veil = Veil(VeilConfig(4, 1, texture)).eval()
-        torch.nn.init.normal_(veil.rain[-1].weight)
-        same = torch.allclose(veil(smooth).rain, veil(streaks).rain, atol=1e-4)
+        torch.nn.init.normal_(veil.field.weight)
+        same = torch.allclose(veil(smooth).gain, veil(streaks).gain, atol=1e-4)
         assert same == (texture == 0)
-
-
-def test_statistics_are_means_and_mean_deviations_of_every_level():
-    first, second = torch.tensor([[1.0, 3.0], [1.0, 3.0]]), torch.tensor([[0.0, 0.0, 3.0]])
-    levels = torch.stack((first, 2 * first))[None], second[None, None]
-    found = _statistics(*levels)
-    assert found.shape == (1, 6, 1, 1)
-    torch.testing.assert_close(found.flatten(), torch.tensor([2, 4, 1, 1, 2, 4 / 3]))
 
 
 @torch.no_grad()
@@ -111,25 +100,6 @@ def test_the_finest_features_pass_by_the_coarser_ones(veil):
     veil.up0[0].weight[:, 4:] = 0  # nor is the thumbnail seen but through the levels
     one, other = (veil(scene(96, 128, seed)).gain for seed in (1, 2))
     assert not torch.allclose(one, other)
-
-
-def test_what_it_tells_of_the_rain_is_soon_learnt(monkeypatch):
-    """Images that differ by the strength of their noise, over scenes that differ by far more."""
-    monkeypatch.setattr('ubcn_ros.network.veil.GRID', (64, 96))
-    torch.manual_seed(0)
-    veil = Veil(VeilConfig(8, 0, 8))
-    optimizer = torch.optim.Adam(veil.rain.parameters(), 1e-2)
-    errors = []
-    for step in range(40):
-        strength = torch.rand(16, 1, 1, 1)
-        images = torch.cat([scene(64, 96, 16 * step + n) for n in range(16)])
-        told = veil(images + 0.3 * strength * torch.randn_like(images)).rain[:, 0]
-        loss = (told - 2 - 2 * strength.flatten()).abs().mean()
-        errors.append(float(loss.detach()))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert sum(errors[-10:]) / 10 < 0.35, 'of targets that are 0.5 from their mean'
 
 
 def test_texture_starts_blind_to_even_areas():
@@ -165,24 +135,20 @@ def test_sizes_that_no_network_has_are_named(size, name):
         VeilConfig(**size)
 
 
-def test_veil_and_rain_are_learnt(monkeypatch):
+def test_the_veil_is_learnt(monkeypatch):
     # every scene's mean is 0.5, the veil is brighter: the whole frame tells how thick it is
     monkeypatch.setattr('ubcn_ros.network.veil.GRID', (72, 96))
     torch.manual_seed(0)
     veil = Veil(VeilConfig(8, 0, 0))
     optimizer = torch.optim.Adam(veil.parameters(), 3e-3)
-    images, rains = [], []
+    images = []
     for _ in range(40):
         clean = torch.rand(4, 3, 48, 64)
         thickness = 0.6 * torch.rand(4, 1, 1, 1)
         veiled = clean * (1 - thickness) + 0.8 * thickness
-        estimate = veil(veiled)
-        image = (estimate.lift(veiled) - clean).abs().mean()
-        rain = (estimate.rain - 5 * thickness.view(4, 1)).abs().mean()
-        (image + 0.1 * rain).backward()
+        image = (veil(veiled).lift(veiled) - clean).abs().mean()
+        image.backward()
         optimizer.step()
         optimizer.zero_grad()
         images.append(image.item())
-        rains.append(rain.item())
-    for losses in (images, rains):
-        assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
+    assert sum(images[-8:]) < 0.8 * sum(images[:8])

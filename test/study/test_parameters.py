@@ -27,7 +27,8 @@ def test_the_veil_counts_with_idm_and_a_published_file_as_it_is(rain_model):
     counts = parameters(network, 'derain', 'segmentation')
     assert [*counts] == ['derain', 'segmentation']
     assert counts['derain'] == sum(
-        p.numel() for part in (network.veil, network.derain) for p in part.parameters())
+        p.numel() for part in (network.veil, network.derain, network.rain_head)
+        for p in part.parameters())
     network.derain.published_parameters = 7
     network.veil = None
     assert parameters(network, 'derain') == {'derain': 7}

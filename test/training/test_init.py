@@ -184,7 +184,7 @@ def test_the_veil_is_taken_with_idm(has):
             for name, tensor in ours.veil.state_dict(prefix='veil.').items()]
     assert all(same) if has else not any(same)
     assert ('derain' in trained_after(rows, PARTS)) == has
-    assert rows[0].weights == sum(p.numel() for part in (ours.derain, ours.veil)
+    assert rows[0].weights == sum(p.numel() for part in (ours.derain, ours.veil, ours.rain_head)
                                   for p in part.parameters())
     assert has or 'veil.down1' in init_table(rows)
     kept = network(seed=2, veil=veil)

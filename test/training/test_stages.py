@@ -294,7 +294,7 @@ def test_derain_trains_the_veil_before_idm_and_what_it_tells(make, batch):
     data['rain_rate'][:], data['extinction'][:] = 30.0, 0.01
     _, logs = stage(data)
     losses, changed = parts_that_change(stage, config, data, 30)
-    assert {name.split('.')[0] for name in changed} == {'veil', 'derain'}
+    assert {name.split('.')[0] for name in changed} == {'veil', 'derain', 'rain_head'}
     after = stage(data)[1]
     assert after['rain'] < 0.8 * logs['rain'] and after['veil'] < logs['veil']
     assert losses[-1] < losses[0]
@@ -312,6 +312,22 @@ def test_the_decibels_are_of_the_streaks(make, kind, veil):
     assert float(loss - logs['derain']) == pytest.approx(-20, abs=0.05)
 
 
+@pytest.mark.parametrize('kind', ['derain', 'joint'])
+def test_the_image_learns_nothing_from_the_rain_that_is_told(make, batch, kind):
+    stage, config = make(kind, {'rain_weight': 1.0}, veil=VEIL)
+    with torch.no_grad():
+        torch.nn.init.normal_(stage.network.rain_head.layers[-1].weight)
+    image = batch(config)['degraded'].float() / 255
+    lifted = stage.network.lift(image)
+    derained = stage.network.derain(lifted)
+    stage.veil_loss(lifted, derained, {'rain_rate': torch.full((len(image),), 30.0),
+                                       'extinction': torch.full((len(image),), 0.01)}, {}
+                    ).backward()
+    learning = {name.split('.')[0] for name, p in stage.network.named_parameters()
+                if p.grad is not None and p.grad.any()}
+    assert learning == {'rain_head'}
+
+
 def test_unknown_rates_train_nothing(make, batch):
     stage, config = make('derain', {'rain_weight': 10.0}, veil=VEIL)
     data = batch(config)
@@ -319,16 +335,16 @@ def test_unknown_rates_train_nothing(make, batch):
     loss, logs = stage(data)
     loss.backward()
     assert logs['rain'] == 0 and torch.isfinite(loss)
-    assert not any(p.grad.any() for p in stage.network.veil.rain.parameters())
+    assert not any(p.grad.any() for p in stage.network.rain_head.parameters())
 
 
 @pytest.mark.parametrize('weight', [0, 0.1])
 def test_the_head_learns_only_where_it_has_a_loss(make, weight):
     stage, _ = make('derain', {'rain_weight': weight}, veil=VEIL)
     trained = {id(p) for p in stage.parameter_groups()[0][0]}
-    head = {id(p) for p in stage.network.veil.rain.parameters()}
+    head = {id(p) for p in stage.network.rain_head.parameters()}
     assert head <= trained if weight else not head & trained
-    assert stage.train().network.veil.rain.training == bool(weight)
+    assert stage.train().network.rain_head.training == bool(weight)
     assert {id(p) for p in stage.network.veil.field.parameters()} <= trained
 
 
@@ -414,4 +430,4 @@ def test_an_untrained_part_is_told_the_stage_that_trains_it():
         others = {'trained': [other for other in PARTS if other != part]}
         text = ModelInfo('a', Path('a'), '', UBCNConfig(), others).untrained_text()
         stage = text.partition(': train ')[2].partition(',')[0]
-        assert set(STAGE_CLASSES[stage].trained) - {'veil'} == {part}
+        assert set(STAGE_CLASSES[stage].trained) - {'veil', 'rain_head'} == {part}

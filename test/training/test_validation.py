@@ -127,7 +127,7 @@ def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes, monkeyp
     config.model.overrides['veil'] = {'channels': 4, 'depth': 0, 'texture': 0}
     network = build(model_config(config, CAMVID))
     with torch.no_grad():
-        network.veil.rain[-1].bias[0] = math.log(121)
+        network.rain_head.layers[-1].bias[0] = math.log(121)
     stage = STAGE_CLASSES['derain'](network, config.stages['derain'], None)
     scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
     assert scores['rate_0'] == pytest.approx(120, rel=1e-4) == scores['rate_150']

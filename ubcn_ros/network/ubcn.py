@@ -18,6 +18,7 @@ from ubcn_ros.network.baselines import BaselineConfig, build_baseline
 from ubcn_ros.network.blocks import aligned, resample, resize
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.keywords import called
+from ubcn_ros.network.rain_estimate import RainHead
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
 from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
@@ -35,7 +36,7 @@ class Step(NamedTuple):
         stride.
     :param rainy: (N, 3, H, W), what SAM takes, the same at every step: O', the rainy image
         without its veil, or O where the network has no ``Veil``, or a SAM that lifts it itself.
-    :param rain: (N, 2), what the Veil says of the rain, see ``rain_estimate``; None without one.
+    :param rain: (N, 2), what the RainHead says, see ``rain_estimate``; None without one.
     """
 
     image: torch.Tensor
@@ -83,7 +84,7 @@ class UBCNConfig:
     segmentation: str = 'pspnet_resnet50'
     # keyword arguments of that network, besides the number of classes
     segmentation_options: dict[str, Any] = field(default_factory=dict)
-    # Veil, in front of the loop; None for none, as in the paper
+    # Veil, in front of the loop, and RainHead behind IDM; None for neither, as in the paper
     veil: VeilConfig | None = None
 
     @property
@@ -157,16 +158,18 @@ class UBCN(nn.Module):
     :param derain: IDM or a baseline, rainy image to derained image.
     :param segmentation: FAM's segmentation network, image to logits.
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
+    :param rain_head: what IDM saw and made of it to the rain; None where nothing tells it.
     :param config: what it was built of; its ``label_set`` has the classes and their path groups.
     """
 
     def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,
-                 attention: SAM, config: UBCNConfig) -> None:
+                 attention: SAM, rain_head: RainHead | None, config: UBCNConfig) -> None:
         super().__init__()
         self.veil = veil
         self.derain = derain
         self.segmentation = segmentation
         self.attention = attention
+        self.rain_head = rain_head
         self.config = config
         self.label_set = label_set = config.label_set
 
@@ -226,19 +229,21 @@ class UBCN(nn.Module):
 
     def derain_natively(self, image: torch.Tensor) -> Derained:
         """Lift the veil and derain at the image's own size, whatever it is."""
-        lifted, rain = self.lift(image)
-        return self.derain(lifted), self.rainy(image, lifted), rain
+        lifted = self.lift(image)
+        derained = self.derain(lifted)
+        return derained, self.rainy(image, lifted), self.tell_rain(lifted, derained)
 
     def rainy(self, image: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
         """Choose what SAM takes of the rainy image: O', or O, as in ``Step``."""
         return lifted if self.config.lifted else image
 
-    def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Lift the veil alone: O' = veil(O), or O without one, and the rain, as in ``Step``."""
-        if self.veil is None:
-            return image, None
-        estimate = self.veil(image)
-        return estimate.lift(image), estimate.rain
+    def lift(self, image: torch.Tensor) -> torch.Tensor:
+        """Lift the veil alone: O' = veil(O), or O without one."""
+        return image if self.veil is None else self.veil(image).lift(image)
+
+    def tell_rain(self, lifted: torch.Tensor, derained: torch.Tensor) -> torch.Tensor | None:
+        """Tell the rain from O' and B1, as in ``Step``."""
+        return None if self.rain_head is None else self.rain_head(lifted, derained)
 
     def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
         """Label an image alone: St = FAM(Bt) at that size, as ``label_view`` has it; logits."""
@@ -356,4 +361,4 @@ def build(config: UBCNConfig) -> UBCN:
         Veil(config.veil) if config.veil else None, idm(config.derain),
         build_segmentation(config.segmentation, label_set.num_classes,
                            **config.segmentation_options),
-        sam(config.attention, len(label_set.paths)), config)
+        sam(config.attention, len(label_set.paths)), RainHead() if config.veil else None, config)

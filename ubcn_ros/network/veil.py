@@ -40,7 +40,6 @@ the smallest cameras. A frame that is enlarged much is blurred, and shows less r
 THUMBNAIL = (96, 128)
 """Height and width of the grid on which the veil is estimated, a quarter of ``GRID``."""
 _LEAK = 0.1
-_START = (3.0, -5.0)  # rain of 19 mm/hr and a visibility of 440 m: about the middle of both
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class VeilConfig:
     # further RES at each level
     depth: int = 1
     # channels of texture: features of 2x2 pixels that are rectified before they are averaged. In a
-    # thumbnail streaks are averaged away, and with them what tells how hard it rains; 0 for none
+    # thumbnail streaks are averaged away, which tell how dense the veil is; 0 for none
     texture: int = 16
 
     def __post_init__(self) -> None:
@@ -65,12 +64,10 @@ class VeilEstimate(NamedTuple):
     What a Veil says of an image.
 
     :param gain, offset: (N, 3, H, W), slowly changing.
-    :param rain: (N, 2), the logarithms of ``rain_estimate.rain_logs``.
     """
 
     gain: torch.Tensor
     offset: torch.Tensor
-    rain: torch.Tensor
 
     def lift(self, image: torch.Tensor) -> torch.Tensor:
         """Lift the veil from that image: O + gain * O + offset, (N, 3, H, W), not clamped."""
@@ -108,50 +105,35 @@ class VeilNetwork(nn.Module):
                 for block in level[1]:  # starts as next to no change
                     block.conv2.weight.mul_(0.1)
 
-    def estimate(self, seen: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """
-        Run the U.
-
-        :param seen: the thumbnail, (N, seen, 96, 128).
-        :return: (N, outputs, 96, 128), and the features of the levels on the way down.
-        """
+    def estimate(self, seen: torch.Tensor) -> torch.Tensor:
+        """Run the U on the thumbnail, (N, seen, 96, 128): (N, outputs, 96, 128)."""
         fine = self.down1(seen)
         coarse = self.down2(fine)
         x = self.down3(coarse)
-        lowest = x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
+        x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
         x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(self.resize(x, fine.shape[-2:])) + fine
         x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
-        return self.field(x), [seen, fine, coarse, lowest]
+        return self.field(x)
 
 
 class Veil(VeilNetwork):
-    """Rainy image to the gain and offset that lift its veil, and to its rain."""
+    """Rainy image to the gain and offset that lift its veil."""
 
     def __init__(self, config: VeilConfig = VeilConfig()) -> None:  # noqa: B008 (frozen)
-        channels, wide, seen = config.channels, 2 * config.channels, 3 + config.texture
-        super().__init__(seen, channels, config.depth, 6)
+        super().__init__(3 + config.texture, config.channels, config.depth, 6)
         self.config = config
         self.texture = texture_conv(2, config.texture) if config.texture else None
-        told = 2 * (seen + channels + 2 * wide)
-        # without the normalisation it does not learn: images differ by a few percent of the means
-        self.rain = nn.Sequential(nn.BatchNorm2d(told), leaky_conv(told, wide, kernel=1),
-                                  nn.Conv2d(wide, 2, 1))
-        init_zero(self.rain[-1])
-        with torch.no_grad():
-            self.rain[-1].bias.copy_(torch.tensor(_START))
 
     def forward(self, image: torch.Tensor) -> VeilEstimate:
         """
-        Estimate the veil and the rain.
+        Estimate the veil.
 
         :param image: (N, 3, H, W) RGB 0..1, H and W from 32 up.
         """
-        field, levels = self.estimate(self._seen(image))
-        rain = self.rain(_statistics(*levels)).flatten(1)
         # at the precision of the image, which it is to keep; both at once are faster than by turns
-        field = self.resize(field.to(image.dtype), image.shape[-2:])
-        return VeilEstimate(*field.split(3, 1), rain)
+        field = self.resize(self.estimate(self._seen(image)).to(image.dtype), image.shape[-2:])
+        return VeilEstimate(*field.split(3, 1))
 
     def _seen(self, image: torch.Tensor) -> torch.Tensor:
         """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""
@@ -162,20 +144,11 @@ class Veil(VeilNetwork):
         return torch.cat(seen, 1)
 
 
-def _statistics(*levels: torch.Tensor) -> torch.Tensor:
-    """Average the features of all levels over each image, and how far they are from that."""
-    means = [level.mean((2, 3), keepdim=True) for level in levels]
-    spreads = [(level - mean).abs().mean((2, 3), keepdim=True)
-               for level, mean in zip(levels, means, strict=True)]
-    return torch.cat((*means, *spreads), 1)
-
-
-def leaky_conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3
-               ) -> nn.Sequential:
-    """Make a convolution with a leaky ReLU."""
+def leaky_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Make a 3x3 convolution with a leaky ReLU."""
     # with plain ReLU all features of a trained field were found dead, and nothing that reaches
     # them can then learn
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
     return nn.Sequential(init_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 

@@ -67,7 +67,7 @@ class VeilField(VeilNetwork):
         if self.texture is not None:
             texture = F.avg_pool2d(self.texture(unshuffled), max(1, 4 // self.factor))
             thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
-        field = self.resize(self.estimate(thumbnail)[0], unshuffled.shape[-2:])
+        field = self.resize(self.estimate(thumbnail), unshuffled.shape[-2:])
         gain, offset, hints = field.split((3, 3, _HINTS), 1)
         if self.factor > 1:  # pixels that were unshuffled into one share gain and offset
             gain = gain.repeat_interleave(self.factor ** 2, 1)

@@ -21,8 +21,8 @@ def parameters(network: UBCN, *parts: str) -> dict[str, int]:
     """
     Count the parameters of a network's parts.
 
-    That of 'derain' is with the ``Veil`` before it; of a baseline it is the published file's,
-    which may hold more than the network uses.
+    That of 'derain' is with the ``Veil`` and the ``RainHead``; of a baseline it is the published
+    file's, which may hold more than the network uses.
 
     :param parts: some of WHOLE.
     """
@@ -32,7 +32,8 @@ def parameters(network: UBCN, *parts: str) -> dict[str, int]:
         found[part] = (getattr(module, 'published_parameters', None)
                        or sum(p.numel() for p in module.parameters()))
         if part == 'derain' and network.veil is not None:
-            found[part] += sum(p.numel() for p in network.veil.parameters())
+            found[part] += sum(p.numel() for module in (network.veil, network.rain_head)
+                               for p in module.parameters())
     return found
 
 

@@ -55,7 +55,7 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     :param network: is changed in place.
     :param source: of any configuration.
     :param trained: parts of the source that were trained; nothing is taken of the others.
-    :return: a row for each of PARTS; the veil in front of IDM counts as of it.
+    :return: a row for each of PARTS; veil and rain head count as of IDM.
     """
     labels, others = network.config.label_set, source.config.label_set
     dependent, of_paths = {}, {}
@@ -94,11 +94,12 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
 
 def _joined(network: UBCN, part: str, values: Callable[[nn.Module], Mapping[str, torch.Tensor]]
             ) -> dict[str, torch.Tensor]:
-    """Values by name of a part; of derain those of the veil, too, which it is trained with."""
+    """Values by name of a part; of derain those of what it is trained with, too."""
     found = dict(values(getattr(network, part)))
     if part == 'derain' and network.veil is not None:
-        return {f'veil.{name}': value for name, value in values(network.veil).items()
-                } | found
+        for beside in ('veil', 'rain_head'):
+            found |= {f'{beside}.{name}': value
+                      for name, value in values(getattr(network, beside)).items()}
     return found
 
 

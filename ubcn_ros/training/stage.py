@@ -59,12 +59,12 @@ class Stage(nn.Module):
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
         if self._rain_untrained:
-            network.veil.rain.requires_grad_(False)  # nothing would reach it
+            network.rain_head.requires_grad_(False)  # nothing would reach it
         self.prepare()
 
     @property
     def _rain_untrained(self) -> bool:
-        return self.network.veil is not None and not self.config.rain_weight
+        return self.network.rain_head is not None and not self.config.rain_weight
 
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""
@@ -104,7 +104,7 @@ class Stage(nn.Module):
             if name not in self.trained:
                 module.eval()
         if self._rain_untrained:
-            self.network.veil.rain.eval()
+            self.network.rain_head.eval()
         if self.config.freeze_norm:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -135,19 +135,20 @@ class Stage(nn.Module):
             loss = loss + self.config.psnr_weight * minus_psnr
         return loss
 
-    def veil_loss(self, lifted: torch.Tensor, rain: torch.Tensor | None, batch: Batch, logs: Logs
+    def veil_loss(self, lifted: torch.Tensor, derained: torch.Tensor, batch: Batch, logs: Logs
                   ) -> torch.Tensor | float:
         """
-        Work out the weighted losses of what a ``Veil`` says; 0 without one, or without weights.
+        Work out the weighted losses of ``Veil`` and ``RainHead``; 0 without them, or weights.
 
-        :param lifted, rain: as of ``UBCN.lift``.
+        :param lifted, derained: O' and B1, which learn nothing from the rain that is told.
         """
         loss = 0.0
-        if rain is not None and self.config.rain_weight:
+        if self.network.rain_head is not None and self.config.rain_weight:
+            rain = self.network.tell_rain(lifted.detach(), derained.detach())
             error = rain_loss(rain, batch['rain_rate'], batch['extinction'])
             logs['rain'] = error.detach()
             loss = loss + self.config.rain_weight * error
-        if rain is not None and self.config.veil_weight:
+        if self.network.veil is not None and self.config.veil_weight:
             error = F.l1_loss(block_means(lifted.float()), block_means(batch['clean']))
             logs['veil'] = error.detach()
             loss = loss + self.config.veil_weight * error

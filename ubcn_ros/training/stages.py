@@ -23,31 +23,26 @@ from ubcn_ros.training.stage import Batch, Logs, Stage
 
 class DerainStage(Stage):
     """
-    IDM or a baseline, and the ``Veil`` before it: rainy image to clean image.
+    IDM or a baseline, the ``Veil`` before it and the ``RainHead``: rainy image to clean image.
 
     A baseline is trained on every estimate that its paper trains on, by the same loss.
     """
 
-    trained = ('veil', 'derain')
+    trained = ('veil', 'derain', 'rain_head')
     measures = ('psnr',)
     quality_text = 'PSNR, mean of 0 and 150 mm/hr (at most 50 dB each)'
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         logs: Logs = {}
-        lifted, rain = self.network.lift(batch['degraded'])
-        loss = self._estimates_loss(lifted, batch['clean'], logs)
-        return loss + self.veil_loss(lifted, rain, batch, logs), logs
-
-    def _estimates_loss(self, lifted: torch.Tensor, clean: torch.Tensor, logs: Logs
-                        ) -> torch.Tensor:
-        derain = self.network.derain
-        if not isinstance(derain, Baseline):
-            return self.image_loss(derain(lifted).float(), clean, logs)
-        *early, last = derain.stages(lifted)
-        loss = self.image_loss(last.float(), clean, logs)
-        for estimate in early:
-            loss = loss + derain.early_weight * self.image_loss(estimate.float(), clean, {})
-        return loss / (1 + derain.early_weight * len(early))
+        derain, lifted = self.network.derain, self.network.lift(batch['degraded'])
+        *early, last = (derain.stages(lifted) if isinstance(derain, Baseline)
+                        else [derain(lifted)])
+        loss = self.image_loss(last.float(), batch['clean'], logs)
+        if early:
+            others = [self.image_loss(x.float(), batch['clean'], {}) for x in early]
+            loss = (loss + derain.early_weight * sum(others)) / (
+                1 + derain.early_weight * len(early))
+        return loss + self.veil_loss(lifted, last, batch, logs), logs
 
     def unrolled(self, image: torch.Tensor, _size: tuple[int, int] | None = None) -> list[Step]:
         derained, rainy, rain = self.network.derain_first(image)
@@ -248,17 +243,17 @@ def _forget_casts() -> None:
 class JointStage(AttendStage):
     """The whole network, unrolled, with the losses on every step."""
 
-    trained = ('veil', 'derain', 'segmentation', 'attention')
+    trained = ('veil', 'derain', 'rain_head', 'segmentation', 'attention')
     quality_text = ('mIoU in points + PSNR in dB of the last step, means of 0 and 150 mm/hr '
                     '(at most 50 dB each)')
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        lifted, rain = self.network.lift(batch['degraded'])
+        lifted = self.network.lift(batch['degraded'])
         derained = self.network.derain(lifted)
         first = Step(derained, self.network.segment(derained),
-                     self.network.rainy(batch['degraded'], lifted), rain)
+                     self.network.rainy(batch['degraded'], lifted))
         loss, logs = self._steps_loss(batch, [first])
-        return loss + self.veil_loss(lifted, rain, batch, logs), logs
+        return loss + self.veil_loss(lifted, derained, batch, logs), logs
 
     def quality(self, scores: dict[str, float]) -> float:
         return super().quality(scores) + self.mean_score(scores, 'miou', self.config.iterations)

@@ -78,7 +78,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
                 with fabric.autocast():
-                    lifted, _ = stage.network.lift(batch['degraded'])
+                    lifted = stage.network.lift(batch['degraded'])
                 psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))
             for t, step in enumerate(steps, 1):
                 psnr.setdefault(f'T{t}', []).append(decibels(step.image, batch['clean']))

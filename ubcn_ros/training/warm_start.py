@@ -87,6 +87,6 @@ def _veil_tensors(network: UBCN, ours: Mapping[str, torch.Tensor]) -> dict[str, 
             tensor = torch.cat((tensor[:, :seen], more, tensor[:, seen:]), 1)
         elif name.startswith('field.'):  # the hints stay
             tensor = torch.cat((tensor, field[len(tensor):]))
-        if field is not None and field.shape == tensor.shape:  # not what tells the rain
+        if field.shape == tensor.shape:
             found[f'veil.{name}'] = tensor
     return found

@@ -309,6 +309,6 @@ def test_the_check_finds_another_rain(rain_model, rain_export):
     network, _ = load_model(rain_model)
     stages = OnnxBackend(read_exported(rain_export[0]), torch.device('cpu')).stages
     with torch.no_grad():
-        network.veil.rain[-1].bias[1] += 0.01
+        network.rain_head.layers[-1].bias[1] += 0.01
     with pytest.raises(ExportCheckError, match='by 0.01 in the rain'):
         require_equal(compare(network, stages, [(1, 32, 32)]), 'fp32')

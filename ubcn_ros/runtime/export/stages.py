@@ -39,7 +39,7 @@ class ExportStage(nn.Module):
 class Derain(ExportStage):
     """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O'), O' where SAM takes it."""
 
-    parts, inputs, outputs = ('veil', 'derain'), ('image',), ('derained',)
+    parts, inputs, outputs = ('veil', 'derain', 'rain_head'), ('image',), ('derained',)
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
