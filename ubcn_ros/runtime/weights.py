@@ -261,7 +261,8 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     if problems:
         shown = '; '.join(sorted(problems)[:8])
         more = f'; and {len(problems) - 8} more' if len(problems) > 8 else ''
-        raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}')
+        raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}: '
+                             'use the version of ubcn_ros that wrote it, or train it anew')
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
     info = ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config, metadata)
     info.require_trained(needs)
