@@ -73,7 +73,11 @@ class Stage(nn.Module):
         """Raise ValueError where samples do not fit the network; any will do by default."""
 
     def check_alone(self) -> None:
-        """Raise ValueError where the loss cannot be had of a single sample."""
+        """
+        Raise ValueError where the loss cannot be had of a single sample.
+
+        As far as that is worked out on meta, where losses of images end in a RuntimeError.
+        """
         image = torch.empty(1, 3, *self.config.samples.crop)
         try:
             self.loss({'clean': image, 'degraded': image, 'labels': image[:, 0].byte(),

@@ -37,12 +37,13 @@ class DerainStage(Stage):
         derain, lifted = self.network.derain, self.network.lift(batch['degraded'])
         *early, last = (derain.stages(lifted) if isinstance(derain, Baseline)
                         else [derain(lifted)])
+        beside = self.veil_loss(lifted, last, batch, logs)  # first, for check_alone
         loss = self.image_loss(last.float(), batch['clean'], logs)
         if early:
             others = [self.image_loss(x.float(), batch['clean'], {}) for x in early]
             loss = (loss + derain.early_weight * sum(others)) / (
                 1 + derain.early_weight * len(early))
-        return loss + self.veil_loss(lifted, last, batch, logs), logs
+        return loss + beside, logs
 
     def unrolled(self, image: torch.Tensor, _size: tuple[int, int] | None = None) -> list[Step]:
         derained, rainy, rain = self.network.derain_first(image)
@@ -252,8 +253,10 @@ class JointStage(AttendStage):
         derained = self.network.derain(lifted)
         first = Step(derained, self.network.segment(derained),
                      self.network.rainy(batch['degraded'], lifted))
+        told: Logs = {}
+        beside = self.veil_loss(lifted, derained, batch, told)  # first, for check_alone
         loss, logs = self._steps_loss(batch, [first])
-        return loss + self.veil_loss(lifted, derained, batch, logs), logs
+        return loss + beside, {**logs, **told}
 
     def quality(self, scores: dict[str, float]) -> float:
         return super().quality(scores) + self.mean_score(scores, 'miou', self.config.iterations)
