@@ -68,7 +68,7 @@ def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
 
 
 def _parts(network: UBCN, info: ModelInfo) -> list[tuple[str, int, bool]]:
-    # the veil is trained with what derains
+    # veil and rain head are trained with what derains
     return [(part, sum(p.numel() for p in module.parameters()),
              {'veil': 'derain', 'rain_head': 'derain'}.get(part, part) in info.trained)
             for part, module in network.named_children()]
