@@ -68,9 +68,9 @@ def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
 
 
 def _parts(network: UBCN, info: ModelInfo) -> list[tuple[str, int, bool]]:
-    # veil and rain head are trained with what derains
+    from ubcn_ros.network.ubcn import DERAINING
     return [(part, sum(p.numel() for p in module.parameters()),
-             {'veil': 'derain', 'rain_head': 'derain'}.get(part, part) in info.trained)
+             ('derain' if part in DERAINING else part) in info.trained)
             for part, module in network.named_children()]
 
 

@@ -66,6 +66,9 @@ def enlarged(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 DERAIN_SIDE = 720
 """Short side, pixels, that an image has at least where it is made smaller for IDM."""
 
+DERAINING = ('veil', 'derain', 'rain_head')
+"""Modules that make the first image and tell its rain; they are trained together."""
+
 PRESETS = ('light', 'paper', 'wide')
 """Names of configurations, of ``UBCNConfig.preset``."""
 

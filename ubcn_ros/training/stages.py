@@ -11,6 +11,7 @@ from torch.func import functional_call
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.baselines.base import Baseline
+from ubcn_ros.network.ubcn import DERAINING
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     adversarial_loss,
@@ -28,7 +29,7 @@ class DerainStage(Stage):
     A baseline is trained on every estimate that its paper trains on, by the same loss.
     """
 
-    trained = ('veil', 'derain', 'rain_head')
+    trained = DERAINING
     measures = ('psnr',)
     quality_text = 'PSNR, mean of 0 and 150 mm/hr (at most 50 dB each)'
 
@@ -244,7 +245,7 @@ def _forget_casts() -> None:
 class JointStage(AttendStage):
     """The whole network, unrolled, with the losses on every step."""
 
-    trained = ('veil', 'derain', 'rain_head', 'segmentation', 'attention')
+    trained = (*DERAINING, 'segmentation', 'attention')
     quality_text = ('mIoU in points + PSNR in dB of the last step, means of 0 and 150 mm/hr '
                     '(at most 50 dB each)')
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.network.ubcn import DERAINING
 
 
 class ExportStage(nn.Module):
@@ -39,7 +40,7 @@ class ExportStage(nn.Module):
 class Derain(ExportStage):
     """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O'), O' where SAM takes it."""
 
-    parts, inputs, outputs = ('veil', 'derain', 'rain_head'), ('image',), ('derained',)
+    parts, inputs, outputs = DERAINING, ('image',), ('derained',)
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
