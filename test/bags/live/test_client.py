@@ -45,6 +45,17 @@ def test_an_image_that_never_comes_through_is_no_answer():
         LossyClient(range(100)).probe(IMAGE_BYTES, timeout=0.05)
 
 
+def test_a_lost_image_is_waited_for_no_longer_than_a_slow_one(monkeypatch):
+    monkeypatch.setattr('ubcn_ros.bags.live.client._LOST_SECONDS', 0.01)
+    client = LossyClient({0})
+    client.publish(IMAGE_BYTES)
+    start = time.monotonic()
+    client.wait_for_answer(header_bytes(IMAGE_BYTES), 0.02)
+    assert 0.08 <= time.monotonic() - start < 1.0
+    client.publish(IMAGE_BYTES)
+    client.wait_for_answer(header_bytes(IMAGE_BYTES), 1e6)
+
+
 @pytest.mark.integration
 def test_a_recording_that_fails_is_told(tmp_path, monkeypatch):
     pytest.importorskip('rclpy')

@@ -25,6 +25,7 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
+from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS
 from ubcn_ros.bags.live.demo import DemoError, DemoOptions, prepare_folder, run, send_bag
 from ubcn_ros.bags.live.replay_report import Replayed
@@ -100,14 +101,31 @@ class Publisher:
     def check(self):
         pass
 
+    def wait_for_answer(self, header, seconds):
+        """Answer as slowly as told, where it is the image sent last."""
+        assert header == header_bytes(self.published[-1])
+        time.sleep(seconds)
 
-def send(bag):
+
+def send(bag, options=None, seconds=0.001):
     result, publisher = Replayed(), Publisher()
     with open_bag(bag) as reader:
-        send_bag(DemoOptions(bag=bag, rate_hz=1000.0), reader, image_connection(reader),
-                 publisher, 0.001, result)
+        send_bag(options or DemoOptions(bag=bag, rate_hz=1000.0), reader,
+                 image_connection(reader), publisher, seconds, result)
     assert len(publisher.published) == len(result.sent)
     return result
+
+
+def test_a_drive_is_sent_as_the_node_follows_and_no_longer_than_said(
+        tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('ubcn_ros.bags.live.demo.DRIVE_RATE_HZ', 1000.0)
+    monkeypatch.setattr('ubcn_ros.bags.live.demo.REPLAY_SECONDS', 0.5)
+    bag = tmp_path / 'bag'
+    create([np.zeros((32, 32, 3), np.uint8)] * 8, bag)
+    assert len(send(bag, DemoOptions(), seconds=0.01).sent) == 8
+    assert 'or as the node follows' in capsys.readouterr().out
+    assert 1 < len(send(bag, DemoOptions(), seconds=0.2).sent) < 8
+    assert 'the replay is limited to 0.5 s' in capsys.readouterr().out
 
 
 def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):

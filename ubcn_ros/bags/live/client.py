@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -27,6 +28,10 @@ _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer do
 def source_topic(camera: str = '') -> str:
     """Return the topic that images of a camera are replayed on; '' names the only one."""
     return f'/{camera}/image_raw' if camera else SOURCE
+
+
+def _lost_after(seconds: float) -> float:
+    return _LOST_FACTOR * max(seconds, _LOST_SECONDS)
 
 
 class NoAnswerError(ReplayError):
@@ -163,7 +168,7 @@ class Client:
 
             def answered(message: bytes = message, header: bytes = header) -> bool:
                 nonlocal repeat
-                if {o.topic for o in self.outputs if o.header == header} == self._taken:
+                if self._answered(header):
                     return True
                 if not times and time.monotonic() > repeat:  # not matched yet: nothing was kept
                     repeat = self.publish(message) + 1.0
@@ -171,8 +176,7 @@ class Client:
 
             try:
                 self.wait(answered, f'{" and ".join(sorted(self._taken))} of a first image',
-                          _LOST_FACTOR * max(times[0], _LOST_SECONDS) if times else timeout,
-                          NoAnswerError)
+                          _lost_after(times[0]) if times else timeout, NoAnswerError)
             except NoAnswerError:
                 if not times:
                     raise
@@ -181,6 +185,15 @@ class Client:
             if sum(times) > _PROBE_SECONDS:
                 break
         return sorted(times[1:] or times)[len(times[1:]) // 2]
+
+    def wait_for_answer(self, header: bytes, seconds: float) -> None:
+        """Wait for all outputs of an image that takes about so long, unless it was lost."""
+        with contextlib.suppress(NoAnswerError):
+            self.wait(lambda: self._answered(header), 'an answer', _lost_after(seconds),
+                      NoAnswerError)
+
+    def _answered(self, header: bytes) -> bool:
+        return {output.topic for output in self.outputs if output.header == header} == self._taken
 
     def settled_counts(self, timeout: float = 90.0) -> dict[str, int]:
         """

@@ -44,14 +44,13 @@ DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
 BAG_FRAMES = 150
 REPLAY_SECONDS = 90.0
-"""Longest replay: a longer bag is cut, a drive is sent faster than the node may follow."""
+"""Longest replay: of a longer bag, and by a slow node of a drive, the rest is left out."""
 INPUT, OUTPUTS, LOG = 'input', 'outputs', 'node.log'
 """In the output folder: the rendered bag, the recorded one, and what the node said."""
 _FILES = 'sheet.png', 'summary.json'
 _SHEET_ROWS = 5
 _COLUMNS = ('Input', 'Derained', 'Labels', 'Overlay')
 _START_SECONDS = 120.0
-_LOAD = 0.7  # share of the node's time that an unhurried replay uses
 
 
 class DemoError(RuntimeError):
@@ -220,15 +219,20 @@ def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
 
 def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
              seconds: float, result: Replayed) -> None:
-    """Publish the bag's messages in their time; `seconds` is what the node takes for one."""
+    """
+    Publish the bag's messages in their time, those of a drive as the node follows.
+
+    :param seconds: what the node takes for one.
+    """
     from tqdm import tqdm
     drive = options.bag is None
     count = min(connection.msgcount, options.frames or (DRIVE_FRAMES if drive else BAG_FRAMES))
-    rate = options.rate_hz
-    if drive and rate is None:
-        rate = max(min(DRIVE_RATE_HZ, _LOAD / seconds), count / REPLAY_SECONDS)
+    rate, follows = options.rate_hz, drive and options.rate_hz is None
+    if follows:
+        rate = DRIVE_RATE_HZ
     click.echo(f'Replaying {count} of {connection.msgcount} images of {connection.topic} at '
-               + (f'{rate:.1f} Hz' if rate else "the bag's own rate"))
+               + (f'{rate:.1f} Hz' if rate else "the bag's own rate")
+               + (', or as the node follows' if follows else ''))
     start, first = time.monotonic(), None
     with tqdm(total=count, unit=' images', disable=None) as bar:
         found = 0
@@ -237,6 +241,9 @@ def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
             due = (found - 1) / rate if rate else (record.time_ns - first) / 1e9
             if found > count:
                 break
+            if follows and result.sent:
+                client.wait_for_answer(result.sent[-1][0], seconds)
+                due = max(due, time.monotonic() - start)
             if due > REPLAY_SECONDS:
                 click.echo(f'Stopping after {counted(found - 1, "image")}: the replay is limited '
                            f'to {REPLAY_SECONDS:g} s')
