@@ -4,14 +4,10 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES
 from ubcn_ros.whole_files import NO_ROOM
-
-_GONE = {errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EREMOTEIO,
-         errno.ENODEV, errno.ENXIO}
 
 
 class BagError(ValueError):
@@ -39,13 +35,6 @@ def reason(error: BaseException) -> str:
     """Return what an error of another library says, in one line."""
     text = ' '.join((getattr(error, 'strerror', None) or str(error)).split())
     return text or type(error).__name__
-
-
-def check_in_reach(name: str, error: BaseException) -> None:
-    """Raise BagOutOfReach where an error of reading the file of this name says so."""
-    if isinstance(error, OSError) and error.errno in _GONE:
-        raise BagOutOfReach(f'{name} could not be read on: {reason(error)}; see that its disk or '
-                            'server is there, and run the same again') from error
 
 
 def write_error(path: Path, error: Exception) -> BagError:

@@ -25,7 +25,7 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Schema as SchemaRecord
 from mcap.summary import Summary
 
-from ubcn_ros.bags.errors import BagError, check_in_reach, reason
+from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.mcap_layout import (
     CUT,
     DAMAGE,
@@ -38,6 +38,7 @@ from ubcn_ros.bags.storage.mcap_layout import (
 )
 from ubcn_ros.bags.storage.mcap_records import IN_CHUNK, Message, channel_of, parse, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import counts, is_index, read_end
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _EXTRAS = {Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata}
@@ -257,7 +258,7 @@ class McapFile(Storage):
                     raise ValueError('the checksum of an attachment differs')
                 record = _EXTRAS[opcode].read(ReadDataStream(BytesIO(body)))
             except Exception as error:  # a damaged record ends in errors of many kinds
-                check_in_reach(self._name, error)
+                check_in_reach(self._file.fileno(), self._name, error)
                 self._note_damage(offset, reason(error))
                 continue
             yield record
@@ -278,7 +279,7 @@ class McapFile(Storage):
                 yield parse(opcode, memoryview(body))
                 offset += HEAD.size + length
         except Exception as error:  # decompression and damaged records end in many kinds
-            check_in_reach(self._name, error)
+            check_in_reach(self._file.fileno(), self._name, error)
             self._note_damage(offset, reason(error))
 
     def _note_damage(self, offset: int, why: str) -> None:

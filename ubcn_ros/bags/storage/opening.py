@@ -13,9 +13,10 @@ from typing import BinaryIO
 import zstandard
 
 from ubcn_ros.bag_names import PROCESSED
-from ubcn_ros.bags.errors import BagError, check_in_reach, reason
+from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.messages import LZ4_MAGIC, ZSTD_MAGIC
 from ubcn_ros.bags.storage.mcap_file import McapFile
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Storage
 from ubcn_ros.bags.storage.sqlite_file import SqliteFile
 
@@ -63,7 +64,7 @@ def open_storage(path: Path, stack: ExitStack, lost: list[str], name: str | None
             )
             return stack.enter_context(Ros1File(path, name))
     except OSError as error:
-        check_in_reach(name, error)
+        check_in_reach(path, name, error)
         raise BagError(f'{name} cannot be read: {reason(error)}; give a file that you may '
                        'read') from error
     if magic.startswith(LZ4_MAGIC):

@@ -260,7 +260,8 @@ class BagReader:
 def _allow_open(files: int) -> None:
     """Let this process have a bag's files open beside what it has, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * files + _OTHER_FILES  # twice, as another reader compares what was written
+    # two of each (sqlite_file.py), and another reader compares what was written
+    wanted = 3 * files + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with suppress(OSError, ValueError):

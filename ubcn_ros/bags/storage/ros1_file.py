@@ -23,6 +23,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.channels import HASH, QOS, reliable_qos
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _HEADER = 'std_msgs/msg/Header'
@@ -105,6 +106,7 @@ class Ros1File(Storage):
                 yield Record(self.channels[connection.id], time, time,
                              self._sequence(connection, data), converted)
         except Exception as error:  # the library goes no further
+            check_in_reach(self._reader.bio.fileno(), self._name, error)
             line = (f'{self._name} is damaged ({reason(error)}): what is before was read; take '
                     'another copy of the file, if there is one')
             if line not in self._damage:

@@ -12,14 +12,17 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
-from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.errors import BagError, BagOutOfReach, reason
 from ubcn_ros.bags.storage.channels import HASH, QOS
+from ubcn_ros.bags.storage.reach import check_readable
 from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
 _TIMES = (-2**63, 2**63 - 1)  # of a message, ns
+_PAUSE_S = 1.0  # after which damage is looked at again, whether it is the disk that is gone
 _LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
 
 
@@ -43,6 +46,8 @@ class SqliteFile(Storage):
         self._name, self._path, self._recovered = name, path, recover
         self._damage = self._lost = ''  # the first that was met; a line on what is missing
         self._checked = False
+        self._file = path.open('rb')  # of which SQLite's errors say less
+        self._suspicion, self._suspect_s = '', 0.0
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
         # one thread at a time, but not always the same
         self._database = sqlite3.connect(f'file:{quote(bytes(path.resolve()))}?{mode}', uri=True,
@@ -53,8 +58,11 @@ class SqliteFile(Storage):
             self.channels = self._read_channels()
             """By id in the table of topics."""
             self._counted = self._counts()
+        except BagOutOfReach:
+            self._close()
+            raise
         except _ERRORS as error:
-            self._database.close()
+            self._close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
                            f'{reason(error)}; give another copy of the file, or see what '
                            f'`sqlite3 {name} .recover` gets out of it') from error
@@ -70,7 +78,7 @@ class SqliteFile(Storage):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self._close()
 
     @property
     def problems(self) -> list[str]:
@@ -92,9 +100,9 @@ class SqliteFile(Storage):
     def span(self) -> tuple[int, int] | None:
         """Times of the first and last message, ns; None where there is none."""
         try:
-            first, last = self._database.execute(
+            first, last = next(self._query(
                 'SELECT CAST(min(timestamp) AS INTEGER), CAST(max(timestamp) AS INTEGER) '
-                'FROM messages').fetchone()
+                'FROM messages'))
         except _ERRORS:
             times = [time for _, time, _ in self._rows(None) if time is not None]
             return (times[0], times[-1]) if times else None
@@ -107,26 +115,54 @@ class SqliteFile(Storage):
                 self._note_damage(f'message {number} has no timestamp')
                 continue
             try:
-                (data,) = self._database.execute(
-                    'SELECT CAST(data AS BLOB) FROM messages WHERE id = ?', (number,)).fetchone()
-            except (*_ERRORS, TypeError) as error:  # TypeError: no such row
+                (data,) = next(self._query(
+                    'SELECT CAST(data AS BLOB) FROM messages WHERE id = ?', (number,)))
+            except StopIteration:
+                self._note_damage(f'message {number} is not in its table')
+            except _ERRORS as error:
                 self._note_damage(reason(error))
             else:
                 yield Record(self.channels[topic], time, time, 0, data or b'')
+
+    def _query(self, query: str, values: Iterable[int] = ()) -> Iterator[tuple]:
+        """
+        Yield the rows of a query.
+
+        :raises BagOutOfReach: the disk is gone, of which SQLite tells as of damage.
+        """
+        try:
+            yield from self._database.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            # others of this kind are of what an older version has not
+            if not isinstance(error, sqlite3.OperationalError) or 'disk I/O' in str(error):
+                self._suspicion = reason(error)
+                if monotonic() >= self._suspect_s:  # of many damaged rows, not each
+                    self._check_readable()
+            raise
+
+    def _check_readable(self) -> None:
+        """Raise BagOutOfReach where what looks like damage is of a disk that is gone."""
+        if self._suspicion:
+            check_readable(self._file.fileno(), self._name, self._suspicion)
+            self._suspicion, self._suspect_s = '', monotonic() + _PAUSE_S
+
+    def _close(self) -> None:
+        self._database.close()
+        self._file.close()
 
     def _read_channels(self) -> dict[int, Channel]:
         """Read topics, as later versions of rosbag2 have them with QoS, hash and definition."""
         definitions: dict[str, tuple[str, bytes]] = {}
         with suppress(*_ERRORS):  # a table of its own since Iron; a type may be read without it
-            for name, encoding, definition in self._database.execute(
+            for name, encoding, definition in self._query(
                     'SELECT topic_type, encoding, CAST(encoded_message_definition AS BLOB) '
                     'FROM message_definitions'):
                 definitions[name] = (encoding or '', definition or b'')
-        there = {row[1] for row in self._database.execute('PRAGMA table_info(topics)')}
+        there = {row[1] for row in self._query('PRAGMA table_info(topics)')}
         columns = [name if name in there else "''"
                    for name in ('offered_qos_profiles', 'type_description_hash')]
         channels = {}
-        for number, topic, msgtype, encoding, qos, digest in self._database.execute(
+        for number, topic, msgtype, encoding, qos, digest in self._query(
                 f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
             metadata = ((QOS, qos), (HASH, digest))
             if topic:
@@ -138,7 +174,7 @@ class SqliteFile(Storage):
 
     def _counts(self) -> Counter[int]:
         try:
-            return Counter(dict(self._database.execute(
+            return Counter(dict(self._query(
                 'SELECT topic_id, count(*) FROM messages GROUP BY topic_id')))
         except _ERRORS:
             return Counter(topic for _, _, topic in self._rows(None))
@@ -154,8 +190,8 @@ class SqliteFile(Storage):
             chosen.append(f'timestamp < {max(end, _TIMES[0])}')
         order = ' ORDER BY 2, 1'  # SQLite sorts on disk; before the first row all have been read
         try:
-            rows = self._database.execute(f'{query} WHERE {" AND ".join(chosen)}{order}')
-            first = rows.fetchone()
+            rows = self._query(f'{query} WHERE {" AND ".join(chosen)}{order}')
+            first = next(rows, None)
         except _ERRORS as error:
             if 'disk is full' in str(error):
                 raise BagError(f'no room to sort the messages of {self._name} ({error}): set '
@@ -165,12 +201,13 @@ class SqliteFile(Storage):
         for number, time, topic in rows if first is None else chain([first], rows):
             if (topics is None or topic in topics) and (time is None or start <= time < end):
                 yield number, time, topic
+        self._check_readable()
 
     def _rows_one_by_one(self, query: str) -> list[tuple[int, int | None, int]]:
         rows = []
         for number in self._numbers():
             try:
-                rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
+                rows += self._query(query + ' WHERE id = ?', (number,))
             except _ERRORS as error:
                 self._note_damage(reason(error))
         return sorted(rows, key=lambda row: (row[1] or 0, row[0]))
@@ -178,13 +215,13 @@ class SqliteFile(Storage):
     def _numbers(self) -> Iterable[int]:
         """List the ids of the messages: of the index, else of both ends and all in between."""
         with suppress(*_ERRORS):
-            return [number for (number,) in self._database.execute(
+            return [number for (number,) in self._query(
                 'SELECT id FROM messages INDEXED BY timestamp_idx ORDER BY timestamp')]
         ends: list[list[int]] = []
         for order in ('ASC', 'DESC'):
             ends.append([])
             with suppress(*_ERRORS):
-                for (number,) in self._database.execute(
+                for (number,) in self._query(
                         'SELECT id FROM messages NOT INDEXED WHERE id IS NOT NULL '
                         f'ORDER BY id {order}'):
                     ends[-1].append(number)
@@ -206,16 +243,20 @@ class SqliteFile(Storage):
     def _inconsistency(self) -> str:
         """Return what does not fit together in the file."""
         try:
-            (text,) = self._database.execute('PRAGMA integrity_check(1)').fetchone()
+            (text,) = next(self._query('PRAGMA integrity_check(1)'))
         except _ERRORS as error:
             return reason(error)
-        return '' if text == 'ok' else ' '.join(text.split())
+        if text == 'ok':
+            return ''
+        self._suspicion = ' '.join(text.split())  # also of pages that cannot be read
+        self._check_readable()
+        return ' '.join(text.split())
 
     def _count_lost(self) -> str:
         """Say how many messages are missing, where the index tells."""
         try:
-            ((listed,),) = self._database.execute(
-                'SELECT count(*) FROM messages INDEXED BY timestamp_idx')
+            (listed,) = next(self._query(
+                'SELECT count(*) FROM messages INDEXED BY timestamp_idx'))
         except _ERRORS:
             return ''
         there = sum(self._counted.values())
