@@ -55,7 +55,7 @@ sharing_options = collected(
                       'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
     click.option('--pieces', type=click.IntRange(1, 9999),
                  help='Number of time ranges that each bag is split into  [default: one per '
-                      'thousand images, at most 64].'),
+                      'thousand images, at most 64; one for a bag without an index].'),
     threads_option(help="CPU threads per worker  [default: each worker's share of the cores]."))
 
 

@@ -104,6 +104,14 @@ def test_of_a_bag_that_fails_skipped_topics_and_notes_are_told_too(tmp_path, mon
             assert str(source) in line
 
 
+def test_that_each_piece_reads_all_of_a_bag_is_told_once(tmp_path, monkeypatch):
+    source = write_bag(tmp_path / 'in.mcap', drive(4))
+    source.write_bytes(source.read_bytes()[:-40])  # its footer
+    _, told = here(monkeypatch, tmp_path, [source], pieces=3)
+    line, = (line for line in told if 'pieces' in line)
+    assert f'each of the 3 pieces of {source} goes through all of it' in line
+
+
 def test_attempts_that_come_further_go_on_for_ever(tmp_path, monkeypatch):
     source, seen = write_bag(tmp_path / 'in.mcap', drive(10)), []
 

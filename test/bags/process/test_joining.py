@@ -178,13 +178,40 @@ def test_the_number_of_pieces_follows_from_the_images(tmp_path, monkeypatch):
     assert len(plan([(source, out)], Options(), None)) == 64
 
 
-def test_files_compressed_as_a_whole_are_not_decompressed_for_every_piece(tmp_path, monkeypatch):
-    source = write_bag(tmp_path / 'in.mcap', drive(10))
+def compressed(folder):
+    source = write_bag(folder / 'in.mcap', drive(10))
     packed = source.with_name('in.mcap.zstd')
     packed.write_bytes(zstandard.compress(source.read_bytes()))
+    return packed
+
+
+def of_a_killed_recorder(folder):
+    source = write_bag(folder / 'in.mcap', drive(10))
+    source.write_bytes(source.read_bytes()[:-40])  # its footer
+    return source
+
+
+def database(folder, journal):
+    path = write_rosbag2(folder / 'in', [(r.channel.topic, r.channel.msgtype, r.time_ns, r.data)
+                                         for r in drive(10)])
+    if journal:
+        (path / 'in.db3-journal').write_bytes(b'of a recorder that was killed')
+    return path
+
+
+@pytest.mark.parametrize('make, parts', [
+    (compressed, False), (of_a_killed_recorder, False), (lambda folder: database(folder, True),
+                                                         False),
+    (lambda folder: database(folder, False), True)], ids=['zstd', 'killed', 'journal', 'sqlite3'])
+def test_a_bag_that_is_read_as_a_whole_is_cut_only_when_asked(tmp_path, monkeypatch, make, parts):
+    """Each piece would decompress, go through, or copy all of it; that is told."""
+    source = make(tmp_path)
     monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 5)
-    for pieces, jobs in ((None, 1), (3, 3)):
-        assert len(plan([(packed, tmp_path / 'out')], Options(), pieces)) == jobs
+    for pieces, count in ((None, 4 if parts else 1), (3, 3), (1, 1)):
+        jobs = plan([(source, tmp_path / 'out')], Options(), pieces)
+        assert len(jobs) == count
+        assert ['each of the 3 pieces of' in note for note in jobs[0].notes] == [True] * (
+            not parts and pieces == 3)
 
 
 @pytest.mark.parametrize('links', [True, False])

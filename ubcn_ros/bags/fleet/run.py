@@ -153,7 +153,8 @@ class Fleet:
         bag = assignment.bag
         if isinstance(assignment.task, PlanBag):
             bag.jobs = value
-            self._tell_of(bag, [skipped.text for skipped in bag.jobs[0].skipped])
+            first = bag.jobs[0]
+            self._tell_of(bag, [*first.notes, *(skipped.text for skipped in first.skipped)])
             for job in bag.jobs:
                 self._add(bag, RunPiece(job, self._resume))
         elif isinstance(assignment.task, RunPiece):

@@ -38,8 +38,9 @@ def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None
 
     :param bags: input and output.
     :param pieces: ranges of equal time that each bag is cut into; None: one for every thousand
-        images, and one where its files are compressed as a whole. Always one with `every`, which
-        counts images from the beginning.
+        images, and one where each would go through all of the bag: it has no index, or a file of
+        it is compressed as a whole. Always one with `every`, which counts images from the
+        beginning.
     :raises BagError: a bag cannot be read, has no camera, would be written to itself, or has
         topics with the names of outputs.
     """
@@ -109,8 +110,12 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     cuts = [begin + (end - begin) * piece // pieces for piece in range(pieces + 1)]
     outs = [out] if pieces == 1 else [
         pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
+    notes = () if pieces == 1 or reader.indexed else (
+        f'each of the {pieces} pieces of {source} goes through all of it, as it has no index, has '
+        'a journal, or is compressed as a whole: leave out --pieces, or convert it first '
+        '(`ros2 bag convert`)',)
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
-                tuple(skipped), tuple(prefixes.items()), piece=pieces > 1)
+                tuple(skipped), tuple(prefixes.items()), pieces > 1, notes)
             for place, (start, stop) in zip(outs, pairwise(cuts), strict=True)
             if start < stop]
     check_free((topic for camera in cameras
@@ -132,8 +137,8 @@ def _infos_left_out(reader: BagReader, topics: Collection[str], prefixes: dict[s
 
 def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: int) -> int:
     """Choose by the bag alone, so that another number of workers can go on with it."""
-    if any(file.suffix == '.zstd' for file in reader.files):
-        return 1  # whoever reads a part of such a file decompresses all of it
+    if not reader.indexed:
+        return 1
     first, end = whole_range(reader)
     images = sum(camera.messages for camera in cameras) * length_ns / (end - first)
     return min(MOST_PIECES, max(1, round(images / PIECE_IMAGES)))

@@ -83,8 +83,9 @@ class McapFile(Storage):
         try:
             self._size = path.stat().st_size
             summary = self._end.summary
-            if is_index(summary) and not has_loose_messages(
-                    self._file, summary.chunk_indexes, self._end.data_end):
+            self.indexed = is_index(summary) and not has_loose_messages(
+                self._file, summary.chunk_indexes, self._end.data_end)
+            if self.indexed:
                 self._take_index(summary)
             else:
                 self._scan()

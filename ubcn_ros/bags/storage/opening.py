@@ -49,6 +49,7 @@ def open_storage(path: Path, stack: ExitStack, lost: list[str], name: str | None
             if problem and not copy.stat().st_size:
                 raise BagError(f'{name} cannot be read: {problem}; {_ANOTHER_COPY}')
             storage = open_storage(copy, stack, lost, name)
+            storage.indexed = False
             if problem:
                 lost.append(f'{name}: {problem}: what is whole before was read; {_ANOTHER_COPY}')
             return storage

@@ -98,6 +98,11 @@ class BagReader:
         """Time of recording of the last message, ns; None for an empty bag."""
         return max((span[1] for storage in self._storages if (span := storage.span)), default=None)
 
+    @property
+    def indexed(self) -> bool:
+        """Whether a part of the bag can be read without going through all of a file."""
+        return all(storage.indexed for storage in self._storages)
+
     def records(self, channels: Collection[Channel] | None = None,
                 start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Record]:
         """

@@ -74,6 +74,8 @@ class Storage(Protocol):
     notes: Sequence[str]
     # whether its writer closed it
     complete: bool
+    # whether a part can be read without going through, or copying, all of it
+    indexed: bool = True
     # what could not be read so far, and why, a line each; asked while a thread reads, too
     problems: Sequence[str]
 

@@ -44,6 +44,7 @@ class SqliteFile(Storage):
         self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
                       'as it had been committed'] if recover else []
         self._name, self._path, self._recovered = name, path, recover
+        self.indexed = not recover
         self._damage = self._lost = ''  # the first that was met; a line on what is missing
         self._checked = False
         self._file = path.open('rb')  # of which SQLite's errors say less
