@@ -92,9 +92,10 @@ class RayWorkers(Pool):
 
     def __exit__(self, *_: object) -> None:
         """End the workers; their tasks can be resumed."""
-        self.probe.unlink(missing_ok=True)
         super().__exit__()
         self.ray.shutdown()
+        with suppress(OSError):  # of storage that is gone
+            self.probe.unlink(missing_ok=True)
 
     def wait(self, timeout_s: float) -> list[TaskOutcome]:
         """
