@@ -188,7 +188,9 @@ class _ActorWorker(PoolWorker):
         ray, (reference, self.pending) = self._pool.ray, (self.pending, None)
         try:
             answer = ray.get(reference)
-        except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError) as error:
+        except ray.exceptions.RaySystemError:  # the cluster is gone
+            raise
+        except ray.exceptions.RayError as error:  # of an actor, its memory, or its environment
             raise WorkerEnded(f'is gone ({_line(error)})') from error
         if isinstance(answer, TaskOutcome):
             return answer
