@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ class RayWorkers(Pool):
     :param shared: folder of the outputs; made where it is missing.
     :param device: of the engine; 'auto' and 'cuda' take the cluster's GPUs, one for a worker.
     :param count: workers; None: one for each GPU, or for each machine.
-    :param threads: of each on the CPU; None: the cores, shared out.
+    :param threads: of each on the CPU; None: the most with which all have room at once.
     :param initializer: called in each with its number, from 0, before anything else; picklable.
     """
 
@@ -136,11 +136,11 @@ class RayWorkers(Pool):
                            'start one with `ray start --head`, or give local') from error
         found = self.ray.cluster_resources()
         gpus = int(found.get('GPU', 0)) if self._device in ('auto', 'cuda') else 0
-        machines = sum(node['Alive'] and node['Resources'].get('CPU', 0) > 0
-                       for node in self.ray.nodes())
-        self._count = self._count or gpus or max(1, machines)
-        if self._threads is None and not gpus:
-            self._threads = max(1, int(found.get('CPU', 1)) // max(self._count, machines))
+        machines = sorted(((int(node['Resources'].get('CPU', 0)), node['NodeManagerHostname'])
+                           for node in self.ray.nodes() if node['Alive']), reverse=True)
+        self._count = self._count or gpus or max(1, sum(cores > 0 for cores, _ in machines))
+        if not gpus:
+            self._threads = _threads(self._threads, self._count, machines)
         self._resources = {'num_cpus': 1 if gpus else self._threads, 'num_gpus': 1 if gpus else 0}
 
     def actor(self, number: int) -> Any:
@@ -198,6 +198,23 @@ class _ActorWorker(PoolWorker):
         if answer.version != __version__ or not answer.sees:
             self._pool.refuse(self, answer)
         return None
+
+
+def _threads(wanted: int | None, workers: int, machines: Sequence[tuple[int, str]]) -> int:
+    """
+    Choose the threads of each worker, all of which have to be on one machine.
+
+    :param machines: cores and name of each, the largest first.
+    :raises BagError: no machine has as many as are wanted.
+    """
+    most, name = machines[0] if machines else (0, '')
+    if wanted is None:
+        return next((number for number in range(most, 0, -1)
+                     if sum(cores // number for cores, _ in machines) >= workers), 1)
+    if wanted > most > 0:  # without any yet, machines may come when they are asked for
+        raise BagError(f'--threads is {wanted}, but the largest machine of the Ray cluster, '
+                       f'{name}, has {most} CPUs for it: give --threads {most} or less')
+    return wanted
 
 
 def _knock(address: str) -> None:
