@@ -128,7 +128,7 @@ class NodeProcess:
                  program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
         command = [sys.executable, *program, '--ros-args']
         for name, value in parameters.items():
-            command += ['-p', f'{name}:={json.dumps(value)}']
+            command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
         for name, topic in remappings.items():
             command += ['-r', f'{name}:={topic}']
         self.log = log
