@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's process as replay and benchmark handle it, and the domain that it runs in."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, config_file, private_domain
 from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS
+from ubcn_ros.stopping import Stopped, stop_on_signals
 
 ROOT = Path(__file__).parents[3]
 
@@ -112,22 +116,46 @@ def test_an_error_of_a_replay_has_the_end_of_the_log(program, said, told):
     assert str(error.value) == told
 
 
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('ready', flush=True)
+time.sleep(60)"""
+
+
 def test_it_ends_by_the_signal_or_by_force(program):
-    obedient = program("""
-        import signal, sys, time
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
-        print('ready', flush=True)
-        time.sleep(60)""")
-    _wait_for(obedient, 'ready')
-    obedient.check()
-    assert obedient.stop() == 3
-    stubborn = program("""
-        import signal, time
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print('ready', flush=True)
-        time.sleep(60)""")
-    _wait_for(stubborn, 'ready')
-    assert stubborn.stop(timeout=0.3) == -9
+    with program("""
+            import signal, sys, time
+            signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
+            print('ready', flush=True)
+            time.sleep(60)""") as obedient:
+        _wait_for(obedient, 'ready')
+        obedient.check()
+        assert obedient.stop() == 3
+    with program(STUBBORN) as stubborn:
+        _wait_for(stubborn, 'ready')
+        assert stubborn.stop(timeout=0.3) == -9
+
+
+def test_a_second_signal_does_not_leave_it_behind(program):
+    with pytest.raises(Stopped), stop_on_signals(), program(STUBBORN) as stubborn:
+        _wait_for(stubborn, 'ready')
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert stubborn.process.returncode == -9
+
+
+def test_a_signal_while_it_starts_does_not_leave_it_behind(program, monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def interrupted(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, 'Popen', interrupted)
+    with pytest.raises(Stopped), stop_on_signals(), program(STUBBORN):
+        raise AssertionError('the block began')
+    assert started[0].returncode is not None
 
 
 def _wait_for(node, text):

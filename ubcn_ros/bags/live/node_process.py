@@ -13,7 +13,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Any
 from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS, fast_dds_profile
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.stopping import signals_noted
 
 _DOMAINS = 101  # above, ports meet the system's own
 # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
@@ -114,7 +115,7 @@ def use_shared_memory() -> None:
 
 class NodeProcess:
     """
-    `ubcn_node` as a process; a context manager that ends it.
+    `ubcn_node` as a process; a context manager that starts and ends it.
 
     To a ReplayError that leaves the block it adds the end of the log.
 
@@ -131,14 +132,19 @@ class NodeProcess:
             command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
         for name, topic in remappings.items():
             command += ['-r', f'{name}:={topic}']
-        self.log = log
-        self._ros_log = tempfile.TemporaryDirectory(prefix='ubcn_ros_log_')
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_LOG_DIR': self._ros_log.name}
-        with open(log, 'wb') as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file,
-                                            stderr=subprocess.STDOUT, env=environment)
+        self.log, self._command = log, command
 
     def __enter__(self) -> NodeProcess:
+        self._ros_log = tempfile.TemporaryDirectory(prefix='ubcn_ros_log_')
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_LOG_DIR': self._ros_log.name}
+        with ExitStack() as stack, open(self.log, 'wb') as file:
+            stack.callback(self._ros_log.cleanup)
+            with signals_noted():  # not held: it would begin with them blocked
+                self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL,
+                                                stdout=file, stderr=subprocess.STDOUT,
+                                                env=environment)
+                stack.callback(self.stop, 0.0)
+            stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None,
@@ -156,14 +162,15 @@ class NodeProcess:
 
     def stop(self, timeout: float = 20.0) -> int:
         """End it as Ctrl-C does, by force when it does not follow; return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._ros_log.cleanup()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also when a signal ends the waiting
+            self.process.kill()
+            self.process.wait()
+            self._ros_log.cleanup()
         return self.process.returncode
 
     def tail(self, lines: int = 20) -> str:
