@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from test_offered_qos import NUMBERED
 
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, Record, open_bag
 from ubcn_ros.bags.live.pace import Played
-from ubcn_ros.bags.live.play import PlayOptions, play
+from ubcn_ros.bags.live.play import PlayOptions, _laps, play
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.mcap_file import McapFile
@@ -201,6 +202,17 @@ def test_damage_is_told(ros, tmp_path):
     path.write_bytes(path.read_bytes()[:60_000])
     result, _, warned = played(path)
     assert 0 < result.messages < 20 and any('was not closed' in line for line in warned)
+
+
+def test_damage_is_told_once_of_all_laps(tmp_path):
+    path = write_topics(tmp_path / 'bag.mcap', [
+        Topic('/image', IMAGE, [(i / 100, serialized(i)) for i in range(20)], RELIABLE)])
+    path.write_bytes(path.read_bytes()[:60_000])
+    warned = []
+    with open_bag(path) as reader:
+        laps = _laps(path, reader.channels, 0, SECOND, True, warned.append)
+        assert [lap for lap, _ in islice(laps, 60)][-1] >= 3
+    assert len(warned) == 1 and 'was not closed' in warned[0]
 
 
 def test_a_part_of_a_bag_ends_without_a_check_of_all_of_it(ros, tmp_path, monkeypatch):

@@ -119,15 +119,17 @@ def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: b
           warn: Callable[[str], Any]) -> Generator[tuple[int, Record], None, None]:
     """Yield records with the number of their lap; of sqlite3 files, a thread opens its own."""
     with open_bag(path) as reader:
-        found = False
+        found, told = False, set()
         for lap in count() if loop else range(1):
             for record in reader.records(channels, first, end):
                 found = True
                 yield lap, record
+            for line in reader.met:
+                if line not in told:
+                    warn(line)
+                    told.add(line)
             if not found:
                 break
-        for line in reader.met:
-            warn(line)
 
 
 @contextmanager
