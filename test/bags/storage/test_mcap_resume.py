@@ -200,11 +200,27 @@ def test_a_bag_that_goes_on_can_be_interrupted_again(tmp_path, whole):
     check(bag)
 
 
+def test_a_folder_that_was_renamed_goes_on_under_the_names_of_its_files(tmp_path):
+    bag = write_chunks(tmp_path / 'bag', RECORDS[:9], split_ns=4).rename(tmp_path / 'moved')
+    write_on(bag, split_ns=4)
+    check(bag)
+    names = sorted(path.name for path in bag.glob('*.mcap'))
+    assert len(names) > 3 and names == [f'bag_{number}.mcap' for number in range(len(names))]
+    (bag / 'other_0.mcap').write_bytes(b'of another bag')
+    bag = bag.rename(tmp_path / 'bag')
+    assert write_on(bag, keep=5, split_ns=4) == 5
+
+
 def test_what_cannot_be_resumed_is_named(tmp_path):
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(BagError, match='no file empty_0.mcap is in it; give a bag that ubcn'), \
-            McapBagWriter.reopen(tmp_path / 'empty'):
-        pass
+    (tmp_path / 'several').mkdir()
+    for name in ('a_0.mcap', 'b_0.mcap'):
+        (tmp_path / 'several' / name).touch()
+    for folder, files in (('empty', r'\(none\)'), ('several', 'a_0.mcap, b_0.mcap')):
+        with pytest.raises(BagError, match=f'its files are {files}, not of one bag that ubcn '
+                                           f'made, as {folder}_0.mcap; '), \
+                McapBagWriter.reopen(tmp_path / folder):
+            pass
     path = write_mcap(tmp_path / 'other' / 'other_0.mcap', [1, 2], use_chunking=False)
     size = path.stat().st_size
     with pytest.raises(BagError, match="other_0.mcap cannot be resumed: 'test' made it"), \

@@ -172,13 +172,8 @@ class McapBagWriter:
 
     def _go_on(self, keep: int) -> None:
         """Keep whole files up to the one that is cut off, or in which enough messages are."""
-        there = [(int(match[1]), path) for path in self.folder.glob('*.mcap')
-                 if (match := re.fullmatch(re.escape(self._name) + r'_(\d+)\.mcap', path.name))]
-        if not there:
-            raise BagError(f'bag {self.folder} cannot be resumed: no file '
-                           f'{self._name}_0.mcap is in it; give a bag that ubcn made')
+        files = self._numbered()
         (self.folder / NAME).unlink(missing_ok=True)
-        files = [path for _, path in sorted(there)]
         for number, path in enumerate(files):
             left = keep - self._messages
             if path != files[-1]:
@@ -199,6 +194,21 @@ class McapBagWriter:
                 for record in tail.pending:
                     self._file.write(record)
             return
+
+    def _numbered(self) -> list[Path]:
+        """List the files in the order of their numbers, and take their name, as of before."""
+        names = sorted(path.name for path in self.folder.glob('*.mcap'))
+        there = [match for name in names if (match := re.fullmatch(r'(.+)_(\d+)\.mcap', name))]
+        stems = {match[1] for match in there}
+        if len(stems) > 1:  # others may have been put there
+            there = [match for match in there if match[1] == self._name]
+        if not there:
+            raise BagError(f'bag {self.folder} cannot be resumed: its files are '
+                           f'{", ".join(names) or "(none)"}, not of one bag that ubcn made, as '
+                           f'{self._name}_0.mcap; move what is not of it elsewhere, or give '
+                           'another path')
+        self._name = there[0][1]  # another where the folder was renamed
+        return [self.folder / match[0] for match in sorted(there, key=lambda m: int(m[2]))]
 
     def _start_file(self, number: int) -> None:
         self._file = McapOutput(self.folder / f'{self._name}_{number}.mcap')
