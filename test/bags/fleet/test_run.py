@@ -4,6 +4,7 @@
 
 import signal
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,8 @@ from drives import Engine, drive, imu, jpeg, processed, stored, write_bag
 from fleet_workers import Here, Inverting
 
 from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs, tasks
+from ubcn_ros.bags.fleet.run import Assignment
+from ubcn_ros.bags.fleet.status import status
 from ubcn_ros.bags.process import Options, read_sidecar
 from ubcn_ros.bags.process import run as process_run
 from ubcn_ros.bags.process.jobs import pieces_folder
@@ -102,6 +105,31 @@ def test_of_a_bag_that_fails_skipped_topics_and_notes_are_told_too(tmp_path, mon
                      'processed', 'more.mcap, which metadata.yaml does not name, was not read'):
             line, = (line for line in told if text in line)
             assert str(source) in line
+
+
+def test_of_a_bag_that_fails_no_other_piece_is_begun(tmp_path, monkeypatch):
+    """Until it is gone on with; it is told once, also where several pieces fail."""
+    source, seen = write_bag(tmp_path / 'in.mcap', drive(8)), []
+
+    def fail(number):
+        seen.append(number)
+        raise ValueError('no such model')
+
+    fleet, told = here(monkeypatch, tmp_path, [source], Engine(fail), pieces=4)
+    assert fleet.bags[0].state == 'failed' and len(seen) == 1 and fleet.waiting == 0
+    assert told == [f'{tmp_path / "out"} failed: no such model']
+    # as of workers that ran meanwhile
+    piece = Assignment(fleet.bags[0], tasks.RunPiece(fleet.bags[0].jobs[1], False))
+    for outcome in (tasks.TaskOutcome('2', error='no such model'),
+                    tasks.TaskOutcome('2', error='was ended', lost=True)):
+        fleet._take(piece, outcome)
+    assert len(told) == 1 and fleet.waiting == 0 and fleet.bags[0].retries == 0
+    monkeypatch.setattr('ubcn_ros.bags.fleet.status.progress', lambda job: (3, 0.5))
+    fleet.running['2'] = piece
+    fleet.bags.append(replace(fleet.bags[0], error=None))  # as many images, and none is done
+    assert status(fleet, 0.0, 1.0).share == 0.5
+    again, _ = here(monkeypatch, tmp_path, [source], resume=True)
+    assert again.bags[0].state == 'finished'
 
 
 def test_that_each_piece_reads_all_of_a_bag_is_told_once(tmp_path, monkeypatch):

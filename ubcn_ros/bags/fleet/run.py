@@ -81,7 +81,7 @@ class Fleet:
     Bags that workers process together.
 
     A worker that ends loses nothing: another goes on with its piece. A bag that cannot be
-    processed does not stop the others.
+    processed does not stop the others; its other pieces are left for `resume`.
 
     :param pairs: bags and outputs.
     :param options: for all bags.
@@ -185,6 +185,8 @@ class Fleet:
         """Begin a task again that was lost, unless it was too often at the same place."""
         assignment.losses = 1 if further else assignment.losses + 1
         bag, where = assignment.bag, assignment.bag.out
+        if bag.error is not None:
+            return
         if isinstance(assignment.task, RunPiece):
             assignment.task = replace(assignment.task, resume=True)
             where = assignment.task.job.out
@@ -198,8 +200,13 @@ class Fleet:
         self._waiting[type(assignment.task)].appendleft(assignment)
 
     def _fail(self, bag: Bag, error: str) -> None:
-        bag.error = bag.error or error
+        """Give a bag up, once: what waits of it is not begun, other errors of it are not told."""
+        if bag.error is not None:
+            return
+        bag.error = error
         self._tell(f'{bag.out} failed: {error}')
+        for kind, queue in self._waiting.items():
+            self._waiting[kind] = deque(each for each in queue if each.bag is not bag)
 
 
 def _take_due(queues: Iterable[deque[Assignment]]) -> Assignment | None:

@@ -65,7 +65,8 @@ def status(fleet: Fleet, begun_s: float, now_s: float) -> Status:
         there, share = progress(assignment.task.job)
         rows.append(_row(worker, assignment, there, share, now_s))
         frames += there
-        images += share * assignment.images
+        if assignment.bag.error is None:  # else all of it counts below
+            images += share * assignment.images
         gained_frames += there - assignment.frames
         gained_images += (share - assignment.share) * assignment.images
     for bag in fleet.bags:
