@@ -6,10 +6,12 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_line import ubcn
@@ -51,6 +53,15 @@ def test_what_is_not_processed_is_told_of_each_bag(tmp_path, process):
     for name in 'ab':
         assert (f'{name}.mcap: /front/image_raw/compressed (sensor_msgs/msg/CompressedImage) is '
                 'not processed: the other transport of /front/image_raw') in done.output
+
+
+@pytest.mark.usefixtures('worker_here')
+def test_of_a_bag_that_failed_no_recording_is_written(tmp_path, process, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rerun', SimpleNamespace())
+    source = write_bag(tmp_path / 'in.mcap', [imu(0, 1)])
+    done = process(source, tmp_path / 'out', '--workers', 1, '--rrd', tmp_path / 'x.rrd')
+    assert done.exit_code == 1 and 'in.mcap has no camera' in done.output
+    assert done.output.count('Error: ') == 1 and 'process.json' not in done.output
 
 
 @pytest.mark.usefixtures('worker_here')

@@ -198,7 +198,11 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
 
 
 def _write_layer(source: Path, out: Path, rrd: Path) -> None:
+    from ubcn_ros.bags.process import read_sidecar
     from ubcn_ros.bags.rerun_layer import APPLICATION, recording_id, write_layer
+    document = read_sidecar(out)
+    if document is None or not document['finished']:  # the bag failed, as was told
+        return
     write_layer(out, rrd)
     click.echo(f'wrote {rrd}; one recording with the original after `rerun mcap convert FILE.mcap '
                f'--application-id {APPLICATION} --recording-id {recording_id(source)} -o '
