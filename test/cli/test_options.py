@@ -139,6 +139,14 @@ def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
         done.output
 
 
+@pytest.mark.parametrize('option', ['--split-size', '--split-duration'])
+@pytest.mark.parametrize('value', ['0', '1e-7', '4e-10'])
+def test_a_split_that_makes_a_file_of_every_message_is_refused(option, value):
+    done = ubcn('bag', 'process', 'BAG', 'OUT', option, value)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}': {float(value)} is not in the range" in done.output
+
+
 @pytest.mark.parametrize('command', [
     ('bag', 'info', 'BAG', '--json'), ('bag', 'compare', 'A', 'B', '--csv'),
     ('bag', 'compare', 'A', 'B', '--json'), ('report', 'A', '--out'), ('derain', '.', 'OUT',

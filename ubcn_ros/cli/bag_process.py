@@ -67,11 +67,11 @@ _process_options = collected(
     click.option('--pictures', is_flag=True,
                  help='Also write labels/color and overlay/image_raw.'),
     click.option('--confidence', is_flag=True, help='Also write labels/confidence.'),
-    click.option('--split-size', 'split_bytes', type=Number(0, 1e9, min_open=True), metavar='MB',
+    click.option('--split-size', 'split_bytes', type=Number(0.001, 1e9), metavar='MB',
                  callback=_times(1e6),
                  help='Start a new file before one exceeds this many megabytes, not counting '
                       'definitions and summary.'),
-    click.option('--split-duration', 'split_ns', type=Number(0, LONGEST_S, min_open=True),
+    click.option('--split-duration', 'split_ns', type=Number(0.001, LONGEST_S),
                  metavar='SECONDS', callback=_times(1e9),
                  help='Start a new file after this much recorded time.'),
     engine_options)
