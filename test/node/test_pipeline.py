@@ -338,6 +338,48 @@ def test_too_little_memory_is_warned_of_and_counted(bench):
         'or fewer iterations']
 
 
+def test_a_single_step_that_needs_memory_given_back_is_not_one_step_less(bench):
+    made, run = bench('fast', iterations=1), FakeEngine.__call__
+    failing = [MemoryError('full')]
+
+    class Full(FakeEngine):
+        def __call__(self, image, **options):
+            if failing:
+                raise failing.pop()
+            return run(self, image, **options)
+
+    made.pipeline.engine = Full()
+    made.process([(made.camera, arrival())])
+    assert made.camera.statistics.processed == 1 and not made.camera.statistics.reduced
+    assert made.camera.warnings == [
+        '/image: done only after memory was given back, which takes time: MemoryError: full; use '
+        'a smaller image']
+
+
+@pytest.mark.parametrize('bad', [False, True])
+def test_a_batch_that_fails_is_told_and_fewer_are_taken_where_no_image_is_to_blame(bench, bad):
+    made, run = bench(), FakeEngine.__call__
+
+    class Together(FakeEngine):
+        def batch(self, images, **options):
+            raise RuntimeError('no kernel for 2 images')
+
+        def __call__(self, image, **options):
+            if bad and image.max() == 8:
+                raise RuntimeError('bad image')
+            return run(self, image, **options)
+
+    made.pipeline.engine, other = Together(), Camera(made.clock)
+    eight = arrival()
+    eight.message.data = bytes([8]) * len(eight.message.data)
+    made.process([(made.camera, arrival()), (other, eight)])
+    assert made.camera.statistics.processed == 1 and other.statistics.failed == bad
+    reason = 'RuntimeError: no kernel for 2 images'
+    assert made.fewer == ([] if bad else [(1, reason)])
+    assert made.camera.warnings == ([
+        f'2 images together failed, and were taken one by one: {reason}'] if bad else [])
+
+
 def test_images_that_fit_one_by_one_alone_are_taken_so_from_then_on(bench):
     made = bench('most:2')
     cameras = [Camera(made.clock) for _ in range(3)]

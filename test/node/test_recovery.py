@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 
-from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
+from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, fails_together, infer
 
 ERRORS = [MemoryError('host'), torch.OutOfMemoryError('CUDA out of memory'),
           RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB")]
@@ -57,7 +57,7 @@ def test_out_of_memory_is_tried_once_more_with_one_step(no_collector, error, cou
     engine = Engine(error, most=1)
     outcomes = infer(engine, ['image'] * count, **OPTIONS)
     assert [outcome.frame for outcome in outcomes] == ['frame'] * count
-    assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
+    assert all(type(error).__name__ in outcome.retried for outcome in outcomes)
     each = [(3, 12.5, True, 360), (1, None, True, 360)]
     assert engine.released == count, 'of what it keeps for other sizes'
     together = [] if count == 1 else each[:1]
@@ -130,11 +130,27 @@ def test_an_image_that_fails_spoils_no_other_of_its_batch():
     outcomes = infer(Picky(None, 3), ['front', 'bad', 'right'], **OPTIONS)
     assert [outcome.frame for outcome in outcomes] == ['front', None, 'right']
     assert str(outcomes[1].error) == 'bad image'
+    assert [outcome.alone for outcome in outcomes] == ['bad image'] * 3
+    assert not fails_together(outcomes), 'one image is to blame'
 
 
-def test_frames_that_fit_are_not_reduced():
+@pytest.mark.parametrize('error', [*ERRORS, RuntimeError('cuDNN error: NOT_SUPPORTED')],
+                         ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize('most', [0, 1, 3])
+def test_a_batch_may_fail_without_any_of_its_images(error, most):
+    class Together(Engine):
+        def batch(self, images, **options):
+            raise type(error)(*error.args)
+
+    outcomes = infer(Together(MemoryError('one image'), most), ['image'] * 2, **OPTIONS)
+    assert [bool(outcome.error) for outcome in outcomes] == [most == 0] * 2
+    assert fails_together(outcomes) == error_text(error)
+
+
+def test_frames_that_fit_are_not_tried_again():
     assert infer(Engine(None, most=3), ['image'], **OPTIONS) == [Outcome('frame')]
-    assert infer(Engine(None, most=3), ['a', 'b'], **OPTIONS) == [Outcome('frame')] * 2
+    together = infer(Engine(None, most=3), ['a', 'b'], **OPTIONS)
+    assert together == [Outcome('frame')] * 2 and not fails_together(together)
 
 
 def test_a_streak_ends_with_a_success_and_zero_means_never():

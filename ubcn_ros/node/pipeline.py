@@ -31,7 +31,7 @@ from ubcn_ros.node.camera import Camera
 from ubcn_ros.node.frames import Arrival, FrameNumbers, PendingFrame, engine_deadline
 from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.parameters import Settings
-from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
+from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, fails_together, infer
 from ubcn_ros.node.topics import MADE_OF
 from ubcn_ros.runtime.lost_gpu import gpu_lost
 
@@ -60,8 +60,8 @@ class Pipeline:
         :param streak: counts failures of the engine in a row; once it has given up, frames are
             dropped.
         :param give_up: called when the streak reaches the limit of the settings.
-        :param take_fewer: called where memory did not suffice for a batch, with how many images
-            are to go together from now on, and the reason.
+        :param take_fewer: called where a batch failed and none of its images is to blame, with how
+            many images are to go together from now on, and the reason.
         :param clock: seconds, of the same clock as the time of the arrivals.
         """
         self.engine = engine
@@ -95,8 +95,11 @@ class Pipeline:
             min_confidence=settings.min_confidence,
             **{part: part in needed for part in ('derained', 'labels', 'confidence')})
         inferred = self._clock()
-        if alone := outcomes[0].alone:
-            self._take_fewer(len(frames) - 1, alone)
+        if reason := fails_together(outcomes):
+            self._take_fewer(len(frames) - 1, reason)
+        elif reason := outcomes[0].alone:
+            frames[0].camera.warn('batch', f'{len(frames)} images together failed, and were taken '
+                                  f'one by one: {reason}')
         self.finish()
         self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
                                                  inferred)
@@ -172,10 +175,13 @@ class Pipeline:
         """Publish what is wanted of a frame, and count it."""
         camera, arrival, frame = pending.camera, pending.arrival, outcome.frame
         header, begun = arrival.message.header, self._clock()
-        if outcome.reduced:
-            camera.statistics.reduced_to_one_step(outcome.reduced)
-            camera.warn('reduced', f'{camera.topic}: one step instead of {settings.iterations}: '
-                        f'{outcome.reduced}; use a smaller image or fewer iterations')
+        if outcome.retried and settings.iterations > 1:
+            camera.statistics.reduced_to_one_step(outcome.retried)
+            camera.warn('retried', f'{camera.topic}: one step instead of {settings.iterations}: '
+                        f'{outcome.retried}; use a smaller image or fewer iterations')
+        elif outcome.retried:
+            camera.warn('retried', f'{camera.topic}: done only after memory was given back, which '
+                        f'takes time: {outcome.retried}; use a smaller image')
         filling = camera.outputs.publish(header, frame, arrival.output_encoding(),
                                          settings.overlay_alpha)
         if misfit := explain_calibration(camera.outputs.camera_info(header),

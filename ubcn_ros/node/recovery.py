@@ -40,8 +40,8 @@ class Outcome:
     """What came of an image: a frame, or an error."""
 
     frame: Any = None  # as the engine returns it
-    reduced: str = ''  # why it ran a single step only; '' where it ran as many as asked for
-    alone: str = ''  # why it ran by itself: memory did not suffice for the batch; else ''
+    retried: str = ''  # why it was tried again, with one step, for want of memory; else ''
+    alone: str = ''  # why it ran by itself: what the batch failed by; else ''
     error: Exception | None = None  # instead of the frame; without what keeps memory
 
 
@@ -57,16 +57,28 @@ def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
     :param options: as in ``Engine.batch``.
     :return: an outcome per image, in their order.
     """
-    if len(images) > 1:
-        try:
-            return [Outcome(frame) for frame in engine.batch(images, **options)]
-        except Exception as error:
-            alone = error_text(error) if out_of_memory(error) else ''
-        # Outside the handler: the traceback kept what had been allocated.
-        if alone:
-            free_memory()
-            return [replace(_infer_one(engine, image, options), alone=alone) for image in images]
-    return [_infer_one(engine, image, options) for image in images]
+    if len(images) == 1:
+        return [_infer_one(engine, images[0], options)]
+    try:
+        return [Outcome(frame) for frame in engine.batch(images, **options)]
+    except Exception as error:
+        alone, short = error_text(error), out_of_memory(error)
+    if short:  # outside the handler: the traceback kept what had been allocated
+        free_memory()
+    return [replace(_infer_one(engine, image, options), alone=alone) for image in images]
+
+
+def fails_together(outcomes: Sequence[Outcome]) -> str:
+    """
+    Say why images failed as a batch where none of them is to blame; '' else.
+
+    One is that fails by itself, too, and not for want of memory.
+
+    :param outcomes: of the batch, as `infer` returns them.
+    """
+    if any(outcome.error and not out_of_memory(outcome.error) for outcome in outcomes):
+        return ''
+    return outcomes[0].alone
 
 
 def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
@@ -75,11 +87,11 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
     except Exception as error:
         if not out_of_memory(error):
             return Outcome(error=bare(error))
-        reduced = error_text(error)
+        retried = error_text(error)
     engine.release_all()
     free_memory()
     try:
-        return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
+        return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), retried)
     except Exception as error:
         return Outcome(error=bare(error))
 

@@ -307,8 +307,8 @@ class UBCNNode(ParameterNode):
     def _take_fewer(self, most: int, reason: str) -> None:
         """Let fewer images go together, until it is warmed up again; in the worker's thread."""
         self._worker.turns.most = most
-        self.get_logger().warning(
-            f'memory suffices for {most} of the cameras at a time: {reason}')
+        self.get_logger().warning(f'images are taken {most} at a time from now on, as {most + 1} '
+                                  f'together failed: {reason}')
 
     def _say(self, text: str) -> None:
         if self.context.ok():  # else the logger complains about itself
