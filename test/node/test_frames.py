@@ -76,3 +76,12 @@ def test_times_before_the_callback_are_told_where_they_make_sense():
     # a middleware that does not say, publishers by another clock, and a clock that was set back
     for other in ({}, info(0, 3), info(1, 0), info(5, 3), info(1, 9), info(None, None)):
         assert times_before(other, 4) == {}
+
+
+@pytest.mark.parametrize('behind, told', [(0, 2.5), (59, 59002.5), (60, None), (3600, None)])
+def test_a_publisher_whose_clock_is_far_behind_has_no_time_of_transport(behind, told):
+    now = 4_000_000_000_000
+    received = now - 500_000
+    times = times_before({'source_timestamp': received - 2_500_000 - behind * 10**9,
+                          'received_timestamp': received}, now)
+    assert times.get('transport') == told and times.get('take') == (0.5 if told else None)

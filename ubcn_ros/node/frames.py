@@ -17,6 +17,17 @@ from ubcn_ros.images.messages import (
 )
 from ubcn_ros.runtime.processing import TRAINED
 
+_OTHER_CLOCK_SECONDS = 60.0
+
+
+def of_one_clock(seconds: float) -> bool:
+    """
+    Say whether two times so far apart may be of one clock.
+
+    Those of another, as when a bag is replayed, or in simulated time, mostly are further off.
+    """
+    return abs(seconds) < _OTHER_CLOCK_SECONDS
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -63,11 +74,12 @@ def times_before(info: Mapping[str, int], now_ns: int) -> dict[str, float]:
 
     :param info: rclpy's MessageInfo.
     :param now_ns: time.time_ns() in the callback.
-    :return: `transport`, from its publishing until the middleware had it, and `take`, from there
-        to the callback; empty where the middleware does not say or the publisher's clock differs.
+    :return: `transport`, from its publishing by the publisher's clock until the middleware had it
+        by ours, and `take`, from there to the callback; empty where the middleware does not say,
+        or the clocks differ so much that one would be negative, or `transport` a minute or more.
     """
     sent, received = (info.get(key) or 0 for key in ('source_timestamp', 'received_timestamp'))
-    if not 0 < sent <= received <= now_ns:
+    if not 0 < sent <= received <= now_ns or not of_one_clock((received - sent) / 1e9):
         return {}
     return {'transport': (received - sent) / 1e6, 'take': (now_ns - received) / 1e6}
 

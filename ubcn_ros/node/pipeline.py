@@ -28,15 +28,18 @@ from typing import Any
 
 from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.node.camera import Camera
-from ubcn_ros.node.frames import Arrival, FrameNumbers, PendingFrame, engine_deadline
+from ubcn_ros.node.frames import (
+    Arrival,
+    FrameNumbers,
+    PendingFrame,
+    engine_deadline,
+    of_one_clock,
+)
 from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, fails_together, infer
 from ubcn_ros.node.topics import MADE_OF
 from ubcn_ros.runtime.lost_gpu import gpu_lost
-
-# A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
-_OTHER_CLOCK_SECONDS = 60.0
 
 
 class Pipeline:
@@ -206,7 +209,7 @@ class Pipeline:
         if not (stamp.sec or stamp.nanosec):
             return None
         seconds = self._node.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9
-        return seconds * 1e3 if abs(seconds) < _OTHER_CLOCK_SECONDS else None
+        return seconds * 1e3 if of_one_clock(seconds) else None
 
     def _failed(self, camera: Camera, error: Exception) -> None:
         """Count and log a frame that is dropped."""
