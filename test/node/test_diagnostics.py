@@ -232,6 +232,17 @@ def test_times_and_iterations_are_reported(statistics):
     assert values['derain p50 (ms)'] == '4.00'
 
 
+def test_stages_that_no_newer_frame_has_are_forgotten(statistics):
+    for timings, count in (({'derain': 4.0, 'attend': 8.0}, 300), ({'derain': 4.0}, 299)):
+        for _ in range(count):
+            statistics.done(FrameNumbers(3, (48, 64), 1.0, 2.0, 0.0, timings), 20.0)
+    assert statistics.report().values['attend p50 (ms)'] == '8.00'
+    finish(statistics, age=None)
+    values = statistics.report().values
+    assert [name for name in values if name.endswith('p50 (ms)')] == [
+        'age p50 (ms)', 'latency p50 (ms)', 'derain p50 (ms)']
+
+
 def test_stamps_of_another_clock_give_no_age(statistics):
     finish(statistics, age=None)
     values = statistics.report().values

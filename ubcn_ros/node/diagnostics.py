@@ -18,7 +18,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +31,8 @@ LATE_WARN, LATE_ERROR = 0.05, 0.5
 """Shares of late frames from which the level is raised."""
 STUCK_WARN_SECONDS, STUCK_ERROR_SECONDS = 5.0, 30.0
 """For how long images may come in, and nothing be made of any, before the level is raised."""
-_newest = partial(deque, maxlen=300)
-"""Hold the newest samples of a quantity, of which percentiles and means are."""
+_NEWEST = 300
+"""Published frames, the newest, over which percentiles and means are."""
 
 
 class Level(IntEnum):
@@ -80,12 +79,10 @@ class CameraStatistics:
         self._ageless = 0
         self.malformed: Counter[str] = Counter()
         self._problems: dict[str, str] = {}  # the last of each counter, the newest at the end
-        self._times = defaultdict(_newest, age=_newest(), latency=_newest())  # and of stages
-        self._rain, self._rain_rate, self._visibility = None, _newest(), _newest()
-        self._iterations, self._unlabeled = _newest(), _newest()
+        # the newest that were published, with their ages in milliseconds
+        self._frames: deque[tuple[FrameNumbers, float | None]] = deque(maxlen=_NEWEST)
         self._deadlines, self._late = 0, 0
         self._deadline_ms = 0.0
-        self._processing_size: tuple[int, int] | None = None
         # of the newest frames with a deadline, when each was done and whether it was late
         self._lateness: deque[tuple[float, bool]] = deque(maxlen=DEADLINE_FRAMES)
         self._last_arrival: float | None = None
@@ -144,28 +141,13 @@ class CameraStatistics:
         with self._lock:
             self.processed += 1
             self._unanswered = None
-            self._processing_size = numbers.working_size
             self._set_deadline(numbers.deadline_ms)
             if numbers.deadline_ms:
                 self._deadlines += 1
                 self._late += numbers.late
                 self._lateness.append((self._clock(), numbers.late))
-            self._iterations.append(numbers.iterations)
-            if numbers.unlabeled is None:
-                self._unlabeled.clear()
-            else:
-                self._unlabeled.append(numbers.unlabeled)
-            self._rain = numbers.rain
-            if numbers.rain is not None:
-                self._rain_rate.append(numbers.rain.rate)
-                self._visibility.append(numbers.rain.visibility)
-            self._times['latency'].append(numbers.latency_ms)
-            if age_ms is None:
-                self._ageless += 1
-            else:
-                self._times['age'].append(age_ms)
-            for stage, milliseconds in numbers.timings.items():
-                self._times[stage].append(milliseconds)
+            self._ageless += age_ms is None
+            self._frames.append((numbers, age_ms))
 
     def silence(self) -> float | None:
         """Return the seconds since the last frame arrived; None before the first."""
@@ -216,7 +198,7 @@ class CameraStatistics:
         if self._unanswered is None or now - self._last_arrival > STUCK_WARN_SECONDS:
             return []
         since = now - self._unanswered
-        usual = 3 * max(self._times['latency'], default=0.0) / 1e3
+        usual = 3 * max((frame.latency_ms for frame, _ in self._frames), default=0.0) / 1e3
         if since <= max(STUCK_WARN_SECONDS, usual):
             return []
         level = Level.ERROR if since > max(STUCK_ERROR_SECONDS, usual) else Level.WARN
@@ -266,27 +248,45 @@ class CameraStatistics:
             values['reduced to one step'] = str(self.reduced)
         if self._problems:
             values['last problem'] = next(reversed(self._problems.values()))
-        for name, times in self._times.items():
-            if times:
-                p50, p95 = np.percentile(np.fromiter(times, float), (50, 95))
-                values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = f'{p50:.2f}', f'{p95:.2f}'
+        for name, times in self._times().items():
+            p50, p95 = np.percentile(times, (50, 95))
+            values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = f'{p50:.2f}', f'{p95:.2f}'
         if self._ageless:
             values['without age (stamp of zero, or 60 s or more off)'] = str(self._ageless)
         if self._deadlines:
             values['deadline missed'] = f'{self._late} of {self._deadlines}'
-        if self._processing_size:
-            values['processing size (last)'] = width_by_height(self._processing_size)
-        if self._unlabeled:
-            values['unlabeled (last, %)'] = f'{100 * self._unlabeled[-1]:.2f}'
-            values['unlabeled (mean, %)'] = f'{100 * np.mean(self._unlabeled):.2f}'
-        if self._rain is not None:
-            values['rain rate (last, mm/hr)'] = f'{self._rain.rate:.2f}'
-            values['rain rate (median, mm/hr)'] = f'{np.median(self._rain_rate):.2f}'
-            values['visibility (last, m)'] = f'{self._rain.visibility:.1f}'
-            values['visibility (median, m)'] = f'{np.median(self._visibility):.1f}'
-        if self._iterations:
-            values['iterations used (last)'] = str(self._iterations[-1])
-            values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
+        return values | self._results()
+
+    def _times(self) -> dict[str, list[float]]:
+        """Return the milliseconds of the newest frames: age, latency, and the stages they had."""
+        times = defaultdict(list)
+        for numbers, age_ms in self._frames:
+            known = {} if age_ms is None else {'age': age_ms}
+            for name, value in {**known, 'latency': numbers.latency_ms, **numbers.timings}.items():
+                times[name].append(value)
+        return times
+
+    def _results(self) -> dict[str, str]:
+        """Summarise what came of the newest frames, as far as the last of them has it."""
+        if not self._frames:
+            return {}
+        frames = [numbers for numbers, _ in self._frames]
+        last = frames[-1]
+        values = {'processing size (last)': width_by_height(last.working_size)}
+        if last.unlabeled is not None:
+            mean = np.mean([frame.unlabeled for frame in frames if frame.unlabeled is not None])
+            values['unlabeled (last, %)'] = f'{100 * last.unlabeled:.2f}'
+            values['unlabeled (mean, %)'] = f'{100 * mean:.2f}'
+        if last.rain is not None:
+            rains = [frame.rain for frame in frames if frame.rain is not None]
+            rate, visibility = (np.median([getattr(rain, name) for rain in rains])
+                                for name in ('rate', 'visibility'))
+            values['rain rate (last, mm/hr)'] = f'{last.rain.rate:.2f}'
+            values['rain rate (median, mm/hr)'] = f'{rate:.2f}'
+            values['visibility (last, m)'] = f'{last.rain.visibility:.1f}'
+            values['visibility (median, m)'] = f'{visibility:.1f}'
+        values['iterations used (last)'] = str(last.iterations)
+        values['iterations used (mean)'] = f'{np.mean([f.iterations for f in frames]):.2f}'
         return values
 
 
