@@ -89,8 +89,9 @@ def test_batches_that_other_sizes_leave_no_room_for_are_given_back():
     assert engine.kept == {(48, 64, 1, 0), (48, 64, 1, 360)}
 
 
-def test_without_warm_up_batches_are_bounded_all_the_same():
-    assert load(cameras=['front', 'left'], warm_up_height=0) == ([], 2, [])
+@pytest.mark.parametrize('side', ['warm_up_height', 'warm_up_width'])
+def test_without_a_warm_up_no_batch_is_formed_that_nobody_measured(side):
+    assert load(cameras=list('abcdef'), **{side: 0}) == ([], 1, [])
 
 
 def test_what_is_not_enough_for_one_image_is_an_error():

@@ -264,6 +264,17 @@ def test_a_processing_size_changes_at_runtime_after_a_warm_up(fake_node):
     assert set_parameter(node, 'iterations', 2).successful and len(warm_ups) == 2
 
 
+def test_without_a_warm_up_a_camera_that_was_not_heard_keeps_no_other_from_its_own(fake_node):
+    node = fake_node(cameras=['front', 'left'], warm_up_width=0)
+    warm_ups = []
+    node.engine.warm_up = lambda height, width, progress, count, processing_size: \
+        warm_ups.append((height, width, count, processing_size))
+    assert set_parameter(node, 'processing_size', 100).successful
+    node._pipeline.sizes[node.cameras[0]] = 48, 64
+    assert set_parameter(node, 'processing_size', 360).successful
+    assert warm_ups == [(48, 64, 1, 360)] and node._worker.turns.most == 1
+
+
 def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node):
     """As by a slider: frames wait for two warm-ups, not for one of every value."""
     node, warm_ups = fake_node(), []

@@ -39,14 +39,15 @@ def load_and_warm_up(load: Load, settings: Settings, say: Say) -> tuple[Any, int
 
     :param load: makes the engine of the settings, as `load_engine` does.
     :param say: takes a line of text about what takes long.
-    :return: the engine, and how many images it takes at a time, at most.
+    :return: the engine, and how many images it takes at a time, at most: 1 without a warm-up, as
+        nothing says then that more suffice, or pay.
     """
     engine = load(settings, say)
     height, width = settings.warm_up_height, settings.warm_up_width
+    if not (height and width):
+        return engine, 1
     sizes = settings.for_cameras('processing_size')
-    if height and width:
-        return engine, warm_up(engine, [(height, width, size) for size in sizes], say)
-    return engine, min(len(sizes), LARGEST_BATCH)
+    return engine, warm_up(engine, [(height, width, size) for size in sizes], say)
 
 
 def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int:

@@ -286,10 +286,10 @@ class UBCNNode(ParameterNode):
         self._say(f'processing_size is {Spec.typed(settings.processing_size)} now: warming up')
         cameras = list(zip(of, settings.for_cameras('processing_size'), strict=True))
         usual = settings.warm_up_height, settings.warm_up_width
-        kinds = [(*pipeline.sizes.get(camera, usual), camera.processing.size(asked))
-                 for camera, asked in cameras]
+        kinds = [(*size, camera.processing.size(asked)) for camera, asked in cameras
+                 if all(size := pipeline.sizes.get(camera, usual))]
         try:
-            if all(map(min, (kind[:2] for kind in kinds))):
+            if kinds:  # else no camera was heard, and there is no warm-up
                 worker.turns.most = warm_up_again(pipeline.engine, kinds, self._say)
         except Exception as error:
             if gpu_lost(error):
