@@ -198,7 +198,10 @@ def test_a_driver_of_another_user_is_thought_of(node, driver, tmp_path, monkeypa
     monkeypatch.setattr(os, 'getuid', lambda: owner + 1)
     text = explain_silence(node, silence, tmp_path)
     assert f'Fast DDS segments of {segment.owner()}, not usable by' in text
-    assert 'Run both as one user' in text and 'FASTDDS_BUILTIN_TRANSPORTS=UDPv4' in text
+    assert text.endswith(
+        'Run both as one user, or both over UDP: for both set FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
+        'and unset what overrides it: FASTRTPS_DEFAULT_PROFILES_FILE and '
+        'FASTDDS_DEFAULT_PROFILES_FILE, and ROS_AUTOMATIC_DISCOVERY_RANGE where it is LOCALHOST')
     assert 'shared_memory' not in text, 'with that variable the launch file gives no profile'
 
 

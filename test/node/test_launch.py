@@ -581,7 +581,9 @@ def test_node_and_rviz_alone_get_the_profile_unless_there_is_one(launch_file, rv
             patched.setenv(name, '/their/profile.xml')
             assert [*given().values()] == ['/their/profile.xml']  # the other, to theirs
     monkeypatch.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
-    assert not given()
+    for discovery_range, overrides in (('SUBNET', False), ('LOCALHOST', True)):
+        monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', discovery_range)
+        assert bool(given()) == overrides
 
 
 @pytest.mark.parametrize('arguments, expected', [

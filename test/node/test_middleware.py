@@ -16,6 +16,7 @@ from ubcn_ros.node.middleware import (
     FAST_DDS,
     Host,
     ImageLoad,
+    builtin_transports,
     explain_room,
     fast_dds_profile,
     profile_segment,
@@ -131,6 +132,38 @@ def test_transports_of_the_user_s_are_not_overridden(builtin, ours):
     first, second = FAST_DDS  # a profile is the user's, too
     assert fast_dds_profile({**environment, first: '/theirs.xml'}, Path('/ours.xml')) == {
         second: '/theirs.xml'}
+
+
+LOCAL = [{'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, {'ROS_LOCALHOST_ONLY': '1'},
+         {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'localhost'}]  # of an unknown range rcl makes LOCALHOST
+
+
+@pytest.mark.parametrize('more, udp', [
+    ({}, True), *((local, False) for local in LOCAL), ({'ROS_LOCALHOST_ONLY': '0'}, True),
+    *(({'ROS_AUTOMATIC_DISCOVERY_RANGE': name}, True)
+      for name in ('', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT'))], ids=str)
+def test_transports_are_the_default_ones_where_ros_stays_on_this_machine(host, more, udp):
+    environment = {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4', **more}
+    assert builtin_transports(environment) == ('UDPv4' if udp else 'DEFAULT')
+    assert bool(fast_dds_profile(environment, Path('/ours.xml'))) is not udp
+    assert ('segment_size is 0.5 MiB' in explain_room(FAST, FULL_HD, environment, host.limits)
+            ) is not udp
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('local', [{}, LOCAL[0]], ids=str)
+def test_rmw_fastrtps_takes_the_transports_that_are_told(local):
+    pytest.importorskip('rclpy')
+    from ubcn_ros.bags.live.node_process import private_domain
+    code = ('import rclpy; from pathlib import Path; rclpy.init(); node = rclpy.create_node("n"); '
+            'print("/dev/shm/fast" in Path("/proc/self/maps").read_text())')
+    given = {'ROS_DOMAIN_ID': private_domain()['ROS_DOMAIN_ID'],
+             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', 'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
+             **local}
+    others = {name: value for name, value in os.environ.items() if name not in FAST_DDS}
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          env={**others, **given}, timeout=60)
+    assert done.stdout.strip() == str(builtin_transports(given) == 'DEFAULT'), done.stderr
 
 
 PARTICIPANT = '<participant profile_name="p" is_default_profile="{}"><rtps>{}</rtps></participant>'

@@ -20,6 +20,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
+from ubcn_ros.node.middleware import DISCOVERY_RANGE, FAST_DDS, FAST_DDS_TRANSPORTS
 from ubcn_ros.node.processing import image_size
 from ubcn_ros.node.qos import OVERRIDABLE, input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
@@ -157,9 +158,9 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
     if users := other_users(shared_memory):
         return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
                 f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
-                'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
-                'which is of no effect beside a profile of Fast DDS, such as config/fastdds.xml, '
-                'or ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
+                'Run both as one user, or both over UDP: for both set '
+                f'{FAST_DDS_TRANSPORTS}=UDPv4, and unset what overrides it: '
+                f'{" and ".join(FAST_DDS)}, and {DISCOVERY_RANGE} where it is LOCALHOST')
     if silence.received:
         return f'{text} any more: see its log'
     return (f'{text}, or large messages are lost: run it with the shared-memory profile '

@@ -23,7 +23,9 @@ from xml.etree import ElementTree
 FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
 FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
-"""Variable with the transports, which a profile with its own overrides."""
+"""Variable with the transports, where nothing overrides it: see `builtin_transports`."""
+DISCOVERY_RANGE, _LOCALHOST_ONLY = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY'
+_OTHER_RANGES = ('', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')  # any other value is read as LOCALHOST
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
 _FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
@@ -34,6 +36,19 @@ _LOST = 'or large images are lost'
 _ANY = './/{*}'  # elements below another, whatever their namespace
 
 
+def builtin_transports(environment: Mapping[str, str]) -> str:
+    """
+    Return the transports of Fast DDS beside those of a profile, as FAST_DDS_TRANSPORTS has them.
+
+    Where ROS is to stay on this machine, rmw_fastrtps takes the default ones, shared memory among
+    them, whatever that variable says.
+    """
+    if environment.get(_LOCALHOST_ONLY) == '1' \
+            or environment.get(DISCOVERY_RANGE, '') not in _OTHER_RANGES:
+        return 'DEFAULT'
+    return environment.get(FAST_DDS_TRANSPORTS) or 'DEFAULT'
+
+
 def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, str]:
     """
     Return the variables that give Fast DDS this profile, or the one that it has already.
@@ -42,7 +57,7 @@ def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, st
     the user has chosen other transports without a profile: this one would override them.
     """
     theirs = next(filter(None, map(environment.get, FAST_DDS)), '')
-    if not theirs and (environment.get(FAST_DDS_TRANSPORTS) or 'DEFAULT') != 'DEFAULT':
+    if not theirs and builtin_transports(environment) != 'DEFAULT':
         return {}
     return {name: theirs or str(file) for name in FAST_DDS if not environment.get(name)}
 
@@ -108,7 +123,7 @@ def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> st
     if path := environment.get(variable):
         segment, where = profile_segment(Path(path)), f'segment_size in {path}'
     else:
-        builtin = environment.get(FAST_DDS_TRANSPORTS, 'DEFAULT').partition('?')[0]
+        builtin = builtin_transports(environment).partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
         where = f'as {variable} is not set, segment_size'
     if segment is None:  # another transport was chosen

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS, fast_dds_profile
+from ubcn_ros.node.middleware import DISCOVERY_RANGE, FAST_DDS, fast_dds_profile
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.runtime.installed import shared_folders
 from ubcn_ros.stopping import signals_noted
@@ -51,14 +51,13 @@ def private_domain() -> dict[str, str]:
     """
     Return the environment in which DDS stays on this machine, among processes given the same one.
 
-    A Fast DDS profile that is set already stays; transports that are chosen for others' nodes do
-    not count. The domain is this process's own until it ends.
+    A Fast DDS profile that is set already stays; transports that are chosen for others' nodes are
+    of no effect in it. The domain is this process's own until it ends.
 
     :raises ReplayError: no domain is free.
     """
-    return {'ROS_DOMAIN_ID': str(_own_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **fast_dds_profile({**os.environ, FAST_DDS_TRANSPORTS: ''},
-                               config_file('fastdds.xml'))}
+    domain = {'ROS_DOMAIN_ID': str(_own_domain()), DISCOVERY_RANGE: 'LOCALHOST'}
+    return domain | fast_dds_profile({**os.environ, **domain}, config_file('fastdds.xml'))
 
 
 @cache
