@@ -67,7 +67,7 @@ def test_defaults_are_too_small_and_the_files_of_config_mend_that(host, rmw, tol
 @pytest.mark.parametrize('rmw, told', [
     (FAST, r'segment_size in \S+fastdds.xml is 64.0 MiB. Set FASTRTPS_DEFAULT_PROFILES_FILE to a '
      'copy with 186624000 or more in it'),
-    (ZENOH, 'pool_size is 128.0 MiB: set it to 186624000 or more')])
+    (ZENOH, r'pool_size in \S+zenoh.json5 is 128.0 MiB: set it to 186624000 or more')])
 def test_more_cameras_need_more(host, rmw, told):
     text = explain_room(rmw, SIX, OURS[rmw], host.limits)
     assert re.search(told, text) and '178.0 MiB is needed (6 cameras of 1920x1080' in text
@@ -182,6 +182,8 @@ ALONE = '<useBuiltinTransports>false</useBuiltinTransports>'
     (SHM.format('<segment_size>9999999</segment_size>') + PARTICIPANT.format('false', USED),
      524288),
     (SHM.format('') + PARTICIPANT.format('true', USED + ALONE), 524288),
+    (SHM.format('<segment_size> 9999999 </segment_size>').replace('>a<', '> a <')
+     + PARTICIPANT.format('true', USED.replace('>a<', '>\n  a\n<') + ALONE), 9999999),
     (PARTICIPANT.format('true', ALONE), None), ('', 524288)])
 def test_the_segment_is_that_of_the_default_participant(tmp_path, content, segment):
     path = tmp_path / 'profile.xml'
@@ -211,7 +213,11 @@ def test_cyclone_may_be_configured_in_place_or_by_several_files(host, tmp_path, 
     ('{"connect":{"endpoints":["tcp://h:1"]},"transport":{"shared_memory":{"enabled":true,'
      '"transport_optimization":{"pool_size":900000000}}}}', ''),
     ('{transport:{shared_memory:{enabled:true /* { */, // no }\n'
-     'transport_optimization:{pool_size:5}}}}', 'pool_size is 0.0 MiB')])
+     'transport_optimization:{pool_size:5}}}}', 'session.json5 is 0.0 MiB'),
+    ('{transport:{shared_memory:{enabled:true,transport_optimization:{pool_size:0x35A4E900}}}}',
+     ''),
+    ('{transport:{shared_memory:{enabled:true,transport_optimization:{pool_size:big}}}}',
+     "session.json5 is 'big', not a number of bytes, like 134217728")])
 def test_a_zenoh_file_is_read_as_json5(host, tmp_path, text, told):
     path = tmp_path / 'session.json5'
     path.write_text(text)
@@ -224,9 +230,15 @@ def test_zenoh_may_be_configured_by_the_environment(host):
     on = {'ZENOH_CONFIG_OVERRIDE': 'mode="peer";transport/shared_memory/enabled=true'}
     assert explain_room(ZENOH, FULL_HD, on, host.limits) == ''
     assert 'pool_size is 48.0 MiB' in explain_room(ZENOH, SIX, on, host.limits)
-    for more in ({'ZENOH_SHM_ALLOC_SIZE': '200000000'}, {'ZENOH_CONFIG_OVERRIDE': ';'.join((
-            *on.values(), 'transport/shared_memory/transport_optimization/pool_size=200000000'))}):
-        assert explain_room(ZENOH, SIX, {**on, **more}, host.limits) == ''
+    assert explain_room(ZENOH, SIX, {**on, 'ZENOH_SHM_ALLOC_SIZE': '200000000'}, host.limits) == ''
+    name = 'transport/shared_memory/transport_optimization/pool_size'
+    for value, told in (('200000000', ''), ('0xBEBC200', ''), ('9', f'{name} in ZENOH_CONFIG_OVE'),
+                        ('1GB', f"{name} in ZENOH_CONFIG_OVERRIDE is '1GB', not a number of")):
+        more = {'ZENOH_CONFIG_OVERRIDE': f'{on["ZENOH_CONFIG_OVERRIDE"]};{name}={value}'}
+        text = explain_room(ZENOH, SIX, more, host.limits)
+        assert told in text and bool(text) == bool(told)
+    text = explain_room(ZENOH, SIX, {**on, 'ZENOH_SHM_ALLOC_SIZE': '128MB'}, host.limits)
+    assert text.endswith("ZENOH_SHM_ALLOC_SIZE is '128MB', not a number of bytes, like 134217728")
     off = {**OURS[ZENOH], 'ZENOH_CONFIG_OVERRIDE': 'transport/shared_memory/enabled=false'}
     assert 'go through TCP' in explain_room(ZENOH, FULL_HD, off, host.limits)
     # up to Kilted the pool is the variable's alone
@@ -241,8 +253,10 @@ def test_a_file_that_cannot_be_read_is_told(host, tmp_path, rmw, content):
     path = tmp_path / 'file'
     if content is not None:
         path.write_text(content)
-    text = explain_room(rmw, FULL_HD, {next(iter(OURS[rmw])): str(path)}, host.limits)
-    assert '\n' not in text and (rmw == ZENOH and content or 'cannot be read' in text)
+    variable = next(iter(OURS[rmw]))
+    text = explain_room(rmw, FULL_HD, {variable: str(path)}, host.limits)
+    assert '\n' not in text and (rmw == ZENOH and content or re.search(
+        f'cannot be read: {variable}: .*; mend the file, or unset the variable$', text))
 
 
 @pytest.mark.parametrize('package, script, environment', [

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -29,7 +30,7 @@ _OTHER_RANGES = ('', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')  # any other value is re
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
 _FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
-_ZENOH_MEMORY = 'transport/shared_memory/'
+_ZENOH_OVERRIDE, _ZENOH_MEMORY = 'ZENOH_CONFIG_OVERRIDE', 'transport/shared_memory/'
 # what these distributions' rmw_zenoh_cpp goes by alone; later ones let it override pool_size
 _ZENOH_ALLOCATED, _ZENOH_OWN_POOL = 'ZENOH_SHM_ALLOC_SIZE', ('humble', 'jazzy', 'kilted')
 _LOST = 'or large images are lost'
@@ -113,15 +114,33 @@ def explain_room(rmw: str, load: ImageLoad, environment: Mapping[str, str], host
         if name in rmw:
             try:
                 return check(load, environment, host)
-            except (OSError, ValueError, ElementTree.ParseError) as error:
+            except (OSError, ValueError) as error:
                 return f'what {rmw} is configured by cannot be read: {error}'
     return ''
+
+
+@contextmanager
+def _read_by(variable: str) -> Iterator[None]:
+    """Name the variable by which a file is read, where that fails."""
+    try:
+        yield
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        raise ValueError(f'{variable}: {error}; mend the file, or unset the variable') from error
+
+
+def _number(text: str, name: str) -> int:
+    """Read a number of bytes, decimal or hexadecimal; ValueError names what it is of."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError(f"{name} is '{text}', not a number of bytes, like 134217728") from None
 
 
 def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
     variable = _profile_variable(environment)
     if path := environment.get(variable):
-        segment, where = profile_segment(Path(path)), f'segment_size in {path}'
+        with _read_by(variable):
+            segment, where = profile_segment(Path(path)), f'segment_size in {path}'
     else:
         builtin = builtin_transports(environment).partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
@@ -157,7 +176,7 @@ def profile_segment(path: Path) -> int | None:
     :return: None where its default participant uses none.
     :raises OSError: the file cannot be read.
     :raises ElementTree.ParseError: it is not XML.
-    :raises ValueError: a segment_size is not a number.
+    :raises ValueError: a segment_size is not a number; the text names the file.
     """
     root = ElementTree.parse(path).getroot()
     sizes = {}
@@ -165,13 +184,13 @@ def profile_segment(path: Path) -> int | None:
         kind, name, size = (transport.findtext(_ANY + tag, '').strip() for tag in (
             'type', 'transport_id', 'segment_size'))
         if kind == 'SHM':
-            sizes[name] = int(size or _FAST_DDS_SEGMENT)
+            sizes[name] = _number(size, f'segment_size in {path}') if size else _FAST_DDS_SEGMENT
     participant = next((found for found in root.iterfind(_ANY + 'participant')
                         if found.get('is_default_profile') == 'true'), None)
     if participant is None:
         return _FAST_DDS_SEGMENT
-    used = [sizes[found.text] for found in participant.iterfind(
-        _ANY + 'userTransports//{*}transport_id') if found.text in sizes]
+    used = [sizes[name] for found in participant.iterfind(
+        _ANY + 'userTransports//{*}transport_id') if (name := (found.text or '').strip()) in sizes]
     if participant.findtext(_ANY + 'useBuiltinTransports', '').strip() != 'false':
         used.append(_FAST_DDS_SEGMENT)
     return max(used, default=None)
@@ -179,9 +198,10 @@ def profile_segment(path: Path) -> int | None:
 
 def _cyclone(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
     asked, where = _CYCLONE_BUFFER, f'as {CYCLONE} sets none'
-    for document in _documents(environment.get(CYCLONE, '')):
-        for element in ElementTree.fromstring(document).iterfind(
-                _ANY + 'SocketReceiveBufferSize'):
+    with _read_by(CYCLONE):
+        roots = [*map(ElementTree.fromstring, _documents(environment.get(CYCLONE, '')))]
+    for root in roots:
+        for element in root.iterfind(_ANY + 'SocketReceiveBufferSize'):
             sizes = [_bytes(element.get(name, 'default')) for name in ('min', 'max')]
             asked, where = max(filter(None, sizes), default=_CYCLONE_BUFFER), f'in {CYCLONE}'
     limit = int(host.receive_buffer.read_text())
@@ -208,19 +228,22 @@ def _documents(uri: str) -> Iterator[str]:
 
 
 def _zenoh(load: ImageLoad, environment: Mapping[str, str], _host: Host) -> str:
-    path = environment.get(ZENOH, '')
-    memory = _block(_without_comments(Path(path).read_text()) if path else '', 'shared_memory')
+    with _read_by(ZENOH):
+        text = Path(path).read_text() if (path := environment.get(ZENOH)) else ''
+    memory = _block(_without_comments(text), 'shared_memory')
     overrides = dict(item.split('=', 1) for item in
-                     environment.get('ZENOH_CONFIG_OVERRIDE', '').split(';') if '=' in item)
+                     environment.get(_ZENOH_OVERRIDE, '').split(';') if '=' in item)
     if overrides.get(_ZENOH_MEMORY + 'enabled', _value(memory, 'enabled')) != 'true':
         return (f'Zenoh: images ({load}) go through TCP, as shared memory is not enabled: set '
                 f'{ZENOH} to config/zenoh.json5, for the camera driver, too, {_LOST}')
     pool, setting = environment.get(_ZENOH_ALLOCATED), _ZENOH_ALLOCATED
     if not pool and environment.get('ROS_DISTRO') not in _ZENOH_OWN_POOL:
-        setting = 'pool_size'
-        pool = overrides.get(_ZENOH_MEMORY + 'transport_optimization/pool_size',
-                             _value(_block(memory, 'transport_optimization'), 'pool_size'))
-    size = int(pool or _ZENOH_POOL)
+        name = _ZENOH_MEMORY + 'transport_optimization/pool_size'
+        pool = _value(_block(memory, 'transport_optimization'), 'pool_size')
+        setting = f'pool_size in {path}' if pool else 'pool_size'
+        if name in overrides:
+            pool, setting = overrides[name], f'{name} in {_ZENOH_OVERRIDE}'
+    size = _number(pool, setting) if pool else _ZENOH_POOL
     if size >= load.sent:
         return ''
     return (f'Zenoh: shared memory for {_mib(load.sent)} is needed ({load}, {load.depth} under '
