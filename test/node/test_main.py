@@ -53,6 +53,20 @@ sys.exit(main.main(['--ros-args', '-p', 'autostart:=false']))
                           check=False, timeout=60, env={**os.environ, **private_domain()})
 
 
+@pytest.mark.parametrize('missing', ['rclpy', 'lifecycle_msgs.msg', 'diagnostic_msgs.msg'])
+def test_a_ros_that_is_not_sourced_is_told_in_one_line(missing):
+    code = f'import sys; sys.modules[{missing!r}] = None\n' \
+        'from ubcn_ros.node.main import main; sys.exit(main([]))'
+    from ubcn_ros.bags.live.node_process import private_domain
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=False, timeout=60, env={**os.environ, **private_domain()})
+    line, = done.stderr.splitlines()
+    assert done.returncode == 2 and line.startswith('ubcn_node: ROS cannot be started: ')
+    assert missing in line or 'rclpy' in line
+    assert line.endswith("Source a ROS 2 installation, or install the wheels with pip install -e "
+                         "'.[ros]'")
+
+
 def test_signals_are_pythons_alone():
     # rclpy's thread for them uses the guard conditions of executors that are being taken down
     done = run_main("""

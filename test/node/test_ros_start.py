@@ -31,6 +31,15 @@ def test_the_remedy_goes_by_the_reason(monkeypatch, reason, enforced, remedy):
         raise RuntimeError(reason)
 
 
+@pytest.mark.parametrize('name, of_ros', [
+    ('rclpy', True), ('rclpy._rclpy_pybind11', True), ('sensor_msgs.msg', True), (None, True),
+    ('numpy', False), ('torch', False)])
+def test_what_is_missing_is_of_ros_or_not(name, of_ros):
+    text = why_not_started(ModuleNotFoundError(f'No module named {name}', name=name))
+    assert f'No module named {name}' in text
+    assert text.startswith('ROS cannot be started: ') == ('Source a ROS 2' in text) == of_ros
+
+
 class UnknownROSArgsError(RuntimeError):
     """As rclpy's."""
 

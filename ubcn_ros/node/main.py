@@ -81,8 +81,11 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         except (ValueError, ParameterException, RuntimeError) as error:
             if node is not None:
                 raise
-            code = 2
-            print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
+            code = _refuse(error)
+    except ImportError as error:  # of rclpy itself, or of messages
+        if node is not None:
+            raise
+        code = _refuse(error)
     except KeyboardInterrupt:
         code = 0
     signals.stopping = True
@@ -143,11 +146,13 @@ def _tidy_up(node: Any, code: int) -> None:
     node.destroy_node()
 
 
-def _explain(error: Exception) -> str:
-    """Word why the node cannot be started, in one line; rclpy's own errors are RuntimeErrors."""
+def _refuse(error: Exception) -> int:
+    """Print why the node cannot be started, in one line; return the exit code."""
     from ubcn_ros.node.ros_start import why_not_started
-    return why_not_started(error) if isinstance(error, RuntimeError) \
-        else ' '.join(str(error).split())
+    of_ros = isinstance(error, (RuntimeError, ImportError))  # the former are rclpy's own errors
+    text = why_not_started(error) if of_ros else ' '.join(str(error).split())
+    print(f'ubcn_node: {text}', file=sys.stderr)
+    return 2
 
 
 if __name__ == '__main__':

@@ -25,10 +25,21 @@ _SECURITY = ('ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave o
 _LOG = ('Its logs go to ~/.ros/log unless ROS_LOG_DIR says another folder: set it to one that '
         'you may write to')
 
+_MODULES = re.compile(r'rclpy|rpyutils|ament_index_python|rosidl_\w+|\w+_(msgs|srvs|interfaces)')
+_MISSING = "Source a ROS 2 installation, or install the wheels with pip install -e '.[ros]'"
 
-def why_not_started(error: RuntimeError) -> str:
-    """Word what rclpy raised while ROS was started, in one line, with the remedy where known."""
+
+def why_not_started(error: RuntimeError | ImportError) -> str:
+    """
+    Word why ROS was not started, in one line, with the remedy where known.
+
+    :param error: that rclpy raised, or that importing it, or messages, did.
+    """
+    if isinstance(error, ImportError) and not _MODULES.match(error.name or 'rclpy'):
+        return error_text(error)
     text = f'ROS cannot be started: {error_text(error)}'
+    if isinstance(error, ImportError):
+        return f'{text}. {_MISSING}'
     if os.environ.get('ROS_SECURITY_ENABLE') == 'true' and 'security' in text.lower():
         return f'{text}. {_SECURITY}'
     if 'failed to initialize logging' in text:

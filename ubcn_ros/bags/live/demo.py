@@ -35,6 +35,7 @@ from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
+from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.stopping import stop_on_signals
@@ -92,8 +93,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
     try:
         import rclpy  # noqa: F401
     except ImportError as error:
-        raise DemoError(f'{error}: source a ROS 2 installation, or install the wheels with pip '
-                        "install -e '.[ros]'") from error
+        raise DemoError(why_not_started(error)) from error
     started = time.monotonic()
     with ExitStack() as stack:
         try:
