@@ -10,6 +10,7 @@ Every parameter of the node is an argument, too. `ros2 launch ubcn_ros ubcn.laun
 lists them all.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -143,8 +144,9 @@ def _rviz(names, image, transport, environment):
     compressed = transport == 'compressed'
     missing = [package for package in ('rviz2', *['compressed_image_transport'] * compressed)
                if not is_installed(package)]
+    distribution = os.environ.get('ROS_DISTRO') or 'jazzy'
     said = [LogInfo(msg=f'rviz:=true, but {package} is not installed: sudo apt install '
-                    f'ros-jazzy-{package.replace("_", "-")}') for package in missing]
+                    f'ros-{distribution}-{package.replace("_", "-")}') for package in missing]
     if 'rviz2' in missing:
         return said
     inside = ''.join(f'/{name}' for name in names if name)

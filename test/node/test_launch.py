@@ -641,3 +641,8 @@ def test_rviz_that_is_not_installed_is_told(launch_file, monkeypatch, tmp_path):
     from launching import SINGLE, launch
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     launch(SINGLE, rviz='true')  # the node alone
+    for distribution, package in (('humble', 'ros-humble-rviz2'), ('', 'ros-jazzy-rviz2')):
+        monkeypatch.setenv('ROS_DISTRO', distribution)
+        said = [action.msg[0].text for action in set_up(launch_file, rviz='true')[0]
+                if type(action).__name__ == 'LogInfo']
+        assert said == [f'rviz:=true, but rviz2 is not installed: sudo apt install {package}']
