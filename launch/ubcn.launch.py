@@ -87,8 +87,8 @@ def set_up(context):
         get_logger('launch.user').warning(
             f"argument cameras:='{given['cameras']}' overrides {', '.join(in_file)} of the "
             'parameter file')
-    if cameras and given['image'] == IMAGE:  # nobody asks for other topics than the cameras' own
-        given['image'] = '{camera}/' + IMAGE
+    if given['image'] in ('', IMAGE):  # nobody asks for other topics than the cameras' own
+        given['image'] = '{camera}/' + IMAGE if cameras else IMAGE
     _check_topics(given, cameras)
     profile = profile_environment(context, FOLDER)
     actions = [Node(

@@ -146,6 +146,14 @@ def test_cameras_that_share_a_topic_are_refused(rules):
         rules(cameras=' ')
 
 
+def test_an_empty_image_topic_leaves_the_cameras_their_own(rules):
+    from launching import warnings
+    with warnings() as texts:
+        remapped, _ = rules(image='')
+    assert not texts and remapped == {
+        (f'{name}/image', f'{name}/image') for name in ('front', 'left', 'right')}
+
+
 def test_cameras_that_are_led_beside_one_camera_info_are_warned_of(rules):
     from launching import warnings
     with warnings() as texts:
