@@ -12,6 +12,7 @@ active. All arguments of ubcn.launch.py are arguments here, too.
 
 import math
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -20,6 +21,7 @@ from launch.actions import (
     ExecuteProcess,
     GroupAction,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     SetLaunchConfiguration,
@@ -45,7 +47,7 @@ from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
 UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
-ACTIVE = b'active: waiting for images'  # in the node's log
+ACTIVE = 'active: waiting for images'  # in the node's log
 
 ARGUMENTS = (
     DeclareLaunchArgument('bag', description='The bag to play: a folder, or a file of one.'),
@@ -103,8 +105,12 @@ def set_up(context):
             given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
             given('start'), is_true(given('loop')), listed('topics'), listed('exclude')))]
 
+    heard = defaultdict(bytes)  # the end of what came in each stream: lines come in pieces
+
     def start(event):
-        return [player.pop()] if player and ACTIVE in event.text else None
+        stream = event.pid, event.from_stdout
+        heard[stream] = text = heard[stream][-len(ACTIVE):] + event.text
+        return [player.pop()] if player and ACTIVE.encode() in text else None
 
     def node_ended(event, context):
         if player and not context.is_shutdown:
@@ -113,6 +119,7 @@ def set_up(context):
 
     return [SetLaunchConfiguration('image', inputs.image),
             SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
+            LogInfo(msg=f"The bag is played once the node's log says '{ACTIVE}'"),
             RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start)),
             RegisterEventHandler(OnProcessExit(target_action=_is_node, on_exit=node_ended))]
 

@@ -457,14 +457,28 @@ def replay_handlers(launch_file, tmp_path):
     return register
 
 
-def player_of(handlers, context):
+def player_of(handlers, context, *texts):
     """Say that the node is active; return the player that is to start, None for none."""
-    from launch.events.process import ProcessStdout
-    event = ProcessStdout(text=b'[ubcn]: active: waiting for images on /image', action=None,
-                          name='ubcn_node-1', cmd=[], cwd=None, env=None, pid=1)
-    started = [action for handler in handlers if handler.matches(event)
-               for action in handler.handle(event, context) or ()]
+    started = []
+    for pid, text in texts or ((1, '[ubcn]: active: waiting for images on /image'),):
+        event = said(pid, text)
+        started += [action for handler in handlers if handler.matches(event)
+                    for action in handler.handle(event, context) or ()]
     return started[0] if started else None
+
+
+def said(pid, text):
+    from launch.events.process import ProcessStdout
+    return ProcessStdout(text=text.encode(), action=None, name=f'process-{pid}', cmd=[], cwd=None,
+                         env=None, pid=pid)
+
+
+@pytest.mark.parametrize('texts, starts', [
+    ([(1, 'loading\n[ubcn]: active: wai'), (1, 'ting for im'), (1, 'ages on /image\n')], True),
+    ([(1, 'active: waiting for'), (2, '[rviz2]: Stereo'), (1, ' images')], True),
+    ([(1, 'active: waiting for'), (2, ' images')], False), ([(1, 'loading')], False)], ids=str)
+def test_the_player_starts_when_the_node_has_said_all_of_it(replay_handlers, texts, starts):
+    assert bool(player_of(*replay_handlers(), *texts)) == starts
 
 
 @pytest.mark.parametrize('shared_memory', [None, 'true', 'false'])
