@@ -11,10 +11,10 @@ import threading
 import time
 
 import pytest
+from worker_process import work
 
 from ubcn_ros.stopping import (
     Stopped,
-    leave_signals_to_parent,
     signals_held,
     signals_noted,
     stop_on_signals,
@@ -94,17 +94,15 @@ def test_another_thread_leaves_signals_alone():
     assert seen == [signal.getsignal(signal.SIGTERM)]
 
 
-def _work(ready):
-    leave_signals_to_parent()
-    ready.set()
-    time.sleep(60)
+METHODS = ['fork', 'spawn', 'forkserver']
+"""Ways to start a process; the last is the default of Python 3.14."""
 
 
-@pytest.fixture
-def worker():
-    context = multiprocessing.get_context('fork')
+@pytest.fixture(params=METHODS)
+def worker(request):
+    context = multiprocessing.get_context(request.param)
     ready = context.Event()
-    made = context.Process(target=_work, args=(ready,))
+    made = context.Process(target=work, args=(ready,))
     made.start()
     assert ready.wait(30)
     yield made
@@ -114,7 +112,7 @@ def worker():
 def test_a_worker_ends_by_its_parents_word_alone(worker):
     for name in ('INT', 'HUP', 'TERM'):  # of another process, as of timeout or systemd
         subprocess.run(['kill', f'-{name}', str(worker.pid)], check=True)
-    worker.join(1.5)
+    worker.join(0.5)
     assert worker.is_alive()
     worker.terminate()
     worker.join(10)
@@ -122,20 +120,18 @@ def test_a_worker_ends_by_its_parents_word_alone(worker):
 
 
 _PARENT = """
-import multiprocessing, os, signal, time
-from ubcn_ros.stopping import leave_signals_to_parent
-context = multiprocessing.get_context('fork')
+import multiprocessing, os, signal, sys
+from worker_process import work
+context = multiprocessing.get_context(sys.argv[1])
 ready = context.Event()
-def work():
-    leave_signals_to_parent()
-    ready.set()
-    time.sleep(60)
-context.Process(target=work).start()
+context.Process(target=work, args=(ready,)).start()
 ready.wait()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_worker_ends_with_its_parent():
+@pytest.mark.parametrize('method', METHODS)
+def test_a_worker_ends_with_its_parent(method):
     """The worker has the output, too, which is waited for."""
-    subprocess.run([sys.executable, '-c', _PARENT], stdout=subprocess.PIPE, timeout=30)
+    subprocess.run([sys.executable, '-c', _PARENT, method], stdout=subprocess.PIPE,
+                   timeout=30)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -123,13 +124,13 @@ def leave_signals_to_parent() -> None:
     may have to finish something with what its workers do.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process().pid,),
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),),
                      daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
+def _end_with(parent: BaseProcess) -> None:
+    while parent.is_alive():  # a fork server, not the parent, is what getppid tells of
         told = signal.sigtimedwait([signal.SIGTERM], 1.0)
-        if told is not None and told.si_pid == parent:
+        if told is not None and told.si_pid == parent.pid:
             break
     os._exit(0)
