@@ -28,7 +28,7 @@ def test_on_a_full_disk_the_old_file_stays_and_is_named(tmp_path, before, durabl
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        with pytest.raises(OSError, match='File too large.*page.html'):
+        with pytest.raises(OSError, match="File too large: '.*page.html'$"):
             write_whole(target, bytes(3000), durable)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

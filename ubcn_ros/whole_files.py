@@ -8,6 +8,8 @@ import errno
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = '.partial'
@@ -27,13 +29,21 @@ def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
     :raises OSError: it cannot be written; the error has its name.
     """
     path = Path(path)
-    try:
+    with errors_named(path):
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
             _replace(Path(os.path.realpath(path)), data, durable)
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Let an OSError name the path that was asked for, and no temporary one beside it."""
+    try:
+        yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        error.filename = str(path)
+        del error.filename2  # None would be shown
         raise
 
 
