@@ -130,6 +130,19 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache):
     assert any('exporting' in line for line in said) and list(cache.rglob('export.json'))
 
 
+def test_what_another_process_kept_meanwhile_stays(exported, tiny_model, cache, monkeypatch):
+    """Nodes that start at once do not take each other's export away while it is read."""
+    kept = []
+
+    def write(network, info, made, *_, **__):
+        kept.append(shutil.copytree(exported[0], made.parents[1] / made.name).stat().st_ino)
+        shutil.copytree(exported[0], made, dirs_exist_ok=True)
+        return json.loads((made / 'export.json').read_text())
+    monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', write)
+    Engine.load(tiny_model, 'cpu', 'fp32', backend='onnxruntime')
+    assert [path.stat().st_ino for path in (cache / 'ubcn_ros' / 'onnx').iterdir()] == kept
+
+
 def few_layers(rain_model, folder, **changes):
     """Save such a model: torch.export takes its time for each layer, and again to read it."""
     config = load_model(rain_model)[1].config

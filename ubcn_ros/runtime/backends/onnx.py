@@ -103,7 +103,7 @@ def cached_export(options: LoadOptions, precision: str) -> Exported:
     if folder.is_dir() and not is_exported(folder):  # what a cleaner of caches has left
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        with atomic_folder(folder) as made:
+        with atomic_folder(folder, keep_newer=True) as made:
             write_description(made, write_stages(network, info, made, 'onnx', precision,
                                                 progress=progress))
             progress('comparing with PyTorch')

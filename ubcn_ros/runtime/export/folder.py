@@ -21,6 +21,8 @@ from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import files_digest, written_to
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
+from ubcn_ros.stopping import signals_held
+from ubcn_ros.whole_files import errors_named
 
 DESCRIPTION = 'export.json'
 FORMAT = 'ubcn_ros.export/5'
@@ -92,31 +94,44 @@ def read_exported(folder: Path | str) -> Exported:
 
 
 @contextlib.contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path, keep_newer: bool = False) -> Iterator[Path]:
     """
-    Give a new folder beside ``folder`` to write to, which takes its place when all went well.
+    Give a new folder to write to, which takes the place of ``folder`` when all went well.
 
-    An export that was there is replaced. Where another process made one in the meantime, either
-    stays, whole.
+    It is in a temporary folder beside that.
 
+    An export that was there is replaced, and is there until the new one is; a link stays one.
+    Where another process made one in the meantime, either stays, whole.
+
+    :param keep_newer: let one that was made in the meantime stay: it is as good.
     :raises ValueError: something that is not an export is there.
     :raises OSError: nothing can be written there.
     """
-    folder = expanded(folder).absolute()
     check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+    real = Path(os.path.realpath(expanded(folder)))
+    before = _inode(real)
+    with errors_named(folder):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f'.{real.name}.', dir=real.parent))
     try:
+        made = scratch / real.name
+        made.mkdir()
         with written_to(folder):
             yield made
-        made.chmod(0o755)  # temporary folders are for the owner alone
-        _replace(made, folder)
+        if not (keep_newer and is_exported(real) and _inode(real) != before):
+            check_replaceable(folder)  # minutes later
+            with errors_named(folder), signals_held():
+                _replace(real, made, scratch / 'old')
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_replaceable(folder: Path) -> None:
     """Raise ValueError where something is in the way that is not an export, and no part of one."""
+    folder = expanded(folder)
+    if os.path.ismount(os.path.realpath(folder)):
+        raise ValueError(f'{folder} is a mount point, which cannot be replaced: choose a folder '
+                         'inside it')
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not is_exported(folder):
@@ -129,15 +144,18 @@ def check_replaceable(folder: Path) -> None:
                          'elsewhere, or choose another folder')
 
 
-def _replace(made: Path, folder: Path) -> None:
-    if is_exported(folder):
-        old = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
-        try:
-            os.replace(folder, old)
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
+def _inode(folder: Path) -> int | None:
+    return folder.stat().st_ino if folder.exists() else None
+
+
+def _replace(folder: Path, made: Path, old: Path) -> None:
+    """Move what is there to ``old``, if anything, and ``made`` into its place, or undo it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(folder, old)
     try:
         os.replace(made, folder)
     except OSError:
         if not is_exported(folder):  # else another process was quicker
+            with contextlib.suppress(OSError):
+                os.replace(old, folder)
             raise
