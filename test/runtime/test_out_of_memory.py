@@ -21,14 +21,20 @@ from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
     RuntimeError('MPS backend out of memory (MPS allocated: 1 GB)'),
     RuntimeError('[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for '
                  'requested buffer of size 1073741824'),
-    RuntimeError('CUDA failure 2: out of memory ; GPU=0')], ids=str)
+    RuntimeError('CUDA failure 2: out of memory ; GPU=0'),
+    RuntimeError('[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned '
+                 'while running Conv node. Status Message: std::bad_alloc'),
+    RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/opt/pytorch/pytorch/c10/cuda/'
+                 'CUDACachingAllocator.cpp":1016, please report a bug to PyTorch. ')], ids=str)
 def test_it_is_known(error):
     assert out_of_memory(error)
 
 
 @pytest.mark.parametrize('error', [
     ValueError('memory'), RuntimeError('CUDA error: an illegal memory access was encountered'),
-    RuntimeError('cuDNN error: CUDNN_STATUS_EXECUTION_FAILED'), OSError(28, 'No space left')],
+    RuntimeError('cuDNN error: CUDNN_STATUS_EXECUTION_FAILED'),
+    RuntimeError('captures_underway.empty() INTERNAL ASSERT FAILED at "CUDACachingAllocator.cpp"'),
+    OSError(28, 'No space left')],
     ids=str)
 def test_other_errors_are_not_taken_for_it(error):
     assert not out_of_memory(error)

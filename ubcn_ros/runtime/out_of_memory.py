@@ -10,9 +10,11 @@ from contextlib import suppress
 
 # PyTorch has a class for what its allocator of GPU memory refuses, and none for its allocator of
 # the host's, for memory that CUDA, cuBLAS and cuDNN take themselves, and for ONNX Runtime's arena;
+# without NVML's answer, as on a Jetson, its allocator fails as it tells of it (pytorch #185240);
 # OpenCV has one class for all errors
 _TEXTS = re.compile(r'out of memory|allocate memory|_STATUS\w*_ALLOC(?:ATION)?_FAILED|'
-                    r'Insufficient memory|Available memory of \d+ is smaller than requested',
+                    r'Insufficient memory|Available memory of \d+ is smaller than requested|'
+                    r'std::bad_alloc|NVML_SUCCESS == r INTERNAL ASSERT FAILED.*CachingAllocator',
                     re.IGNORECASE)
 
 
