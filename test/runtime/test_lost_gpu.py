@@ -21,6 +21,9 @@ from ubcn_ros.runtime.lost_gpu import gpu_lost
     RuntimeError('CUDA error: invalid program counter'),
     RuntimeError('CUDA error: hardware stack error'),
     RuntimeError('CUDA error: Invalid access of peer GPU memory over nvlink or a hardware error'),
+    RuntimeError('CUDA error: uncorrectable ECC error encountered'),
+    RuntimeError('CUDA error: uncorrectable NVLink error detected during the execution'),
+    RuntimeError("(External) CUDA error(214) [Hint: 'cudaErrorECCUncorrectable'.]"),
     RuntimeError('CUDA error: tensor memory not completely freed'),
     RuntimeError('Triton Error [CUDA]: an illegal memory access was encountered'),
     RuntimeError('CUDA failure 700: an illegal memory access was encountered ; GPU=0')], ids=str)
