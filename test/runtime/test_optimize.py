@@ -27,6 +27,45 @@ def test_folded_equals_plain():
         assert torch.allclose(network(image), before, rtol=1e-3, atol=1e-3 * before.abs().max())
 
 
+class Standardised(nn.Conv2d):
+    """A convolution of weights that its forward pass standardises."""
+
+    def forward(self, x):
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, weight, self.bias)
+
+
+class Residual(nn.Sequential):
+    """A Sequential that adds what its convolution returns, too."""
+
+    def forward(self, x):
+        y = self[0](x)
+        return y + self[1](y)
+
+
+OWN = {
+    'subclass': lambda: nn.Sequential(Standardised(3, 4, 3), nn.BatchNorm2d(4)),
+    'parametrized': lambda: nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)),
+    'hook': lambda: nn.Sequential(
+        nn.utils.spectral_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)),
+    'Sequential': lambda: Residual(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)),
+    'no statistics': lambda: nn.Sequential(nn.Conv2d(3, 4, 3),
+                                           nn.BatchNorm2d(4, track_running_stats=False))}
+
+
+@pytest.mark.parametrize('kind', OWN)
+def test_modules_that_compute_something_else_stay(kind):
+    torch.manual_seed(0)
+    network = OWN[kind]().eval()
+    if (norm := network[1]).running_var is not None:
+        norm.running_var.uniform_(2, 9)
+    image = torch.rand(2, 3, 8, 8)
+    with torch.inference_mode():
+        before = network(image)
+        assert fold_batch_norm(network) == 0 and torch.equal(network(image), before)
+
+
 @pytest.mark.parametrize('writable', [True, False])
 def test_where_choices_of_kernels_come_from_is_said(monkeypatch, tmp_path, writable):
     cpu, cache = torch.device('cpu'), tmp_path if writable else '/proc/ubcn'

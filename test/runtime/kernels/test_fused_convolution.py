@@ -225,10 +225,15 @@ def test_plain_where_forms_do_not_apply():
 
 
 def test_leaves_what_does_not_fit():
+    class Own(nn.Sequential):
+        pass
+
     network = nn.ModuleList((nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
                              nn.Sequential(nn.Conv2d(8, 8, 3, groups=2), nn.ReLU()),
                              nn.Sequential(nn.Conv2d(8, 8, 3, padding='same'), nn.ReLU()),
                              nn.Sequential(nn.Conv2d(8, 8, 3).half(), nn.ReLU()),
+                             nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(8, 8, 3)), nn.ReLU()),
+                             Own(nn.Conv2d(8, 8, 3), nn.ReLU()),
                              nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU6())))
     assert fuse_convolutions(network, on_cpu()) == 0
 

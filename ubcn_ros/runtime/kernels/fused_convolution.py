@@ -23,7 +23,7 @@ from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
 from ubcn_ros.runtime.kernels.autotune import Autotuner, Run, applies
 from ubcn_ros.runtime.kernels.launch import pack
-from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
+from ubcn_ros.runtime.kernels.swap import WithReference, is_convolution, load_kernel, swap
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
@@ -162,7 +162,7 @@ class FusedBlock(nn.Module):
 
 def fits(module: nn.Module) -> bool:
     """Return whether a module is a convolution that can be fused."""
-    return (type(module) is nn.Conv2d and module.groups == 1 and module.padding_mode == 'zeros'
+    return (is_convolution(module) and module.groups == 1 and module.padding_mode == 'zeros'
             and not isinstance(module.padding, str))
 
 
@@ -183,8 +183,8 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
     before = _count(network)
 
     def takes(module: nn.Module, slope: float) -> bool:
-        helps = slope == 0 or module.in_channels % ALIGNED or kernel is not None
-        return fits(module) and autotuner.supports(module.weight) and bool(helps)
+        return fits(module) and autotuner.supports(module.weight) and bool(
+            slope == 0 or module.in_channels % ALIGNED or kernel is not None)
 
     def block(module: nn.Module) -> nn.Module | None:
         if type(module) is RES and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
@@ -196,13 +196,13 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
 
     swap(network, block)
     for sequence in list(network.modules()):
-        if isinstance(sequence, nn.Sequential):
+        if type(sequence) is nn.Sequential:
             _fuse_activations(sequence, takes, partial(FusedConv, autotuner=autotuner,
                                                        kernel=kernel))
     kept = {id(module) for fused in network.modules() if isinstance(fused, WithReference)
             for module in fused.reference_modules()}
     swap(network, lambda module: FusedConv(module, autotuner, 1.0, kernel)
-         if type(module) is nn.Conv2d and id(module) not in kept and takes(module, 1.0) else None)
+         if id(module) not in kept and takes(module, 1.0) else None)
     return _count(network) - before
 
 
@@ -212,7 +212,7 @@ def _fuse_activations(sequence: nn.Sequential, takes: Callable[[nn.Module, float
     for i, child in enumerate(sequence):
         after = next((j for j in range(i + 1, len(sequence)) if not _idle(sequence[j])), None)
         slope = _slope(sequence[after]) if after is not None else 1.0
-        if type(child) is nn.Conv2d and slope != 1 and takes(child, slope):
+        if slope != 1 and takes(child, slope):
             sequence[i], sequence[after] = fused(child, slope=slope), nn.Identity()
 
 
@@ -231,8 +231,7 @@ def _closing(block: nn.Module) -> float | None:
     if type(block) not in (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock):
         return None
     last = block.layers[-1]
-    if not (isinstance(last, nn.Sequential) and type(last[0]) is nn.Conv2d
-            and all(map(_idle, last[1:]))):
+    if not (isinstance(last, nn.Sequential) and fits(last[0]) and all(map(_idle, last[1:]))):
         return None
     return float(type(block) is ddrnet.Bottleneck or not getattr(block, 'relu', True))
 

@@ -29,6 +29,16 @@ class WithReference(nn.Module):
         raise NotImplementedError
 
 
+def is_convolution(module: nn.Module) -> bool:
+    """
+    Return whether a module is a convolution whose weights and bias say all that it computes.
+
+    A subclass may change them first, as one with standardised weights does, and so may a hook, as
+    that of ``torch.nn.utils.weight_norm``.
+    """
+    return type(module) is nn.Conv2d and not (module._forward_pre_hooks or module._forward_hooks)
+
+
 def load_kernel(name: str) -> ModuleType | None:
     """
     Import a module of kernels in Triton.
