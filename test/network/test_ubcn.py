@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop: its shapes, and what must hold for any weights."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -120,6 +121,15 @@ def test_path_probabilities_sum_to_one(network):
     paths = network.path_probabilities(5 * torch.randn(2, 11, 6, 7))
     assert paths.shape == (2, len(network.label_set.paths), 6, 7)
     assert torch.allclose(paths.sum(1), torch.ones(2, 6, 7), atol=1e-5)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_logits_may_be_of_another_precision_than_the_network(network, dtype):
+    half = copy.deepcopy(network).to(dtype)
+    logits = 5 * torch.randn(1, 11, 6, 7)
+    paths, expected = (each.path_probabilities(logits) for each in (half, network))
+    assert paths.dtype == dtype
+    torch.testing.assert_close(paths.float(), expected, rtol=0, atol=0.03)
 
 
 def test_gradients_reach_every_parameter(network):

@@ -267,10 +267,10 @@ class UBCN(nn.Module):
         """
         Sum up the classes' probabilities by path group.
 
-        :param logits: (N, num_classes, h, w), before the softmax.
-        :return: (N, num_paths, h, w), summing to 1 over the paths.
+        :param logits: (N, num_classes, h, w), before the softmax, in any precision.
+        :return: (N, num_paths, h, w), summing to 1 over the paths, in the network's precision.
         """
-        return F.conv2d(logits.softmax(1), self.path_groups)
+        return F.conv2d(logits.to(self.path_groups.dtype).softmax(1), self.path_groups)
 
 
 def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:

@@ -98,8 +98,7 @@ class Attend(ExportStage):
         :param previous, previous_logits: Bt-1 and St-1.
         :return: as B1 of the first stage.
         """
-        logits = previous_logits.to(self.network.path_groups.dtype)
-        return self.network.attend(Step(previous, logits, image)).float()
+        return self.network.attend(Step(previous, previous_logits, image)).float()
 
 
 EXPORT_STAGES: dict[str, type[ExportStage]] = {'derain': Derain, 'segment': Segment,
