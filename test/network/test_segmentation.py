@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ubcn_ros.network import build_segmentation
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
 from ubcn_ros.runtime import ModelFileError, load_model, save_model
 
 OWN = """
@@ -23,9 +24,15 @@ class Net(SegmentationNetwork):
         super().__init__()
         self.body = torch.nn.Conv2d(3, num_classes, width)
 
-class Bare(torch.nn.Module):
+class Bare(SegmentationNetwork):
     def __init__(self, num_classes):
         super().__init__()
+
+class Foreign(torch.nn.Module):
+    feature_channels, with_features = 3, None
+
+    def __init__(self, num_classes):
+        raise SystemExit("called")
 
 class Other:
     pass
@@ -113,14 +120,16 @@ def test_options_that_build_nothing_are_named(package, options):
 
 
 def test_a_network_that_lacks_what_training_needs_says_how_to_get_it(package):
-    with pytest.raises(ValueError, match='has no feature_channels, with_features: '
-                       'derive it from .*SegmentationNetwork'):
+    with pytest.raises(ValueError, match="'own_net:Bare' has no feature_channels: set it to "):
         build_segmentation('own_net:Bare', 3)
+    # in half precision its images would not be of its weights' precision
+    with pytest.raises(ValueError, match="'own_net:Foreign' is not a segmentation network, but .*"
+                       'derive it from .*base.SegmentationNetwork'):
+        build_segmentation('own_net:Foreign', 3)
 
 
 def test_a_class_that_exists_already_needs_no_source(monkeypatch):
-    class Net(torch.nn.Module):
-        with_features = None
+    class Net(SegmentationNetwork):
         feature_channels = 1
 
         def __init__(self, num_classes):

@@ -3,20 +3,20 @@
 """
 The replaceable segmentation networks of FAM.
 
-A segmentation network is an ``nn.Module`` built with ``num_classes`` (and options of its own):
+A segmentation network is a ``segmentation.base.SegmentationNetwork``, which keeps the input of
+half-precision weights right, built with ``num_classes`` (and options of its own):
 
 - ``forward(image)``: (N, 3, H, W) RGB 0..1 to logits (N, num_classes, h, w), h and w at the
   network's own stride; any H, W from 32 up;
 - ``with_features(image)``: for training, (logits, list of auxiliary logits, features) in one
   pass: the (N, C, h', w') features that the discriminator sees, with C = ``feature_channels``.
 
-``segmentation.base.SegmentationNetwork`` has both for a subclass with ``encode`` and
-``classify``. A new one is a file here and a line in ``REGISTRY``; one that lives elsewhere is
-named as ``module:Class``.
+The base has both for a subclass with ``encode`` and ``classify``. A new one is a file here and a
+line in ``REGISTRY``; one that lives elsewhere is named as ``module:Class``.
 
 Model files come from anywhere and name their network, so that a name must not be able to run
 anything else: a module is imported only if its source defines a class of that name, and the class
-is called only if it is an ``nn.Module``.
+is called only if it is a ``SegmentationNetwork``.
 """
 
 from __future__ import annotations
@@ -28,24 +28,23 @@ import sys
 from importlib.machinery import PathFinder
 from typing import Any
 
-from torch import nn
-
 from ubcn_ros.network.keywords import called
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
 
 REGISTRY = {
     'ddrnet23_slim': 'ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim',
     'pspnet_resnet50': 'ubcn_ros.network.segmentation.pspnet:PSPNetResNet50',
 }
-_NEEDED = ('feature_channels', 'with_features')
 
 
-def build_segmentation(name: str, num_classes: int, /, **options: object) -> nn.Module:
+def build_segmentation(name: str, num_classes: int, /, **options: object
+                       ) -> SegmentationNetwork:
     """
     Build the segmentation network of that name.
 
-    :param name: a key of ``REGISTRY``, or ``module:Class`` of an ``nn.Module``.
-    :raises ValueError: the name is neither, or cannot be imported; the class cannot be built so,
-        or lacks what training needs.
+    :param name: a key of ``REGISTRY``, or ``module:Class`` of a ``SegmentationNetwork``.
+    :raises ValueError: the name is neither, or cannot be imported; the class is not derived from
+        the base, cannot be built so, or lacks ``feature_channels``.
     """
     constructor = _find_class(name)
     try:
@@ -53,15 +52,13 @@ def build_segmentation(name: str, num_classes: int, /, **options: object) -> nn.
     except Exception as error:  # somebody's own raises what it likes
         raise ValueError(f'the segmentation network {name!r} cannot be built with num_classes='
                          f'{num_classes} and the options {options}: {error}') from error
-    missing = [attribute for attribute in _NEEDED if not hasattr(network, attribute)]
-    if missing:
-        raise ValueError(f'the segmentation network {name!r} has no {", ".join(missing)}: derive '
-                         'it from ubcn_ros.network.segmentation.base.SegmentationNetwork, and set '
-                         'feature_channels')
+    if not hasattr(network, 'feature_channels'):
+        raise ValueError(f'the segmentation network {name!r} has no feature_channels: set it to '
+                         'the number of channels of the features that encode returns')
     return network
 
 
-def _find_class(name: str) -> type[nn.Module]:
+def _find_class(name: str) -> type[SegmentationNetwork]:
     target = REGISTRY.get(name, name) if isinstance(name, str) else ''
     module, _, attribute = target.partition(':')
     if not attribute:
@@ -76,9 +73,10 @@ def _find_class(name: str) -> type[nn.Module]:
         raise ValueError(f'cannot import the segmentation network {name!r} ({error}): name it as '
                          'module:Class, and put the folder of the module on PYTHONPATH, for the '
                          'node, too') from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f'{name!r} is not a segmentation network: expected module:Class of a '
-                         f'subclass of torch.nn.Module, not {found!r}')
+    if not (isinstance(found, type) and issubclass(found, SegmentationNetwork)):
+        raise ValueError(f'{name!r} is not a segmentation network, but {found!r}: name a class as '
+                         'module:Class, and derive it from '
+                         'ubcn_ros.network.segmentation.base.SegmentationNetwork')
     return found
 
 
