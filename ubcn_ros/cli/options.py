@@ -241,8 +241,8 @@ partial_option = _shared('--allow-partial-model', 'allow_partial', is_flag=True,
 device_option = _shared('--device', default='auto', type=DEVICE,
                         help='auto, cpu, cuda or cuda:N.')
 precision_option = _shared('--precision', default='auto', type=PRECISION,
-                           help='auto: fp16 on a GPU; on a CPU bf16 if it has instructions for '
-                                'it, else fp32.')
+                           help='auto: fp16 on a GPU; on an x86 CPU bf16 if it has instructions '
+                                'for it, else fp32.')
 backend_option = _shared('--backend', default='auto', type=BACKEND,
                          help='auto: graphs on a GPU, eager on a CPU.')
 fused_option = _shared('--fused/--no-fused', default=True,

@@ -68,8 +68,8 @@ accelerator_option = click.option(
     type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
 training_precision_option = precision_option(
     type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
-    help='auto: bf16-mixed, or without bf16 instructions 32-true on a processor, 16-mixed on a '
-         'GPU.')
+    help='auto: bf16-mixed; without instructions for it (on a CPU those of x86) 32-true on a CPU, '
+         '16-mixed on a GPU.')
 workers_option = click.option(
     '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
     help='Processes that render samples; with on_device, those that render ahead of the training.')

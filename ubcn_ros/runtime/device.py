@@ -27,7 +27,7 @@ def resolve_device(device: str) -> torch.device:
     if device == 'auto':
         return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
     kind, _, number = device.partition(':')
-    if kind not in ('cpu', 'cuda') or (number and not number.isdigit()):
+    if kind not in ('cpu', 'cuda') or (number and not re.fullmatch('[0-9]+', number)):
         raise ValueError(f"unknown device {device!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'")
     if kind == 'cpu':
         return torch.device('cpu')
@@ -56,7 +56,12 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def cpu_computes_bf16() -> bool:
-    """Return whether the processor has bfloat16 instructions; emulated, it is slower than fp32."""
+    """
+    Return whether the processor has the bfloat16 instructions of x86, AVX-512 or AMX.
+
+    Emulated, bfloat16 is slower than fp32. Others, as those of ARM, are not looked for: nobody has
+    measured them with this package.
+    """
     try:
         flags = Path('/proc/cpuinfo').read_text()
     except OSError:

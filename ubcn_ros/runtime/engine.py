@@ -120,8 +120,8 @@ class Engine:
         :param model: name of a shipped model, or path of a .safetensors file; for the backend
             'onnxruntime' also the folder of an export.
         :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
-        :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
-            'fp32', 'bf16' or 'fp16'.
+        :param precision: 'auto' (fp16 on a GPU, bf16 on an x86 CPU with instructions for it, else
+            fp32), 'fp32', 'bf16' or 'fp16'.
         :param backend: 'eager' (PyTorch, module by module), 'graphs' (CUDA graphs, captured for
             every size of image that comes again; on a CPU the same buffers without graphs),
             'compiled' (graphs of what torch.compile makes of the modules, which takes minutes for
