@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files: there and back, and one clear error for everything that is wrong."""
 
+import errno
 import json
+import os
 import pickle
 import resource
 import shutil
@@ -237,6 +239,32 @@ def test_names_that_only_a_home_would_explain(monkeypatch, name):
     monkeypatch.setattr('pwd.getpwuid', lambda _: {}['uid not found'])
     with pytest.raises(ModelFileError, match=f"no model '{name}'"):
         find_model(name)
+
+
+@pytest.mark.parametrize(('name', 'told'), [
+    ('a' * 300, 'File name too long'), ('loop/model.safetensors', 'symbolic links'),
+    ('a\0b.safetensors', 'null')])
+def test_names_that_cannot_be_looked_up_say_why(tmp_path, monkeypatch, name, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'loop').symlink_to('loop')
+    for backend in ('eager', 'onnxruntime'):
+        with pytest.raises(ModelFileError, match=f'no model .* \\(.*{told}.*\\): give the path'):
+            Engine.load(name, 'cpu', backend=backend)
+
+
+def test_a_folder_that_may_not_be_read_is_no_model(tmp_path, monkeypatch):
+    """Root may read all, so that the system call refuses here."""
+    stat = os.stat
+
+    def refused(path, *others, **options):
+        if 'private' in str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *others, **options)
+    monkeypatch.setattr(os, 'stat', refused)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path}/private')
+    assert find_model('ubcn-light-camvid').is_file()
+    with pytest.raises(ModelFileError, match=r'm.safetensors.* \(Permission denied\): give the'):
+        find_model(tmp_path / 'private' / 'm.safetensors')
 
 
 def tensor_bytes(path):

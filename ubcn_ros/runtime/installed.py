@@ -29,4 +29,6 @@ def shared_folders(name: str) -> list[Path]:
     prefixes = [*_HERE.parents, *filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(
         os.pathsep)), sys.prefix]
     roots += [Path(prefix) / 'share' / 'ubcn_ros' for prefix in prefixes]
-    return [folder for folder in dict.fromkeys(root / name for root in roots) if folder.is_dir()]
+    folders = dict.fromkeys(root / name for root in roots)
+    # os.path: before Python 3.12 Path.is_dir raises where a prefix may not be read
+    return [folder for folder in folders if os.path.isdir(folder)]

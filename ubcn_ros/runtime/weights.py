@@ -138,27 +138,39 @@ def find_model(name_or_path: str | Path) -> Path:
     :raises ModelFileError: there is none; names where it looked and what is there.
     """
     path = expanded(name_or_path)
-    if path.suffix == SUFFIX and path.is_file():
+    if path.suffix == SUFFIX and os.path.isfile(path):
         return path
     folders = shared_folders('models')
     for folder in folders:
         candidate = folder / f'{name_or_path}{SUFFIX}'
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
-    if path.is_file():
+    if os.path.isfile(path):
         raise ModelFileError(f'{path} is not a {SUFFIX} file: only those are loaded, because '
                              'other formats can run code')
-    if str(name_or_path) and path.is_dir():
+    if str(name_or_path) and os.path.isdir(path):
         raise ModelFileError(f'{path} is a folder: ' + (
             "an export; those of ONNX are run by the backend 'onnxruntime': choose it in the "
             'node, in Engine.load or in ubcn benchmark engine, or give the '
             f'{SUFFIX} file it was made of'
-            if (path / 'export.json').is_file()
+            if os.path.isfile(path / 'export.json')
             else f'give a {SUFFIX} file'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(
-        f'no model {str(name_or_path)!r}: give the path of a {SUFFIX} file, or one of the names '
-        f'{", ".join(known) or "(none)"} found in {", ".join(map(str, folders)) or "no folder"}')
+        f'no model {str(name_or_path)!r}{_trouble(path)}: give the path of a {SUFFIX} file, or '
+        f'one of the names {", ".join(known) or "(none)"} found in '
+        f'{", ".join(map(str, folders)) or "no folder"}')
+
+
+def _trouble(path: Path) -> str:
+    """Say why a path cannot be looked up; nothing where it is only not there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # the latter: a character that no path has
+        return f' ({getattr(error, "strerror", None) or error})'
+    return ''
 
 
 def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],

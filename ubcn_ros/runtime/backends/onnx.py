@@ -9,6 +9,7 @@ Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ def build(options: LoadOptions) -> OnnxBackend:
     model, device, precision = options.model, options.device, options.precision
     providers(_onnxruntime(), device, '', Path())  # before the seconds of exporting
     if not is_exported(model):
-        if expanded(model).is_dir():
+        if os.path.isdir(expanded(model)):
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
         exported = cached_export(options, export_precision(precision, device))

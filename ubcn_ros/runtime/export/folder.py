@@ -51,7 +51,7 @@ class Exported:
 
 def is_exported(path: Path | str) -> bool:
     """Return whether this is a folder with an export's description."""
-    return (expanded(path) / DESCRIPTION).is_file()
+    return os.path.isfile(expanded(path) / DESCRIPTION)
 
 
 def read_exported(folder: Path | str) -> Exported:
@@ -86,7 +86,7 @@ def read_exported(folder: Path | str) -> Exported:
         raise ModelFileError(f'{path} cannot be read ({type(error).__name__}: {error}): {remedy}'
                              ) from error
     for stage, file in exported.files.items():
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise ModelFileError(f'{file} is missing: {remedy}')
         if files_digest([file]) != expected[stage]:
             raise ModelFileError(f'{file} is not the file that {path} describes: {remedy}')
