@@ -60,6 +60,17 @@ def test_half_precision_file_is_smaller_and_loads_as_fp32(tiny_model, tmp_path):
         assert torch.allclose(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.parametrize('half', [False, True])
+def test_modules_that_are_tied_are_saved_by_each_of_their_names(tiny_model, tmp_path, half):
+    network, _ = load_model(tiny_model)
+    network.derain.body[1] = network.derain.body[0]
+    save_model(tmp_path / 'tied.safetensors', network.to(memory_format=torch.channels_last), {},
+               half)
+    again = load_model(tmp_path / 'tied.safetensors')[0]
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, rtol=1e-3, atol=1e-7)
+
+
 def test_sha256_tells_files_apart(tiny_model, tmp_path):
     network, info = load_model(tiny_model)
     save_model(tmp_path / 'a.safetensors', network, {'note': 'other'})

@@ -184,7 +184,9 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
         a hundredth of the file, stay fp32.
     :raises OSError: the file cannot be written.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    # copies, for modules may be tied, and the library takes no memory twice
+    tensors = {k: v.detach().to('cpu', copy=True, memory_format=torch.contiguous_format)
+               for k, v in network.state_dict().items()}
     if half:
         tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
