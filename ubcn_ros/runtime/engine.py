@@ -171,7 +171,12 @@ class Engine:
 
     @property
     def backend(self) -> str:
-        """Name what runs the steps: the backend that was chosen, or 'eager' where that failed."""
+        """
+        Name what runs the steps: the backend that was chosen, or what took its place.
+
+        Not so for sizes that memory is short for: their frames run module by module until it is
+        tried again, as the log says.
+        """
         return self._backend.name
 
     @property
