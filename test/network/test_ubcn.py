@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.blocks import resample
-from ubcn_ros.network.ubcn import attend_at, attention_size, derain_size
+from ubcn_ros.network.step import attend_at, attention_size, derain_size
 from ubcn_ros.network.veil_field import FieldSAMConfig
 from ubcn_ros.runtime import load_model
 from ubcn_ros.runtime.transfer import labels_of
@@ -269,7 +269,7 @@ def test_idm_sees_a_whole_part_of_large_images(image, size):
 
 
 def test_what_is_done_to_a_smaller_image_is_added_to_the_whole(network, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.network.ubcn.DERAIN_SIDE', 32)
+    monkeypatch.setattr('ubcn_ros.network.step.DERAIN_SIDE', 32)
     image = torch.rand(1, 3, 66, 100)
     with torch.no_grad():
         found = network.derain_first(image)

@@ -102,7 +102,7 @@ def test_what_is_no_class_of_a_group_is_wrong_there(measured, monkeypatch):
     monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [
         {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8), 'labels': truth.clone()}])
-    monkeypatch.setattr('ubcn_ros.network.ubcn.Step.full_logits', property(
+    monkeypatch.setattr('ubcn_ros.network.step.Step.full_logits', property(
         lambda step: torch.eye(CAMVID.num_classes)[:, :1, None].expand(1, -1, 64, 80)))  # all 0
     for group, expected in ((everything, 100), (everything[1:], 100 / 64)):
         scores, seen = measured('adapt', (Group('none', (1,)), Group('any', group)))

@@ -32,7 +32,7 @@ from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import CalibrationScore, ImageScore, RainScore
 from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.network.ubcn import enlarged
+from ubcn_ros.network.step import enlarged
 from ubcn_ros.runtime.checks import check_image
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.convergence import Loop, check_convergence

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,56 +14,16 @@ from torch.nn import functional as F
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.baselines import BaselineConfig, build_baseline
-from ubcn_ros.network.blocks import aligned, resample, resize
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.keywords import called
 from ubcn_ros.network.rain_estimate import RainHead
 from ubcn_ros.network.segmentation import build_segmentation
+from ubcn_ros.network.step import Derained, Step, attend_at, derain_at, derain_size, label_view
 from ubcn_ros.network.veil import Veil, VeilConfig
 from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
-
-
-class Step(NamedTuple):
-    """
-    What one step of the loop yields; each step is a usable answer, and what the next one needs.
-
-    :param image: Bt, (N, 3, H, W) RGB, not clamped.
-    :param logits: St before the softmax, (N, num_classes, h, w) at the segmentation network's
-        stride.
-    :param rainy: (N, 3, H, W), what SAM takes, the same at every step: O', the rainy image
-        without its veil, or O where the network has no ``Veil``, or a SAM that lifts it itself.
-    :param rain: (N, 2), what the RainHead says, see ``rain_estimate``; None without one.
-    """
-
-    image: torch.Tensor
-    logits: torch.Tensor
-    rainy: torch.Tensor
-    rain: torch.Tensor | None = None
-
-    @property
-    def full_logits(self) -> torch.Tensor:
-        """The logits at the image's size, (N, K, H, W) fp32, as ``enlarged`` returns them."""
-        return enlarged(self.logits, self.image.shape[-2:])
-
-
-Derained = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
-"""Derained image, what SAM takes of the rainy one, and the rain, as in ``Step``."""
-
-
-def enlarged(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """
-    Enlarge logits, (N, K, h, w), bilinearly to (N, K, *size), the label of every pixel in them.
-
-    In fp32: in half precision classes are equal that are not, and the first of them is the label.
-    """
-    return resize(logits.float(), size)
-
-
-DERAIN_SIDE = 720
-"""Short side, pixels, that an image has at least where it is made smaller for IDM."""
 
 DERAINING = ('veil', 'derain', 'rain_head')
 """Modules that make the first image and tell its rain; they are trained together."""
@@ -271,83 +230,6 @@ class UBCN(nn.Module):
         :return: (N, num_paths, h, w), summing to 1 over the paths, in the network's precision.
         """
         return F.conv2d(logits.to(self.path_groups.dtype).softmax(1), self.path_groups)
-
-
-def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
-    """
-    Return what a segmentation network sees of an image.
-
-    :param image: (N, 3, H, W).
-    :param size: (h, w) at which it is labelled, the image's own where None; the sides that are
-        seen are the multiples of ``ALIGNMENT`` at or below these.
-    :return: (N, 3, h, w).
-    """
-    seen = aligned(*(size or image.shape[-2:]))
-    return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
-
-
-def derain_size(height: int, width: int) -> tuple[int, int] | None:
-    """
-    Return the (h, w) at which IDM works: the image's divided by an integer, or None for its own.
-
-    From twice ``DERAIN_SIDE`` on, streaks are wider than any that it was trained on.
-    """
-    part = min(height, width) // DERAIN_SIDE
-    return None if part < 2 else (round(height / part), round(width / part))
-
-
-def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], Derained],
-              image: torch.Tensor) -> Derained:
-    """
-    Derain an image at another size.
-
-    The corrections of the image are enlarged and added to it, so that what is finer stays.
-
-    :param size: (h, w), or None for the image's own.
-    :param derain: ``UBCN.derain_natively``, or what stands for it.
-    """
-    if size is None:
-        return derain(image)
-    small = resample(image, size)
-    derained, rainy, rain = derain(small)
-    derained, rainy = (image if x is small else image + resize(x - small, image.shape[-2:])
-                       for x in (derained, rainy))
-    return derained, rainy, rain
-
-
-def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step
-              ) -> torch.Tensor:
-    """
-    Restore an image by a SAM that works at no larger a size than the labels': Bt, (N, 3, H, W).
-
-    At a smaller one it sees both images so, and its correction of the previous image is enlarged
-    and added to it. What is finer was seen by IDM alone.
-
-    :param size: (h, w) at which the image is labelled.
-    :param attend: ``UBCN.attend``, or what stands for it.
-    :param previous: as for ``UBCN.next_step``.
-    """
-    size = attention_size(previous.image.shape[-2:], size)
-    if size is None:
-        return attend(previous)
-    before = previous._replace(image=resample(previous.image, size),
-                               rainy=resample(previous.rainy, size))
-    correction = attend(before) - before.image
-    return previous.image + resize(correction, previous.image.shape[-2:])
-
-
-def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, int] | None:
-    """
-    Return the size at which SAM works: that of the labels, or None for the image's own.
-
-    It needs no multiples of ``ALIGNMENT``, so that an image labelled as large as it goes is whole,
-    and an enlarged one has no more to restore.
-
-    :param image: its (H, W).
-    :param size: (h, w) at which the image is labelled.
-    """
-    enlarged = any(side > own for side, own in zip(size, image, strict=True))
-    return None if enlarged or size == aligned(*image) else size
 
 
 def build(config: UBCNConfig) -> UBCN:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import Step
-from ubcn_ros.network.ubcn import enlarged
+from ubcn_ros.network.step import enlarged
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.cpu_output import labels_on_cpu, to_bytes
 

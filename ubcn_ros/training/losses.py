@@ -14,7 +14,7 @@ from ubcn_ros.data.scenes import Group, SceneList
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network.rain_estimate import rain_logs
-from ubcn_ros.network.ubcn import enlarged
+from ubcn_ros.network.step import enlarged
 
 # sigma 0.8 makes a 7x7 window: half of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8

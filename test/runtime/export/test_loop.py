@@ -133,7 +133,7 @@ def test_the_description_of_one_that_was_trained_at_no_size_does_too(tiny_model,
 @pytest.fixture
 def derained_at_32(monkeypatch):
     """IDM works at 32 pixels and more."""
-    for module in ('network.ubcn', 'runtime.export.loop'):
+    for module in ('network.step', 'runtime.export.loop'):
         monkeypatch.setattr(f'ubcn_ros.{module}.DERAIN_SIDE', 32)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import UBCN, Step, UBCNConfig
-from ubcn_ros.network.ubcn import Derained, attend_at, derain_at, derain_size, label_view
+from ubcn_ros.network.step import Derained, attend_at, derain_at, derain_size, label_view
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
 from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelInfo

@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.ubcn import DERAIN_SIDE, attention_size, derain_size
+from ubcn_ros.network.step import DERAIN_SIDE, attention_size, derain_size
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
