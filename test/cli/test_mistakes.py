@@ -14,7 +14,7 @@ from random_images import noise
 
 from ubcn_ros import cli
 from ubcn_ros.bags import create
-from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
+from ubcn_ros.cli.options import DeviceType, InputType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
@@ -220,6 +220,15 @@ def unchanged(world, monkeypatch):
 def test_every_command_is_called(world):
     assert {name for name, _ in every_command()} <= VALID.keys()
     assert {'derain', 'bag process', 'train', 'benchmark engine'} <= VALID.keys()
+
+
+def test_home_is_meant_by_every_path_that_begins_with_a_tilde():
+    """Shells leave the ~ of --option=~/path to the command."""
+    paths = [(name, parameter) for name, command in every_command() for parameter in command.params
+             if isinstance(parameter.type, click.Path | click.File)]
+    assert len(paths) > 50
+    assert [f'{name} {parameter.name}' for name, parameter in paths
+            if not isinstance(parameter.type, InputType | OutputType)] == []
 
 
 @pytest.mark.parametrize('name, parameter, value', [*cases()])

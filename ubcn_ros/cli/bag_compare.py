@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
+from ubcn_ros.cli.options import CSV, JSON_OR_DASH, InputType, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_errors, warn
 from ubcn_ros.text_table import fixed, table
 
@@ -22,12 +22,12 @@ _BEFORE_S = 0.25  # of the worst frame, from where it is played
 
 
 @click.command(cls=Command)
-@click.argument('bag', metavar='A', type=click.Path(path_type=Path))
-@click.argument('other', metavar='[B]', required=False, type=click.Path(path_type=Path))
-@click.option('--truth', type=click.Path(path_type=Path),
+@click.argument('bag', metavar='A', type=InputType(path_type=Path))
+@click.argument('other', metavar='[B]', required=False, type=InputType(path_type=Path))
+@click.option('--truth', type=InputType(path_type=Path),
               help='Bag of the same drive without rain; if it has been processed, labels are '
                    'compared, too.')
-@click.option('--input', 'input_bag', type=click.Path(path_type=Path),
+@click.option('--input', 'input_bag', type=InputType(path_type=Path),
               help='Bag with the input images, if A holds only outputs.')
 @click.option('--topic', 'topics', multiple=True,
               help='Image topic of a camera to compare; may be repeated  [default: all cameras].')

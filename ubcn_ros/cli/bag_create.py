@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import InputType, Number
+from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, Number
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 from ubcn_ros.text_table import counted
 
 
 @click.command(cls=Command)
 @click.argument('source', type=InputType(exists=True, path_type=Path))
-@click.argument('out', type=click.Path(path_type=Path))
+@click.argument('out', type=OUTPUT_FOLDER)
 @click.option('--topic', default='/camera/image_raw', show_default=True,
               help='Image topic to write.')
 @click.option('--stamps', default='auto', show_default=True,

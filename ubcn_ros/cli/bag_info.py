@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import JSON_OR_DASH, json_option
+from ubcn_ros.cli.options import JSON_OR_DASH, InputType, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, say_errors, warn
 from ubcn_ros.text_table import counted, listed, table
 
@@ -24,7 +24,7 @@ _YEAR_2001 = 10**9  # seconds; times before are counted from a start of their ow
 
 
 @click.command(cls=Command)
-@click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
+@click.argument('bags', nargs=-1, required=True, type=InputType(path_type=Path), metavar='BAG...')
 @json_option(type=JSON_OR_DASH,
              help='Write everything to this file; - writes to standard output instead of the '
                   'tables.')

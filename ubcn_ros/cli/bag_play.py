@@ -12,6 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    InputType,
     Number,
     duration_option,
     exclude_option,
@@ -22,7 +23,7 @@ from ubcn_ros.cli.output import warn
 
 
 @click.command(cls=Command)
-@click.argument('bag', type=click.Path(path_type=Path))
+@click.argument('bag', type=InputType(path_type=Path))
 @click.option('--rate', default=1.0, show_default=True, type=Number(1e-3, 1e6),
               help='Playback rate: 2 is twice as fast as recorded.')
 @click.option('--loop', is_flag=True, help='Start again at the end, until interrupted.')

@@ -18,7 +18,9 @@ from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     LONGEST_S,
+    OUTPUT_FOLDER,
     RERUN,
+    InputType,
     Number,
     collected,
     duration_option,
@@ -79,8 +81,8 @@ _process_options = collected(
 
 @click.command(cls=Command)
 @click.argument('sources', metavar='IN...', nargs=-1, required=True,
-                type=click.Path(path_type=Path))
-@click.argument('out', metavar='OUT', type=click.Path(path_type=Path))
+                type=InputType(path_type=Path))
+@click.argument('out', metavar='OUT', type=OUTPUT_FOLDER)
 @_process_options
 @click.option('--rrd', type=RERUN,
               help='Also write derained images and labels to this Rerun recording (pip '

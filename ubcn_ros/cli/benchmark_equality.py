@@ -13,6 +13,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    InputType,
     backend_option,
     device_option,
     iterations_option,
@@ -27,7 +28,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 @click.command(cls=Command)
 @click.argument('images', nargs=-1, required=True,
-                type=click.Path(exists=True, path_type=Path))
+                type=InputType(exists=True, path_type=Path))
 @model_option()
 @device_option()
 @backend_option('backends', multiple=True, default=('eager',),

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import OUTPUT_FOLDER, OutputType, json_option, size_option
+from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, OutputType, json_option, size_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, save_json
 from ubcn_ros.text_table import counted
 
@@ -54,7 +54,7 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
 
 @data.command('check', cls=Command)
 @click.argument('paths', metavar='DATA...', nargs=-1, required=True,
-                type=click.Path(exists=True, path_type=Path))
+                type=InputType(exists=True, path_type=Path))
 @click.option('--sheet', type=OutputType(suffixes=('.html', '.htm')),
               help='Also write an HTML page with masks over images, class shares and rain.')
 @json_option()

@@ -12,6 +12,7 @@ import click
 from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
+    InputType,
     Number,
     convergence_option,
     device_option,
@@ -24,7 +25,7 @@ from ubcn_ros.cli.output import exit_stopped
 
 
 @click.command(cls=Command)
-@click.option('--bag', type=click.Path(path_type=Path),
+@click.option('--bag', type=InputType(path_type=Path),
               help='Replay this bag  [default: a rendered rainy drive].')
 @click.option('--topic', help="The bag's image topic  [default: the only one].")
 @click.option('--out', default=Path('out/demo'), show_default=True, type=OUTPUT_FOLDER,

@@ -24,6 +24,7 @@ from ubcn_ros.cli.image_jobs import (
 from ubcn_ros.cli.options import (
     OUTPUT_FILE_OR_FOLDER,
     OUTPUT_FOLDER,
+    InputType,
     engine_options,
     fps_option,
     json_option,
@@ -34,7 +35,7 @@ from ubcn_ros.cli.output import save_json
 
 
 @click.command(cls=Command)
-@click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
+@click.argument('source', metavar='INPUT', type=InputType(exists=True, path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--labels', type=OUTPUT_FOLDER,
               help='Folder for the label masks: single-channel PNGs of class ids; 255 is '

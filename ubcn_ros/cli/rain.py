@@ -24,12 +24,18 @@ from ubcn_ros.cli.image_jobs import (
     run_jobs,
     write_result,
 )
-from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
+from ubcn_ros.cli.options import (
+    OUTPUT_FILE_OR_FOLDER,
+    InputType,
+    Number,
+    RainRateType,
+    fps_option,
+)
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_error, warn
 
 
 @click.command(cls=Command)
-@click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
+@click.argument('source', metavar='INPUT', type=InputType(exists=True, path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--rate', default='100', show_default=True, type=RainRateType(),
               help='Rain rate, 0..300 mm/hr; 0:150 is a ramp from the first frame to the last '

@@ -15,6 +15,7 @@ from ubcn_ros.cli.commands import Command, refuse_options, typed_options
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
+    InputType,
     device_option,
     iterations_option,
     load_engine,
@@ -34,13 +35,13 @@ _OF_STEPS = ('step_frames', *_OF_ENGINE)
 
 
 @click.command(cls=Command)
-@click.argument('source', metavar='SOURCE', type=click.Path(path_type=Path))
-@click.argument('other', metavar='[OTHER]', required=False, type=click.Path(path_type=Path))
+@click.argument('source', metavar='SOURCE', type=InputType(path_type=Path))
+@click.argument('other', metavar='[OTHER]', required=False, type=InputType(path_type=Path))
 @click.option('--out', default=Path('report.html'), show_default=True, type=PAGE,
               help='HTML file to write.')
-@click.option('--input', 'input_bag', type=click.Path(path_type=Path),
+@click.option('--input', 'input_bag', type=InputType(path_type=Path),
               help='Bag with the input images, if SOURCE holds only outputs.')
-@click.option('--truth', type=click.Path(path_type=Path),
+@click.option('--truth', type=InputType(path_type=Path),
               help='Bag of the same drive without rain; if it has been processed, labels are '
                    'compared, too.')
 @click.option('--topic', 'topics', multiple=True,
