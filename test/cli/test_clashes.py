@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """No command writes over what it reads, nor twice to one file."""
 
+import json
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from command_line import ubcn
+from random_images import noise
 
+from ubcn_ros.cli import checked_data
 from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
@@ -18,7 +22,9 @@ from ubcn_ros.cli.options import (
     data_option,
     json_option,
 )
-from ubcn_ros.data.scenes import Scene
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.data.scenes import DataSet
+from ubcn_ros.images.files import write_image
 
 
 @click.command(cls=Command)
@@ -73,9 +79,54 @@ def test_what_does_not_is_left_alone(arguments):
     assert done.exit_code == 0, done.output
 
 
-def test_files_that_a_data_set_names_are_kept():
-    scenes = [Scene('0', Path('data/0.png'), Path('in.json')), Scene('1', Path('1.png'), None)]
-    check_kept(scenes, None, Path('new.png'), Path('beside/0.png'))
-    for path in ('data/../data/0.png', 'link.json'):
-        with pytest.raises(click.UsageError, match=f'{path} is a file of the data set'):
-            check_kept(scenes, Path('new.png'), Path(path))
+@pytest.fixture
+def coco():
+    """COCO annotations of two splits, train without its images."""
+    for split in ('train', 'val'):
+        file = Path(f'coco/annotations/instances_{split}2017.json')
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({
+            'images': [{'id': 1, 'file_name': f'{split}.png', 'height': 40, 'width': 48}],
+            'annotations': [], 'categories': [{'id': 1, 'name': 'road'}]}))
+    write_image(Path('coco/val2017/val.png'), noise(0, 40, 48))
+    Path('coco.yaml').write_text('path: coco\n')
+    Path('link.png').symlink_to('coco/val2017/val.png')
+
+
+@pytest.mark.parametrize('data', ['coco', 'coco.yaml'])
+@pytest.mark.parametrize('option, path', [
+    ('--json', 'coco/annotations/instances_val2017.json'),
+    ('--json', 'beside/../coco/annotations/instances_train2017.json'),
+    ('--picture', 'link.png')])
+@pytest.mark.usefixtures('coco')
+def test_what_data_sets_are_made_of_is_kept(data, option, path):
+    with command.make_context('command', ['in.json', 'out', option, path]) as context:
+        with pytest.raises(click.UsageError, match=f'{option} would replace {path}, .* set coco'):
+            check_kept(context, open_data([data]))
+
+
+@pytest.mark.usefixtures('coco')
+def test_what_lies_beside_it_is_written(monkeypatch):
+    Path('coco/results.json').write_text('an earlier result')
+    with command.make_context('command', ['in.json', 'out', '--json', 'coco/results.json',
+                                          '--second', 'coco/new.json']) as context:
+        check_kept(context, open_data(['coco']))
+    # and splits are listed only where something could be lost
+    monkeypatch.setattr(DataSet, 'all_files', None)
+    with command.make_context('command', ['in.json', 'out', '--json', 'new.json']) as context:
+        check_kept(context, open_data(['coco']))
+
+
+@pytest.mark.usefixtures('coco')
+def test_the_check_of_data_keeps_them():
+    file = Path('coco/annotations/instances_train2017.json')
+    before = file.read_bytes()
+    done = ubcn('data', 'check', 'coco', '--json', file)
+    assert done.exit_code == 2 and f'--json would replace {file}' in done.output
+    assert file.read_bytes() == before
+
+
+def test_every_command_opens_data_by_what_keeps_them():
+    commands = Path(checked_data.__file__).parent
+    assert [path.name for path in sorted(commands.glob('*.py'))
+            if 'open_data' in path.read_text()] == ['checked_data.py']

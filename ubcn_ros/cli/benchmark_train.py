@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import progress_bar, save_json
@@ -53,7 +54,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     import torch
 
     from ubcn_ros.benchmark.training import measure, report
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.text_table import counted
     from ubcn_ros.training.run import Run
@@ -63,7 +63,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     try:
         with tempfile.TemporaryDirectory() as folder, progress_bar(
                 total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
-            run = Run(config, open_data(data), Path(folder), init)
+            run = Run(config, open_kept(data), Path(folder), init)
             run.check_free(stage)
             run.check_stages(stages)
             fabric = launch(accelerator, precision)

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.checked_data import check_readable
-from ubcn_ros.cli.clashes import check_kept
+from ubcn_ros.cli.checked_data import check_readable, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OutputType,
@@ -61,7 +60,6 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     trained on. Labels and tensors stay the same, byte for byte, but the file changes, so exports
     and compiled code have to be made again.
     """
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.evaluation.temperature import calibrate as fit_and_test
     from ubcn_ros.runtime.cache import versions
@@ -73,14 +71,13 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         OutputType(suffixes=(real.suffix.lower(),)).convert(real, None,
                                                             click.get_current_context())
     loaded = LoadedModel.load(path, device, precision, processing_size=processing_size)
-    chosen = open_data([data], loaded.network.label_set)
+    chosen = open_kept([data], loaded.network.label_set)
     scenes = chosen.split(split or chosen.measured_split, only=only)
     indices = [index for index in range(0, len(scenes), stride)
                if scenes.scenes[index].labelled][:limit]
     if len(indices) < 2:
         raise click.UsageError(f'{scenes.name} gives {len(indices)} images with labels: two are '
                                'needed at least, one to fit and one to test')
-    check_kept(scenes.scenes, json_path)
     check_readable([scenes.scenes[index] for index in indices])
     half = len(indices) // 2
     with progress_bar(total=len(indices) * len(rates)) as bar:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import as_line
 from ubcn_ros.cli.output import bar_updater, progress_bar
 from ubcn_ros.text_table import counted, listed
@@ -19,8 +20,21 @@ from ubcn_ros.text_table import counted, listed
 if TYPE_CHECKING:
     from ubcn_ros.data.mixture import Data
     from ubcn_ros.data.scenes import Scene
+    from ubcn_ros.labels import LabelSet
 
 _SHOWN = 5  # findings
+
+
+def open_kept(paths: Sequence[Path], label_set: LabelSet | None = None) -> Data:
+    """
+    Open data sets, as ``open_data``, whose files the running command does not write over.
+
+    :raises click.UsageError: it would.
+    """
+    from ubcn_ros.data.mixture import open_data
+    data = open_data(paths, label_set)
+    check_kept(click.get_current_context(), data)
+    return data
 
 
 def checked_fingerprints(data: Data, paths: Sequence[Path]) -> dict[str, str]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import click
 from ubcn_ros.cli.options import OutputType
 
 if TYPE_CHECKING:
-    from ubcn_ros.data.scenes import Scene
+    from ubcn_ros.data.mixture import Data
 
 
 def check_clashes(context: click.Context) -> None:
@@ -25,21 +25,16 @@ def check_clashes(context: click.Context) -> None:
         that is there lies in a folder that is read.
     """
     inputs: dict[str, str] = {}
-    outputs: list[tuple[click.Parameter, Path]] = []
     for param in context.command.params:
         for path in _paths(context.params.get(param.name)):
-            if isinstance(param.type, OutputType):
-                outputs.append((param, Path(path)))
-            elif os.path.exists(path) and (
+            if not isinstance(param.type, OutputType) and os.path.exists(path) and (
                     isinstance(param.type, click.Path) or not os.path.isdir(path)):
                 # a text may name a file, as a model; a folder that is called so is chance
                 inputs[os.path.realpath(path)] = _name(param)
     written: dict[str, str] = {}
-    for param, path in outputs:
+    for param, path in _files(context):
         real, name = os.path.realpath(path), _name(param)
         shown = ' '.join(str(path).split())
-        if str(path) == '-' or os.path.exists(path) and not os.path.isfile(path):
-            continue  # folders are the commands' own matter; devices hold nothing
         if other := inputs.get(real) or written.get(real):
             raise click.UsageError(f'{name} and {other} are the same, {shown}: give {name} '
                                    'another name')
@@ -51,14 +46,30 @@ def check_clashes(context: click.Context) -> None:
                                            f'{other} reads: give it a place of its own')
 
 
-def check_kept(scenes: Iterable[Scene], *outputs: Path | None) -> None:
-    """Raise click.UsageError where an output is one of the files of scenes of a data set."""
-    kept = {os.path.realpath(path) for scene in scenes for path in (
-        scene.image_path, scene.label_path, scene.depth_path, scene.rainy_path) if path}
-    for output in filter(None, outputs):
-        if os.path.realpath(output) in kept:
-            raise click.UsageError(f'{output} is a file of the data set, and would be '
-                                   'overwritten: give another name')
+def check_kept(context: click.Context, data: Data) -> None:
+    """
+    Compare the files of a call with those that data sets are made of, in all of their splits.
+
+    :raises click.UsageError: an output is one of them.
+    """
+    outputs = [(param, path) for param, path in _files(context) if os.path.isfile(path)]
+    if not outputs:  # as mostly: to list all splits takes its time
+        return
+    kept = {os.path.realpath(path): dataset.name for dataset in data.sets
+            for path in set(dataset.all_files())}
+    for param, path in outputs:
+        if name := kept.get(os.path.realpath(path)):
+            raise click.UsageError(f'{_name(param)} would replace {path}, which is a file of the '
+                                   f'data set {name}: give another name')
+
+
+def _files(context: click.Context) -> Iterator[tuple[click.Parameter, Path]]:
+    """Outputs of a call; folders are the commands' own matter, and devices hold nothing."""
+    for param in context.command.params:
+        if isinstance(param.type, OutputType):
+            for path in map(Path, _paths(context.params.get(param.name))):
+                if str(path) != '-' and (os.path.isfile(path) or not os.path.exists(path)):
+                    yield param, path
 
 
 def _paths(value: Any) -> Iterator[str | Path]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, OutputType, json_option, size_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, save_json
@@ -67,8 +68,7 @@ def data_check(paths: tuple[Path, ...], sheet: Path | None, json_path: Path | No
     errors; warnings are for you to judge.
     """
     from ubcn_ros.data.check.check import check_data
-    from ubcn_ros.data.mixture import open_data
-    opened = open_data(paths)
+    opened = open_kept(paths)
     with progress_bar() as bar:
         report = check_data(opened, bar_updater(bar))
     save_json(json_path, report.to_dict(), '\n'.join([

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.checked_data import check_readable
-from ubcn_ros.cli.clashes import check_kept
+from ubcn_ros.cli.checked_data import check_readable, open_kept
 from ubcn_ros.cli.commands import Command, refuse_options, typed_command
 from ubcn_ros.cli.options import (
     convergence_option,
@@ -96,7 +95,6 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     """
     if picture and len(sizes) > 1:
         raise click.UsageError('a picture is of one size: give one --size')
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.evaluation.report import draw
     from ubcn_ros.runtime.weights import PARTS
@@ -108,10 +106,9 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         return loaded
 
     loaded = load(model, *PARTS)
-    chosen = open_data([data], loaded.network.label_set)
+    chosen = open_kept([data], loaded.network.label_set)
     split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
-    check_kept(scenes.scenes, json_path, picture)
     labelled = bool(scenes.labelled())
     _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in

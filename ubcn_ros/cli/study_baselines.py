@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.checked_data import checked_fingerprints
+from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     BASELINE,
@@ -82,7 +82,6 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     check_devices(accelerator)
     import torch
 
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy, with_steps
@@ -94,7 +93,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
-    images = open_data(data, label_set)
+    images = open_kept(data, label_set)
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
         config = with_steps(Run(config, images, out).config, steps)
     with single_run(out):

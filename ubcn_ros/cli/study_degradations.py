@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.checked_data import checked_fingerprints
+from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, once, stride_option
 from ubcn_ros.cli.training import (
@@ -64,7 +64,6 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
 
     import torch
 
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.study.degradation_claims import degradation_statements
     from ubcn_ros.study.degradation_figures import curves, heat_maps
@@ -80,7 +79,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     if segmentation is not None:
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
-    images = open_data(data)
+    images = open_kept(data)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     with single_run(out):
         study = DegradationStudy(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.checked_data import check_readable
+from ubcn_ros.cli.checked_data import check_readable, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
@@ -64,13 +64,12 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     """
 
     from ubcn_ros.data.check.check import check_data
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.networks import NetworkStudy, networks_text
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
-    images = open_data([data], load_model(models[0])[1].config.label_set)
+    images = open_kept([data], load_model(models[0])[1].config.label_set)
     with single_run(out):
         with progress_bar() as bar:
             fingerprints = check_data(images, bar_updater(bar)).fingerprints

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import refuse_options, typed_command
 from ubcn_ros.cli.options import (
     InputType,
@@ -95,10 +96,9 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
     """Return the labelled scenes of ``scene_options``, and the indices of those to show."""
     if names:
         refuse_options(('stride', 'limit'), '--image says which images are shown')
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.study.measured import labelled_scenes
     from ubcn_ros.study.shown_image import chosen_indices
-    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
+    scenes = labelled_scenes(open_kept([data], ours.network.label_set), split)
     return scenes, chosen_indices(scenes, names, stride, limit)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.checked_data import checked_fingerprints
+from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
 from ubcn_ros.cli.training import (
@@ -98,12 +98,11 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
 
     import torch
 
-    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
-    opened, folder = open_data(data), out or Path('runs')
+    opened, folder = open_kept(data), out or Path('runs')
     runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
                 half=half, precision=chosen_precision(precision, accelerator),
                 processes=devices * nodes, command=typed_command(), options=_plain(options))

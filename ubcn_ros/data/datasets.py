@@ -52,7 +52,7 @@ def open_dataset(path: Path | str) -> DataSet:
             if not (key == 'val' and description.val_fraction):
                 raise DataSetError(f'{description.source}: {key}: means nothing for the format '
                                    f'{layout.name}: leave it out')
-        label_set, readers = layout.open(description)
+        label_set, readers, files = layout.open(description)
     except OSError as error:
         raise DataSetError(f'{error.filename or description.root} cannot be read: '
                            f'{error.strerror or error}') from error
@@ -69,7 +69,7 @@ def open_dataset(path: Path | str) -> DataSet:
         description.name, layout.base(description.root), description.source, layout.name,
         label_set, description.license or (layout.license if own else ''), readers,
         description.class_mapping, description.focal_length,
-        paths_given=own or description.paths is not None)
+        paths_given=own or description.paths is not None, files=(description.source, *files))
     return _split(description, replace(dataset, readers={
         split: partial(_not_empty, dataset, split, layout) for split in readers}))
 

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,11 @@ class Scene:
     def labelled(self) -> bool:
         """Whether there are labels; without, all of the frame is unlabeled."""
         return self.label_path is not None
+
+    @property
+    def files(self) -> list[Path]:
+        """Paths of all that is read for it."""
+        return [value for f in fields(self) if isinstance(value := getattr(self, f.name), Path)]
 
     def read(self) -> CleanFrame:
         """Return all of the scene; DataSetError, also where two files are of different sizes."""
@@ -147,6 +153,7 @@ class DataSet:
         that this class does not tell apart, or none where the class is left out.
     :param focal_length: of its camera, in short sides of the images; None where nothing says.
     :param paths_given: whether the label set's paths count; otherwise pixel shares decide.
+    :param files: that say what is in it, beside those of its scenes: YAML, lists, annotations.
     """
 
     name: str
@@ -159,6 +166,7 @@ class DataSet:
     class_mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     focal_length: float | None = None
     paths_given: bool = True
+    files: tuple[Path, ...] = ()
     _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,
                                           compare=False)
 
@@ -179,3 +187,11 @@ class DataSet:
         if split not in self._listings:
             self._listings[split] = self.readers[split]()
         return self._listings[split]
+
+    def all_files(self) -> Iterator[Path]:
+        """Yield the files that it is made of, in all splits that can be listed."""
+        yield from self.files
+        for split in self.splits:
+            with suppress(DataSetError):
+                for scene in self.listing(split).scenes:
+                    yield from scene.files

@@ -44,3 +44,9 @@ def write_yaml(path, text):
 
 def scene_names(listing):
     return [scene.name for scene in listing.scenes]
+
+
+def knows_all_files(dataset, root):
+    """Whether a data set is made of all files below a folder, and of no others."""
+    return ({path for path in root.rglob('*') if path.is_file()}
+            == {path for path in dataset.all_files() if path.is_file()})

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from set_files import SIZE, ids, picture, scene_names, write
+from set_files import SIZE, ids, knows_all_files, picture, scene_names, write
 
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.formats.cityscapes import CITYSCAPES
@@ -45,6 +45,7 @@ def test_label_ids_become_train_ids(root):
     rows = listing.scenes[0].labels()[:, 0]
     names = [CITYSCAPES.classes[i] if i != 255 else None for i in rows[:5]]
     assert names == ['bicycle', None, 'car', None, 'road']
+    assert knows_all_files(dataset, root)
 
 
 def test_train_ids_come_first_and_end_at_18(root):

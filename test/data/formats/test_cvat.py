@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from set_files import picture, scene_names, write, write_palette_png, write_yaml
+from set_files import knows_all_files, picture, scene_names, write, write_palette_png, write_yaml
 
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.mixture import open_data
@@ -47,6 +47,7 @@ def test_colours_become_classes(root):
     assert (dataset.format, dataset.splits) == ('cvat', ('train',))
     assert dataset.label_set.classes == ('background', 'car', 'traffic light')
     assert dataset.label_set.colors[1] == (10, 20, 30) and not dataset.paths_given
+    assert knows_all_files(dataset, root)
     listing = dataset.listing('train')
     assert scene_names(listing) == ['a', 'night/b', 'c'] and not listing.problems
     for scene in listing.scenes:

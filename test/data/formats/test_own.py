@@ -10,7 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from set_files import SIZE, ids, picture, scene_names, write, write_palette_png, write_yaml
+from set_files import (
+    SIZE,
+    ids,
+    knows_all_files,
+    picture,
+    scene_names,
+    write,
+    write_palette_png,
+    write_yaml,
+)
 
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.scenes import DataSetError
@@ -57,6 +66,13 @@ def test_masks_are_beside_images(tmp_path, images, masks, text):
     for i, scene in enumerate(scenes):
         frame = scene.read()
         assert frame.labels[1, 0] == i and (frame.labels[0] == 255).all() and frame.depth is None
+
+
+def test_lists_and_the_yaml_are_files_of_it(tmp_path):
+    make(tmp_path)
+    (tmp_path / 'list.txt').write_text('images/b.jpg\nimages/a.jpg\n')
+    text = f'{NAMES}train: list.txt\nval: 0.5'
+    assert knows_all_files(open_dataset(write_yaml(tmp_path / 'my.yaml', text)), tmp_path)
 
 
 def test_a_folder_above_that_is_called_images_does_not_count(tmp_path):

@@ -3,7 +3,7 @@
 """Roboflow's masks beside their images, and such masks without its table of classes."""
 
 import pytest
-from set_files import ids, picture, write, write_yaml
+from set_files import ids, knows_all_files, picture, write, write_yaml
 
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.scenes import DataSetError
@@ -28,6 +28,7 @@ def test_classes_and_masks_are_found(tmp_path):
     scenes, problems = dataset.listing('val')
     assert [scene.name for scene in scenes] == ['a_png.rf.01', 'b_png.rf.02']
     assert scenes[1].read().labels[:2, 0].tolist() == [2, 1] and not problems
+    assert knows_all_files(dataset, tmp_path)
 
 
 def test_a_folder_alone_and_ones_own_names(tmp_path):

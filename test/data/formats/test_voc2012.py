@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from set_files import (
     ids,
+    knows_all_files,
     picture,
     scene_names,
     write,
@@ -39,6 +40,7 @@ def root(tmp_path):
 def test_palette_becomes_ids(root):
     dataset = open_dataset(root)
     assert dataset.label_set == VOC2012 and dataset.splits == ('train', 'val')
+    assert knows_all_files(dataset, root)
     for i, scene in enumerate(dataset.listing('train').scenes):
         assert scene.labels()[:3, 0].tolist() == [255, i, 15]
     # the augmented annotations that people use are plain ids

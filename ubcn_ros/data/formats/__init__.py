@@ -7,13 +7,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ubcn_ros.data.description import Description
 from ubcn_ros.data.scenes import Listing
 from ubcn_ros.labels import LabelSet
 
-Opened = tuple[LabelSet | None, Mapping[str, Callable[[], Listing]]]
-"""Classes of a data set, None without labels, and by split a function that lists it."""
+
+class Opened(NamedTuple):
+    """
+    What a format found in a folder.
+
+    :param label_set: classes of the data set; None without labels.
+    :param readers: by split, a function that lists it.
+    :param files: that say what is in the splits, such as lists, beside the files of scenes.
+    """
+
+    label_set: LabelSet | None
+    readers: Mapping[str, Callable[[], Listing]]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def _recognises(root: Path) -> bool:
 
 
 def _open(description: Description) -> Opened:
-    return description.label_set(CAMVID), {
+    return Opened(description.label_set(CAMVID), {
         split: partial(_list, description.root / split) for split in SPLITS
-        if (description.root / split / 'images').is_dir()}
+        if (description.root / split / 'images').is_dir()})
 
 
 def _list(base: Path) -> Listing:

@@ -90,11 +90,11 @@ def _recognises(root: Path) -> bool:
 
 def _open(description: Description) -> Opened:
     root = description.root
-    return description.label_set(CITYSCAPES), {
+    return Opened(description.label_set(CITYSCAPES), {
         split: partial(_list, root, split) for split in SPLITS
         if (root / 'leftImg8bit' / split).is_dir()
         # the labels of test are not published
-        and (split != 'test' or (root / 'gtFine' / split).is_dir())}
+        and (split != 'test' or (root / 'gtFine' / split).is_dir())})
 
 
 def _list(root: Path, split: str) -> Listing:

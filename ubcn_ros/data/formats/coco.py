@@ -98,8 +98,9 @@ def _open(description: Description) -> Opened:
         if plain_name(name) not in known | {'background'}:
             raise d.wrong('names', name, f'is not a category of {next(iter(files.values()))}: '
                           f'choose from {", ".join(_classes(list(read.values())))}')
-    return d.label_set_of(classes), {split: partial(_list, d.root, split, coco, classes)
-                                     for split, coco in read.items()}
+    return Opened(d.label_set_of(classes), {split: partial(_list, d.root, split, coco, classes)
+                                            for split, coco in read.items()},
+                  tuple(files.values()))
 
 
 def _given(d: Description) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,10 @@ def _open(description: Description) -> Opened:
     meaning[colors.index(_BLACK)] = ids.get('background', UNLABELED)
     meaning |= {colors.index(color): class_ids[plain_name(name)]
                 for name, color in labels.items()}
-    return label_set, {split: partial(_list, d.root, files, meaning, colors)
-                       for split, files in _lists(d.root).items()}
+    lists = _lists(d.root)
+    return Opened(label_set, {split: partial(_list, d.root, files, meaning, colors)
+                              for split, files in lists.items()},
+                  (d.root / 'labelmap.txt', *chain.from_iterable(lists.values())))
 
 
 def _lists(root: Path) -> dict[str, list[Path]]:

@@ -32,7 +32,7 @@ def _open(description: Description) -> Opened:
     if description.root not in found.values() and _holds_images(description.root):
         raise DataSetError(f'{description.root} holds images, too, which are not read beside '
                            f'those in {", ".join(found)}: move them into train')
-    return None, {split: partial(_list, folder) for split, folder in found.items()}
+    return Opened(None, {split: partial(_list, folder) for split, folder in found.items()})
 
 
 def _list(folder: Path) -> Listing:

@@ -45,7 +45,7 @@ def _open(description: Description) -> Opened:
             raise DataSetError(f'{d.source}: {images} is another folder for the split {split!r}: '
                                'rename one, or write a YAML with path, train, val and masks_dir')
         readers[split] = partial(_list, images, masks, d, ids)
-    return label_set, readers
+    return Opened(label_set, readers)
 
 
 def _list(images: Path, masks: Path, d: Description, ids: Mapping[int, int]) -> Listing:

@@ -64,8 +64,10 @@ def _open(description: Description) -> Opened:
     elif meant := [key for key in _OF_MASKS if key in d.given]:
         raise DataSetError(f'{d.source}: names is missing, which {meant[0]} needs: list the '
                            'classes, or leave both out for images without masks')
-    return label_set, {split: partial(_list, d, places, ids)
-                       for split, places in d.places.items()}
+    return Opened(label_set, {split: partial(_list, d, places, ids)
+                              for split, places in d.places.items()},
+                  tuple(place for places in d.places.values() for place in places
+                        if place.is_file()))
 
 
 def _check_place(d: Description, split: str, place: Path) -> None:

@@ -29,7 +29,8 @@ def _open(description: Description) -> Opened:
     if _is_split(root) and _is_split(train):
         raise DataSetError(f"{root} and {train} are both for the split 'train': move one's pairs "
                            'into the other')
-    return None, {split: partial(_list, base) for split, base in _found(description.root).items()}
+    return Opened(None, {split: partial(_list, base)
+                         for split, base in _found(description.root).items()})
 
 
 def _list(base: Path) -> Listing:

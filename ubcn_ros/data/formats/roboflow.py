@@ -47,8 +47,9 @@ def _open(description: Description) -> Opened:
             raise DataSetError(f'{first / _CLASSES} and {folder / _CLASSES} name other classes: '
                                'export both at once, or make them the same')
     d = description.with_names(names)
-    return d.label_set(), {split: partial(_list, folder, d.ids())
-                           for split, folder in folders.items()}
+    return Opened(d.label_set(), {split: partial(_list, folder, d.ids())
+                                  for split, folder in folders.items()},
+                  tuple(folder / _CLASSES for folder in tables))
 
 
 def _classes(file: Path) -> dict[int, str]:

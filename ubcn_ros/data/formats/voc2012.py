@@ -45,9 +45,11 @@ def _recognises(root: Path) -> bool:
 def _open(description: Description) -> Opened:
     base = voc_base(description.root)
     ids = description.with_names(dict(enumerate(VOC2012.classes))).ids()
-    lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
-    return description.label_set(VOC2012), {
-        split: partial(_list, base, file, ids) for split, file in lists.items() if file.is_file()}
+    lists = {split: file for split in SPLITS
+             if (file := base / 'ImageSets' / 'Segmentation' / f'{split}.txt').is_file()}
+    return Opened(description.label_set(VOC2012), {
+        split: partial(_list, base, file, ids) for split, file in lists.items()},
+        tuple(lists.values()))
 
 
 def _list(base: Path, file: Path, ids: Mapping[int, int]) -> Listing:
