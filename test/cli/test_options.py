@@ -152,7 +152,8 @@ def test_a_split_that_makes_a_file_of_every_message_is_refused(option, value):
     ('bag', 'compare', 'A', 'B', '--json'), ('report', 'A', '--out'), ('derain', '.', 'OUT',
                                                                         '--json')], ids=' '.join)
 @pytest.mark.parametrize('name', ['drive.mcap', 'drive.db3', 'drive.bag', 'metadata.yaml',
-                                  'process.json', 'model.safetensors', 'drive.mcap.zstd'])
+                                  'process.json', 'export.json', 'model.safetensors',
+                                  'drive.mcap.zstd'])
 def test_what_commands_read_is_not_written_over(tmp_path, command, name):
     (tmp_path / name).write_bytes(b'a drive')
     done = ubcn(*command, tmp_path / name)

@@ -18,7 +18,7 @@ import click
 
 from ubcn_ros.bag_names import BAG_SUFFIXES, PROCESSED
 from ubcn_ros.images.malformed import MAX_PIXELS, MIN_SIDE
-from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.runtime.installed import DEFAULT_MODEL, EXPORTED
 
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
@@ -136,8 +136,8 @@ class OutputType(click.Path):
     Path of a file or folder to write; refused before the work if it cannot be written.
 
     An existing file that cannot be an earlier result is not overwritten: by its suffix, a bag, a
-    model or a YAML file, or all but what ``replaces`` names; and process.json. Missing parent
-    folders are for the command to make.
+    model or a YAML file, or all but what ``replaces`` names; and what describes a processed bag
+    or an export. Missing parent folders are for the command to make.
 
     :param file: it may be a file.
     :param folder: it may be a folder.
@@ -165,8 +165,9 @@ class OutputType(click.Path):
                       param, ctx)
         if self.suffixes and suffix not in self.suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
-        if os.path.isfile(path) and (path.name == PROCESSED or suffix not in self.replaces and (
-                self.replaces or suffix in _INPUT_SUFFIXES)):
+        if os.path.isfile(path) and (
+                path.name in (PROCESSED, EXPORTED) or suffix not in self.replaces and (
+                    self.replaces or suffix in _INPUT_SUFFIXES)):
             self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
                       'another name', param, ctx)
         device = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 DEFAULT_MODEL = 'ubcn-light-camvid'
 """Name of the model that ships, in models/."""
+EXPORTED = 'export.json'
+"""File that describes an export, in its folder."""
 
 _HERE = Path(__file__).resolve()
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
-from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.runtime.installed import EXPORTED, shared_folders
 from ubcn_ros.whole_files import write_whole
 
 FORMAT = 'ubcn_ros/1'
@@ -153,7 +153,7 @@ def find_model(name_or_path: str | Path) -> Path:
             "an export; those of ONNX are run by the backend 'onnxruntime': choose it in the "
             'node, in Engine.load or in ubcn benchmark engine, or give the '
             f'{SUFFIX} file it was made of'
-            if os.path.isfile(path / 'export.json')
+            if os.path.isfile(path / EXPORTED)
             else f'give a {SUFFIX} file'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(

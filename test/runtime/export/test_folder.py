@@ -8,13 +8,14 @@ import signal
 import pytest
 
 from ubcn_ros.runtime.export import folder as module
-from ubcn_ros.runtime.export.folder import DESCRIPTION, atomic_folder, check_replaceable
+from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable
+from ubcn_ros.runtime.installed import EXPORTED
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 
 def write(folder, text):
     folder.mkdir(exist_ok=True)
-    (folder / DESCRIPTION).write_text(text)
+    (folder / EXPORTED).write_text(text)
 
 
 def export(folder, text, **options):
@@ -32,7 +33,7 @@ def folder(tmp_path):
 def held(folder):
     """Tell what an export is, which must be all that there is beside it."""
     assert [*folder.parent.iterdir()] == [folder]
-    return (folder / DESCRIPTION).read_text()
+    return (folder / EXPORTED).read_text()
 
 
 @pytest.mark.parametrize('stopped', ['os.replace', 'shutil.rmtree'])
@@ -50,7 +51,7 @@ def test_a_signal_leaves_an_export(folder, monkeypatch, stopped):
         export(folder, 'new')
     monkeypatch.undo()
     assert there[0], 'the old one is not removed before the new one is there'
-    assert (folder / DESCRIPTION).read_text() == 'new'
+    assert (folder / EXPORTED).read_text() == 'new'
 
 
 def test_an_export_that_cannot_take_the_place_leaves_the_one_before(folder, monkeypatch):
@@ -71,7 +72,7 @@ def test_an_export_that_cannot_take_the_place_leaves_the_one_before(folder, monk
 @pytest.mark.parametrize('keep_newer', [True, False])
 def test_one_that_was_made_meanwhile_may_stay(folder, before, keep_newer):
     if before == 'nothing':
-        (folder / DESCRIPTION).unlink()
+        (folder / EXPORTED).unlink()
         folder.rmdir()
     with atomic_folder(folder, keep_newer=keep_newer) as made:
         write(made, 'mine')
@@ -97,7 +98,7 @@ def test_a_link_stays_one(tmp_path, target):
         write(there, 'old')
     link.symlink_to('v1')
     export(link, 'new')
-    assert link.is_symlink() and (there / DESCRIPTION).read_text() == 'new'
+    assert link.is_symlink() and (there / EXPORTED).read_text() == 'new'
     assert sorted(tmp_path.iterdir()) == [link, there]
 
 

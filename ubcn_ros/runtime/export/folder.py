@@ -20,15 +20,14 @@ from pathlib import Path
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import files_digest, written_to
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
+from ubcn_ros.runtime.installed import EXPORTED
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.whole_files import errors_named
 
-DESCRIPTION = 'export.json'
 FORMAT = 'ubcn_ros.export/5'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
-_FILES = {DESCRIPTION, *(stage + suffix for stage in EXPORT_STAGES
-                        for suffix in SUFFIXES.values())}
+_FILES = {EXPORTED, *(stage + suffix for stage in EXPORT_STAGES for suffix in SUFFIXES.values())}
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Exported:
 
 def is_exported(path: Path | str) -> bool:
     """Return whether this is a folder with an export's description."""
-    return os.path.isfile(expanded(path) / DESCRIPTION)
+    return os.path.isfile(expanded(path) / EXPORTED)
 
 
 def read_exported(folder: Path | str) -> Exported:
@@ -61,7 +60,7 @@ def read_exported(folder: Path | str) -> Exported:
     :raises ModelFileError: the description or a model is missing, damaged or changed.
     """
     folder = expanded(folder)
-    path = folder / DESCRIPTION
+    path = folder / EXPORTED
     remedy = 'make it again with `ubcn export`'
     try:
         said = json.loads(path.read_text('utf-8'))

@@ -29,9 +29,10 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import files_digest, versions
 from ubcn_ros.runtime.device import PRECISIONS
-from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.folder import FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.loop import loop_sizes, loop_text
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
+from ubcn_ros.runtime.installed import EXPORTED
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -112,7 +113,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write the description beside the models, as UTF-8 JSON."""
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
+    (folder / EXPORTED).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
 
 
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
