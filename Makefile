@@ -5,10 +5,12 @@
 #   make test             unit and integration tests, lint and import direction among them
 #   make test-gpu         what needs a CUDA device, with PYTHON as it is: nothing is installed
 #   make lint             lint and import direction alone
+#   make clean            remove .venv and what colcon has built here
 #
-# PYTHON=python3.12       the interpreter of .venv, 3.10 to 3.12
+# PYTHON=python3.12       the interpreter of .venv, 3.10 or newer
 # TORCH=torch==2.13.0     another build of PyTorch
 # PIP_ARGS=...            options for every pip install
+#                         .venv is made anew, or installed into again, when these three change
 # DEMO_ARGS=...           options for ubcn demo (see ubcn demo --help)
 # PYTEST_ARGS=...         options for pytest
 
@@ -38,8 +40,9 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 CREATED := $(VENV)/.created-$(FLAVOUR)
 RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
+INSTALLED := $(strip $(PINS) $(PIP_ARGS))
 
-.PHONY: demo test test-gpu lint clean
+.PHONY: demo test test-gpu lint clean changed
 
 demo: $(RUN_READY)
 	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
@@ -58,7 +61,16 @@ lint: $(TEST_READY)
 	@$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build install log out
+	rm -rf $(VENV) build install log
+
+# the stamps hold what they were made with
+stamp = @printf '%s\n' '$(subst ','\'',$(1))' >$@
+ifneq ($(shell cat $(CREATED) 2>/dev/null),$(PYTHON))
+$(CREATED): changed
+endif
+ifneq ($(shell cat $(RUN_READY) 2>/dev/null),$(INSTALLED))
+$(RUN_READY): changed
+endif
 
 $(CREATED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -76,13 +88,13 @@ endif
 	@echo "Creating $(VENV) ($(FLAVOUR), $$($(PYTHON) --version))"
 	@$(PYTHON) -m venv --clear $(VENV_ARGS) $(VENV) || \
 	  { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
-	@touch $@
+	$(call stamp,$(PYTHON))
 
 $(RUN_READY): setup.py Makefile $(CREATED)
 	@echo "Installing what the node needs into $(VENV)"
 	@$(PIP_INSTALL) $(PINS)
 	@$(PIP_INSTALL) $(PINS) --use-pep517 -e '$(RUN_TREE)'
-	@touch $@
+	$(call stamp,$(INSTALLED))
 
 $(TEST_READY): $(RUN_READY)
 	@echo "Installing what training, export, video and the tests need into $(VENV)"
