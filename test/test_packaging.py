@@ -145,6 +145,14 @@ def test_make_installs_extras_that_exist(setup_arguments, sourced):
     assert ('--system-site-packages' in plan) == bool(sourced)
 
 
+def test_the_oldest_python_is_one_everywhere(setup_arguments):
+    oldest = setup_arguments['python_requires'].removeprefix('>=')
+    assert f'Python {oldest} or newer' in (ROOT / 'README.md').read_text()
+    makefile = (ROOT / 'Makefile').read_text()
+    assert f'sys.version_info < ({oldest.replace(".", ", ")})' in makefile
+    assert makefile.count(f'{oldest} or newer') == 2
+
+
 # An interpreter that only notes what it is called with, and makes environments of itself.
 INTERPRETER = """#!/bin/sh
 echo "$0 $*" >> calls
