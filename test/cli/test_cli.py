@@ -4,6 +4,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,14 @@ def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
         assert np.array_equal(read_image(tmp_path / f'out/{stem}.png'), frame.derained)
         labels = cv2.imread(str(tmp_path / f'labels/{stem}.png'), cv2.IMREAD_UNCHANGED)
         assert labels.ndim == 2 and np.array_equal(labels, frame.labels)
+
+
+def test_json_names_images_in_utf_8(tmp_path, folder, quick):
+    os.rename(folder / 'a.png', os.fsencode(folder) + b'/caf\xe9.png')
+    done = ubcn('derain', folder, tmp_path / 'out', '--json', tmp_path / 'out.json', *quick)
+    assert done.exit_code == 0, done.output
+    said = json.loads((tmp_path / 'out.json').read_text())
+    assert [*said['images']] == ['b.png', r'caf\udce9.png']
 
 
 def test_masks_of_files_and_bags_leave_out_what_is_not_sure_enough(tmp_path, folder, quick,

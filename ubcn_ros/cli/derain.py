@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, refuse_options
+from ubcn_ros.cli.commands import Command, printable, refuse_options
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     check_names,
@@ -91,7 +91,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
                         overlay(frame.derained, frame.labels, engine.label_set))
         if panes is not None:
             panes.write_panes(image, frame.derained, frame.labels, job.shown_s)
-        facts[job.name.as_posix()] = _facts(frame)  # once all is written
+        facts[printable(job.name.as_posix())] = _facts(frame)  # once all is written
 
     try:
         run_jobs(jobs, work, output, out_video, panes)
