@@ -184,6 +184,9 @@ def test_a_baseline_that_diverged_is_said_to_have(run, some_baselines, tmp_path)
     result = run('--baselines', study, '--image', 'A_0', '--rates', 50, '--width', 4)
     assert 'left out: PReNet, whose training diverged' in result.output
     assert 'left out: JORDER-E, RCDNet, of which' in result.output
+    record = json.loads((tmp_path / 'out' / 'methods.json').read_text())
+    assert record['missing'] == ['PReNet', 'JORDER-E', 'RCDNet']
+    assert record['diverged'] == ['PReNet']
 
 
 def test_no_record_stays_beside_pictures_of_another_run(run, tmp_path, monkeypatch):

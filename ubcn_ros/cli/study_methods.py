@@ -49,12 +49,12 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     results = begin_results()
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
-    theirs, missing = load_theirs(folder, budget, ours)
+    theirs, left_out = load_theirs(folder, budget, ours)
     with single_run(out):
         with progress_bar(total=len(indices) * len(rates)) as bar:
             grid, found = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
                                           bar.update)
-        results.update(missing=missing, **found)
+        results.update(**left_out, **found)
         write_figure(out, 'methods', grid,
                      {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
                      {'UBCN': ours, **theirs}, results, methods_statements)

@@ -103,8 +103,8 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
 
 
 def load_theirs(folder: Path | None, budget: str, ours: LoadedModel
-                ) -> tuple[dict[str, LoadedModel], list[str]]:
-    """Load the baselines that there are, as UBCN is; say and return what is missing, and why."""
+                ) -> tuple[dict[str, LoadedModel], dict[str, list[str]]]:
+    """Load the baselines that there are, as UBCN is; say and return which are not, and why."""
     from ubcn_ros.study.comparison import UBCN
     from ubcn_ros.study.trained_baselines import TITLES, diverged, load_baselines, trained_file
     folder = folder or STUDY
@@ -120,7 +120,7 @@ def load_theirs(folder: Path | None, budget: str, ours: LoadedModel
     if theirs and fair and not fair.samefile(ours.info.path):
         click.echo(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
                    'had the same')
-    return theirs, missing
+    return theirs, {'missing': missing, 'diverged': ended}
 
 
 def begin_results() -> StudyResults:

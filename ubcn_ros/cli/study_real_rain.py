@@ -47,10 +47,10 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     results = begin_results()
     paths = find_photographs(sources, stride, limit)
     ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
-    theirs, missing = load_theirs(folder, budget, ours)
+    theirs, left_out = load_theirs(folder, budget, ours)
     with single_run(out):
         with progress_bar(total=len(paths)) as bar:
             grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
-        results.update(missing=missing, **found)
+        results.update(**left_out, **found)
         write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
                      results)

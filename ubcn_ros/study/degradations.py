@@ -139,7 +139,7 @@ class DegradationStudy(Study):
                 rows = self.found['miou'].setdefault(kind, {}).setdefault(f'{level:g}', {})
                 if str(seed) in rows:
                     continue
-                training = f'{f"{kind} {level:g}" if level else "clean"}, seed {seed}'
+                training = training_title(kind, level, seed)
                 try:
                     if training not in errors:
                         rows[str(seed)] = self._tested(self._trained(kind, level, seed), kind)
@@ -194,6 +194,11 @@ def degraded_scene(scenes: SceneList, degradations: Sequence[Degradation], index
     frame = scenes.scenes[index].read()
     depth = complete_depth(frame.depth, frame.labels, scenes.class_names)
     return [degraded(frame.image, index, depth) for degraded in degradations], frame.labels
+
+
+def training_title(kind: str, level: float, seed: int) -> str:
+    """Name a training as the errors of the file do."""
+    return f'{f"{kind} {level:g}" if level else "clean"}, seed {seed}'
 
 
 def _read(results: Mapping[str, Any]) -> None:

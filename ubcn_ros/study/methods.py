@@ -7,7 +7,8 @@ Every baseline and UBCN side by side, image and mask, in light and in heavy rain
 
 - 'pictures': names of the files beside it;
 - 'models': {title: {'name', 'file', 'sha256'}}, 'UBCN' the first: its segmentation network labels
-  everything; 'missing': titles of the baselines that are left out;
+  everything; 'missing': titles of the baselines that are left out, 'diverged': of those whose
+  training did;
 - 'images': a list of {'name', 'rain_seed', 'clean': {'miou'}: of the segmentation network on the
   clean image, 'rates': {mm/hr: {title: {'psnr', 'ssim', 'miou'}}}}, the title of the rainy image
   being 'input'. They are of that image alone: dB, 1 and %; null where one is not finite.

@@ -5,7 +5,7 @@ Real photographs in rain with every baseline beside UBCN: image and mask, withou
 
 ``real-rain.json`` has, beside what ``results_file`` says:
 
-- 'pictures', 'models' and 'missing' as ``methods.json``;
+- 'pictures', 'models', 'missing' and 'diverged' as ``methods.json``;
 - 'images': a list of {'name', 'sha256': of the photograph's file, 'size': [width, height] as
   shown, 'change': {title: mean absolute difference to the photograph, of 255}}. Nothing is
   measured against a truth: there is none.

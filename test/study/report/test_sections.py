@@ -111,6 +111,15 @@ def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):
     begun = "ubcn study degradations --data 'cam vid' "
     assert section('degradations', results).missing == [
         ('8 of the tests on camvid with seed 2', begun + '--kind rain --seed 2')]
+    results['data']['camvid']['errors'] = {'rain 150, seed 2': 'the loss is nan'}
+    assert section('degradations', results).missing == [
+        ('4 of the tests on camvid with seed 2', begun + '--kind rain --seed 2')]
+    results['data']['camvid']['errors']['rain 250, seed 2'] = 'the loss is nan'
+    assert section('degradations', results).missing == [], 'what diverged is not tried again'
+    results['data']['camvid']['errors'] = {'clean, seed 1': 'the loss is nan'}
+    results['data']['camvid']['miou'] = {'haze': {'0.01': {'1': {}}}}
+    assert section('degradations', results).missing[0][0].startswith('48 of the tests')
+    del results['data']['camvid']['errors']
     results['data']['camvid']['miou'] = {'rain': {'0': {}}}
     assert section('degradations', results).missing == [
         ('64 of the tests on camvid with seed 1', begun + '--seed 1')], 'of all kinds'
@@ -283,6 +292,9 @@ def test_figures_say_what_their_numbers_do(section):
     assert '+1.00 dB at 50 mm/hr and +3.00 dB at 250 mm/hr' in found.statements[0].found
     assert found.blocks[0].path.name == 'methods.png'
     assert [line[0].partition(' in the')[0] for line in found.missing] == ['JORDER-E and RCDNet']
+    ended = section('methods', {**methods(), 'diverged': ['RCDNet']})
+    assert [line[0].partition(' in the')[0] for line in ended.missing] == ['JORDER-E']
+    assert dict(ended.facts)['diverged'] == 'RCDNet'
     results = methods()
     for image in results['images']:
         image['rates']['250']['UBCN']['psnr'] = 20.0

@@ -13,7 +13,7 @@ import numpy as np
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, degradation_statements
 from ubcn_ros.study.degradation_table import over_seeds
-from ubcn_ros.study.degradations import seeds_of, tables_of
+from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import Charts, HeatMap, HeatMaps, Section, Table
 from ubcn_ros.study.report.sources import Found, without
@@ -40,7 +40,7 @@ def degradation_sections(found: Found) -> Iterator[Section]:
                                _kept_table(means)]
         section.statements = [*map(_shortened, degradation_statements(name, tables))]
         section.opinions = [*_opinions(claims(tables), means)]
-        section.missing = [*_missing(name, data['miou'], tables, data['command'])]
+        section.missing = [*_missing(name, data, tables)]
         seeds = '; '.join(f'{kind} {", ".join(map(str, known))}'
                           for kind, rows in data['miou'].items() if (known := seeds_of(rows)))
         section.facts = [*found.facts(data['command']), ('tests', data['scenes']),
@@ -49,21 +49,28 @@ def degradation_sections(found: Found) -> Iterator[Section]:
         yield section
 
 
-def _missing(name: str, miou: Mapping[str, Any], tables: Tables, command: str
-             ) -> Iterator[tuple[str, str]]:
-    """Yield what is not tested of each seed that was begun; a kind has one seed at least."""
-    seeds = {kind: seeds_of(miou.get(kind, {})) for kind in FIGURE_1_LEVELS}
+def _missing(name: str, data: Mapping[str, Any], tables: Tables) -> Iterator[tuple[str, str]]:
+    """
+    Yield what is not tested of each seed that was begun; a kind has one seed at least.
+
+    What diverged is not tried again by the command, and is not missing.
+    """
+    seeds = {kind: seeds_of(data['miou'].get(kind, {})) for kind in FIGURE_1_LEVELS}
+    errors = data.get('errors', {})
     first = min((seed for begun in seeds.values() for seed in begun), default=1)
     todo: dict[int, dict[str, int]] = {}
     for kind, begun in seeds.items():
         left = np.isnan(tables[kind]).sum((1, 2)) if begun else (16,)
+        levels = FIGURE_1_LEVELS[kind]
         for seed, count in zip(begun or [first], left, strict=True):
+            count -= len(levels) * sum(training_title(kind, level, seed) in errors
+                                       for level in levels)
             if count:
                 todo.setdefault(seed, {})[kind] = int(count)
     for seed, kinds in sorted(todo.items()):
         options = ''.join(f' --kind {kind}' for kind in kinds) * (len(kinds) < len(seeds))
         yield (f'{sum(kinds.values())} of the tests on {name} with seed {seed}',
-               f'{without(command, "kind", "seed")}{options} --seed {seed}')
+               f'{without(data["command"], "kind", "seed")}{options} --seed {seed}')
 
 
 def _heat_maps(kind: str, ours: np.ndarray) -> tuple[HeatMap, ...]:

@@ -45,12 +45,15 @@ def _section(found: Found) -> Section:
                        for path in found.pictures()]
     section.facts += [(f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
                       for title, model in found.results.get('models', {}).items()]
+    if ended := found.results.get('diverged'):
+        section.facts.append(('diverged', listing(ended)))
     return section
 
 
 def _left_out(found: Found) -> list[tuple[str, str]]:
-    """Name the baselines that were not trained when the figure was drawn."""
-    titles = found.results['missing']
+    """Name the baselines that were not trained when the figure was drawn; none that diverged."""
+    ended = found.results.get('diverged', ())
+    titles = [title for title in found.results['missing'] if title not in ended]
     return [(f'{listing(titles)} in the figure: they are trained by this, and then the figure is '
              'drawn again', 'ubcn study baselines --data FOLDER')] if titles else []
 
