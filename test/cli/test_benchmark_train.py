@@ -31,7 +31,8 @@ def call(street_files, tmp_path):
         (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump(recipe))
         return CliRunner().invoke(train, [
             str(tmp_path / 'recipe.yaml'), '--data', str(street_files), '--accelerator', 'cpu',
-            '--threads', '1', '--steps', '2', '--json', str(tmp_path / 'rows.json'), *arguments])
+            '--precision', '32-true', '--threads', '1', '--steps', '2', '--json',
+            str(tmp_path / 'rows.json'), *arguments])
     return called
 
 
