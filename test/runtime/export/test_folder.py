@@ -54,11 +54,18 @@ def test_a_signal_leaves_an_export(folder, monkeypatch, stopped):
     assert (folder / EXPORTED).read_text() == 'new'
 
 
+@pytest.mark.parametrize('name', ['old', 'new', 'before'])
+def test_an_export_of_any_name_is_replaced(tmp_path, name):
+    export(tmp_path / name, 'old')
+    export(tmp_path / name, 'new')
+    assert held(tmp_path / name) == 'new'
+
+
 def test_an_export_that_cannot_take_the_place_leaves_the_one_before(folder, monkeypatch):
     replace = os.replace
 
     def failing(source, target):
-        if source.parent != folder.parent and source.name != 'old':
+        if source.parent != folder.parent and source.name != 'before':
             raise PermissionError(13, 'Permission denied', str(source), None, str(target))
         replace(source, target)
     monkeypatch.setattr('ubcn_ros.runtime.export.folder.os.replace', failing)

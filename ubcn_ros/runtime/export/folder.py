@@ -113,14 +113,14 @@ def atomic_folder(folder: Path, keep_newer: bool = False) -> Iterator[Path]:
         real.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f'.{real.name}.', dir=real.parent))
     try:
-        made = scratch / real.name
-        made.mkdir()
+        made = scratch / 'new' / real.name
+        made.mkdir(parents=True)
         with written_to(folder):
             yield made
         if not (keep_newer and is_exported(real) and _inode(real) != before):
             check_replaceable(folder)  # minutes later
             with errors_named(folder), signals_held():
-                _replace(real, made, scratch / 'old')
+                _replace(real, made, scratch / 'before')
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
