@@ -75,7 +75,7 @@ def test_images_that_fit_one_by_one_keep_their_steps(no_collector, error):
 
     engine = Together(error, most=3)
     outcomes = infer(engine, ['image'] * 2, **OPTIONS)
-    assert outcomes == [Outcome('frame', alone=error_text(error))] * 2
+    assert outcomes == [Outcome('frame', alone=error_text(error), short=True)] * 2
     assert engine.calls == [(3, 12.5, True, 360)] * 2
 
 
@@ -144,6 +144,22 @@ def test_a_batch_may_fail_without_any_of_its_images(error, most):
 
     outcomes = infer(Together(MemoryError('one image'), most), ['image'] * 2, **OPTIONS)
     assert [bool(outcome.error) for outcome in outcomes] == [most == 0] * 2
+    assert fails_together(outcomes) == error_text(error)
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+def test_an_image_is_not_to_blame_for_the_memory_of_its_batch(error):
+    class Together(Engine):
+        def batch(self, images, **options):
+            raise type(error)(*error.args)
+
+        def __call__(self, image, **options):
+            if image == 'bad':
+                raise ValueError('bad image')
+            return image
+
+    outcomes = infer(Together(None, 3), ['front', 'bad'], **OPTIONS)
+    assert [outcome.frame for outcome in outcomes] == ['front', None]
     assert fails_together(outcomes) == error_text(error)
 
 

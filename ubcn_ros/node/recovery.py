@@ -42,6 +42,7 @@ class Outcome:
     frame: Any = None  # as the engine returns it
     retried: str = ''  # why it was tried again, with one step, for want of memory; else ''
     alone: str = ''  # why it ran by itself: what the batch failed by; else ''
+    short: bool = False  # whether that was for want of memory
     error: Exception | None = None  # instead of the frame; without what keeps memory
 
 
@@ -65,20 +66,24 @@ def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
         alone, short = error_text(error), out_of_memory(error)
     if short:  # outside the handler: the traceback kept what had been allocated
         free_memory()
-    return [replace(_infer_one(engine, image, options), alone=alone) for image in images]
+    return [replace(_infer_one(engine, image, options), alone=alone, short=short)
+            for image in images]
 
 
 def fails_together(outcomes: Sequence[Outcome]) -> str:
     """
     Say why images failed as a batch where none of them is to blame; '' else.
 
-    One is that fails by itself, too, and not for want of memory.
+    None is where memory did not suffice for the batch; else one that fails by itself, too, and
+    not for want of memory.
 
     :param outcomes: of the batch, as `infer` returns them.
     """
-    if any(outcome.error and not out_of_memory(outcome.error) for outcome in outcomes):
+    first = outcomes[0]
+    if not first.short and any(outcome.error and not out_of_memory(outcome.error)
+                               for outcome in outcomes):
         return ''
-    return outcomes[0].alone
+    return first.alone
 
 
 def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
