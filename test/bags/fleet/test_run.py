@@ -182,7 +182,7 @@ def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path, 
 
 def test_a_bag_that_another_process_holds_waits_and_others_do_not(tmp_path, monkeypatch):
     """Until that has ended; it is tried now and then."""
-    monkeypatch.setattr(tasks, 'LOCK_PAUSE_S', 0.3)
+    monkeypatch.setattr(tasks, 'PAUSE_S', 0.3)
     sources = [write_bag(tmp_path / name, drive(2)) for name in ('a.mcap', 'b.mcap')]
     out, tried = tmp_path / 'out' / 'a', []
 

@@ -11,9 +11,9 @@ import pytest
 from fleet_workers import Kill, Sleep, Told
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.errors import BagLocked
+from ubcn_ros.bags.errors import BagLocked, BagOutOfReach
 from ubcn_ros.bags.fleet import Workers
-from ubcn_ros.bags.fleet.tasks import LOCK_PAUSE_S, attempt
+from ubcn_ros.bags.fleet.tasks import PAUSE_S, attempt
 
 TIMEOUT_S = 120
 
@@ -37,7 +37,8 @@ def idle(pool):
 def test_what_became_of_a_task():
     assert attempt('w', Told('done')) == ('w', 'done', '', False, 0.0)
     assert attempt('w', Told('wrong', ValueError)) == ('w', None, 'wrong', False, 0.0)
-    assert attempt('w', Told('held', BagLocked)) == ('w', None, 'held', True, LOCK_PAUSE_S)
+    for kind in (BagLocked, BagOutOfReach):
+        assert attempt('w', Told('held', kind)) == ('w', None, 'held', True, PAUSE_S)
     assert attempt('w', Told('full', OSError)) == ('w', None, 'OSError: full', True, 0.0)
 
 
@@ -48,7 +49,7 @@ def test_a_worker_runs_tasks_is_replaced_when_it_ends_and_ends_in_the_middle(tmp
         pool.start(idle(pool), Told('wrong', ValueError))
         assert outcomes(pool, 1)[0][1:] == (None, 'wrong', False, 0.0)
         pool.start(idle(pool), Told('held', BagLocked))
-        assert outcomes(pool, 1)[0][1:] == (None, 'held', True, LOCK_PAUSE_S)
+        assert outcomes(pool, 1)[0][1:] == (None, 'held', True, PAUSE_S)
         pool.start(idle(pool), Kill(signal.SIGKILL))
         (lost,) = outcomes(pool, 1)
         assert lost.lost and 'was ended by SIGKILL' in lost.error

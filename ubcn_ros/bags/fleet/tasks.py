@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags.errors import BagError, BagLocked
+from ubcn_ros.bags.errors import BagError, BagLocked, BagOutOfReach
 from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
-LOCK_PAUSE_S = 10.0
-"""Seconds until a bag that another process holds is tried again."""
+PAUSE_S = 10.0
+"""Seconds until a bag that another process holds, or that is out of reach, is tried again."""
 
 
 def check_new(out: Path) -> None:
@@ -98,8 +98,9 @@ def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     """Run a task in this process."""
     try:
         return TaskOutcome(worker, task())
-    except BagLocked as error:  # by a worker that was given up, and may end
-        return TaskOutcome(worker, error=str(error), lost=True, pause_s=LOCK_PAUSE_S)
+    # by a worker that was given up, and may end; for a while, or to this worker alone
+    except (BagLocked, BagOutOfReach) as error:
+        return TaskOutcome(worker, error=str(error), lost=True, pause_s=PAUSE_S)
     except ValueError as error:  # as this package raises for what is wrong with the input
         return TaskOutcome(worker, error=str(error))
     except Exception as error:  # of memory, disk or device: another process may fare better
