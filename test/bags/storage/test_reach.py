@@ -161,5 +161,26 @@ def test_a_disk_that_goes_away_after_the_last_message_is_not_damage(tmp_path):
     with open_bag(path) as reader:
         assert len([*reader.records()]) == len(NUMBERS)
         unplug(path)
-        with pytest.raises(BagOutOfReach):
-            reader.damage  # noqa: B018 (checks all pages)
+        path.unlink()
+        for _ in range(2):
+            with pytest.raises(BagOutOfReach):
+                reader.damage  # noqa: B018 (checks all pages)
+
+
+@pytest.mark.parametrize('code, gone', [(errno.ESTALE, True), (errno.EIO, False)])
+def test_of_the_header_of_a_database(tmp_path, monkeypatch, code, gone):
+    path = write(tmp_path, 'sqlite3')
+    pread = os.pread
+
+    def failing(descriptor, size, at):
+        if size == 100:
+            raise OSError(code, os.strerror(code))
+        return pread(descriptor, size, at)
+
+    monkeypatch.setattr(os, 'pread', failing)
+    with open_bag(path) as reader:
+        if gone:
+            with pytest.raises(BagOutOfReach):
+                reader.damage  # noqa: B018
+        else:
+            assert f'is damaged ({os.strerror(code)})' in reader.damage[0]

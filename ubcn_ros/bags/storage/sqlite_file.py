@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from ubcn_ros.bags.errors import BagError, BagOutOfReach, reason
 from ubcn_ros.bags.storage.channels import HASH, QOS
-from ubcn_ros.bags.storage.reach import check_readable
+from ubcn_ros.bags.storage.reach import check_in_reach, check_readable
 from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
@@ -43,7 +44,7 @@ class SqliteFile(Storage):
         self._problems: list[str] = []
         self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
                       'as it had been committed'] if recover else []
-        self._name, self._path, self._recovered = name, path, recover
+        self._name, self._recovered = name, recover
         self.indexed = not recover
         self._damage = self._lost = ''  # the first that was met; a line on what is missing
         self._checked = False
@@ -92,8 +93,8 @@ class SqliteFile(Storage):
     def check(self) -> None:
         """Check all pages, once: SQLite may leave out rows unsaid."""
         if not self._checked:
-            self._checked = True
             self._note_damage(self._cut() or self._inconsistency())
+            self._checked = True
         if self._damage:
             self._lost = self._lost or self._count_lost()
 
@@ -232,11 +233,15 @@ class SqliteFile(Storage):
 
     def _cut(self) -> str:
         """Return what pages are missing at the end of the file, where it says how many it has."""
-        with self._path.open('rb') as file:
-            header = file.read(100)
+        file = self._file.fileno()
+        try:
+            header, length = os.pread(file, 100, 0), os.fstat(file).st_size
+        except OSError as error:
+            check_in_reach(file, self._name, error)
+            return reason(error)
         size, change, pages, valid = (int.from_bytes(header[at:end], 'big') for at, end in (
             (16, 18), (24, 28), (28, 32), (92, 96)))
-        there = self._path.stat().st_size // (65536 if size == 1 else size)
+        there = length // (65536 if size == 1 else size)
         if self._recovered or change != valid or there >= pages:
             return ''
         return f'of its {pages} pages, {there} are there'
