@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """process.json is taken for what `bag process` writes only where it has its types."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 from drives import drive, processed, write_bag
 
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags import BagError
+from ubcn_ros.bags.errors import BagOutOfReach
 from ubcn_ros.bags.process import read_sidecar, read_tally
 
 
@@ -38,6 +42,21 @@ def test_what_is_not_such_a_document_is_an_error_with_a_remedy(tmp_path, text):
     (tmp_path / PROCESSED).write_text(text)
     with pytest.raises(BagError, match='process.json cannot be read .*: remove .* process'):
         read_sidecar(tmp_path)
+
+
+@pytest.mark.parametrize('code, kind, remedy', [
+    (errno.ESTALE, BagOutOfReach, 'see that its disk or server is there'),
+    (errno.EACCES, BagError, 'let this user read it')])
+def test_one_that_cannot_be_read_need_not_be_processed_again(tmp_path, monkeypatch, code, kind,
+                                                             remedy):
+    def failing(path):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, 'read_text', failing)
+    with pytest.raises(kind, match=remedy) as caught:
+        read_sidecar(tmp_path)
+    assert type(caught.value) is kind and str(tmp_path / PROCESSED) in str(caught.value)
+    assert os.strerror(code) in str(caught.value) and 'remove' not in str(caught.value)
 
 
 def test_without_one_there_is_none(tmp_path):

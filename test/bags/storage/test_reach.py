@@ -4,6 +4,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 from bag_files import SECOND, pictures, write_mcap, write_rosbag2
@@ -154,6 +155,17 @@ def test_a_server_that_does_not_answer_is_told(tmp_path, monkeypatch, code):
         monkeypatch.setattr(mcap_file, 'parse_chunk', failing)
         with pytest.raises(BagError, match=f'{os.strerror(code)}; see that its disk'):
             list(reader.records())
+
+
+@pytest.mark.parametrize('read', ['iterdir', 'read_text'])
+def test_a_folder_whose_server_is_gone_is_out_of_reach(tmp_path, monkeypatch, read):
+    write(tmp_path, 'sqlite3')
+
+    def failing(path, *_):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+    monkeypatch.setattr(Path, read, failing)
+    with pytest.raises(BagOutOfReach, match='see that its disk'), open_bag(tmp_path / 'x'):
+        pass
 
 
 def test_a_disk_that_goes_away_after_the_last_message_is_not_damage(tmp_path):

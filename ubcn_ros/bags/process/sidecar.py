@@ -15,6 +15,7 @@ from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, reason, write_error
 from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 
@@ -162,7 +163,8 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
     """
     Read process.json of a bag; None where there is none.
 
-    :raises BagError: it is damaged.
+    :raises BagError: it is damaged, or cannot be read.
+    :raises BagOutOfReach: its disk or server is gone.
     """
     path = Path(folder) / PROCESSED
     try:
@@ -171,7 +173,11 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
         return document
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        check_in_reach(path, str(path), error)
+        raise BagError(f'{path} cannot be read ({reason(error)}): let this user read it, or give '
+                       'another path for the outputs') from error
+    except (ValueError, RecursionError) as error:
         raise BagError(f'{path} cannot be read ({reason(error)}): remove {folder} and process the '
                        'bag again') from error
 

@@ -21,6 +21,7 @@ from ubcn_ros.bags.errors import reason
 from ubcn_ros.bags.storage.channels import HASH, dump_yaml, read_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.offered_qos import recorded_offers
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel
 from ubcn_ros.whole_files import write_whole
 
@@ -42,7 +43,11 @@ class _ValueError(ValueError):
 
 
 def read_metadata(folder: Path) -> tuple[BagMetadata | None, list[str]]:
-    """Read metadata.yaml; None where that cannot be. Also return what is odd, a line each."""
+    """
+    Read metadata.yaml; None where that cannot be. Also return what is odd, a line each.
+
+    :raises BagOutOfReach: its disk or server is gone.
+    """
     path = folder / NAME
     try:
         information = read_yaml(path.read_text('utf-8'))[_ROOT]
@@ -67,6 +72,7 @@ def read_metadata(folder: Path) -> tuple[BagMetadata | None, list[str]]:
         return None, [f'{folder} has no metadata.yaml, as a recording that was killed leaves it: '
                       'what is there was read; `ros2 bag reindex` makes one']
     except Exception as error:  # unreadable, no YAML, or other YAML
+        check_in_reach(path, str(path), error)
         why = (reason(error) if isinstance(error, OSError | _ValueError)
                else 'not the metadata of a bag')
         return None, [f'{path} cannot be read ({why}): what is there was read; '

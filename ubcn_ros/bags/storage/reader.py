@@ -20,6 +20,7 @@ from ubcn_ros.bags.errors import BagError, BagOutOfReach, reason
 from ubcn_ros.bags.messages import ZSTD_MAGIC
 from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.storage.opening import decompress_message, open_storage
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _OTHER_FILES = 512  # libraries, sockets, outputs
@@ -288,6 +289,7 @@ def open_bag(path: Path | str) -> Iterator[BagReader]:
     What is damaged is read as far as it is whole; see `BagReader.problems`.
 
     :raises BagError: missing, or nothing of it can be read.
+    :raises BagOutOfReach: its disk or server is gone.
     """
     path = Path(path)
     with ExitStack() as stack:
@@ -296,6 +298,7 @@ def open_bag(path: Path | str) -> Iterator[BagReader]:
                 raise BagError(f'no bag at {path}: {_HOW}')
             reader = BagReader(path, stack)
         except OSError as error:
+            check_in_reach(path, str(path), error)
             raise BagError(f'{path} cannot be read: {reason(error)}; give a bag that you may '
                            'read') from error
         yield reader
