@@ -120,18 +120,29 @@ def test_a_worker_ends_by_its_parents_word_alone(worker):
 
 
 _PARENT = """
-import multiprocessing, os, signal, sys
+import multiprocessing, os, signal, sys, time
 from worker_process import work
 context = multiprocessing.get_context(sys.argv[1])
-ready = context.Event()
-context.Process(target=work, args=(ready,)).start()
-ready.wait()
+started = [context.Event() for _ in range(2)]
+for ready in started:
+    context.Process(target=work, args=(ready,)).start()
+for ready in started:
+    ready.wait()
+if sys.argv[1] == 'fork':  # one that goes on, with all that is open here
+    other = os.fork()
+    if not other:
+        os.close(1)
+        time.sleep(60)
+    print(other, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_a_worker_ends_with_its_parent(method):
-    """The worker has the output, too, which is waited for."""
-    subprocess.run([sys.executable, '-c', _PARENT, method], stdout=subprocess.PIPE,
-                   timeout=30)
+def test_workers_end_with_their_parent(method):
+    """The workers have the output, too, which is waited for."""
+    done = subprocess.run([sys.executable, '-c', _PARENT, method], stdout=subprocess.PIPE,
+                          timeout=30)
+    for other in done.stdout.split():
+        os.kill(int(other), signal.SIGKILL)
+    assert done.returncode == -signal.SIGKILL

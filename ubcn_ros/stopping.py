@@ -124,12 +124,14 @@ def leave_signals_to_parent() -> None:
     may have to finish something with what its workers do.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),),
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(), os.getppid()),
                      daemon=True).start()
 
 
-def _end_with(parent: BaseProcess) -> None:
-    while parent.is_alive():  # a fork server, not the parent, is what getppid tells of
+def _end_with(parent: BaseProcess, started_by: int) -> None:
+    # alone, getppid may tell of a fork server; processes that were forked later keep the pipe open
+    # that is_alive looks at
+    while parent.is_alive() and os.getppid() == started_by:
         told = signal.sigtimedwait([signal.SIGTERM], 1.0)
         if told is not None and told.si_pid == parent.pid:
             break
