@@ -67,6 +67,7 @@ class NodeProcess(UbcnProcess):
         with patch.dict(os.environ, {'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(paths),
                                      **(environment or {})}):
             super().__init__(log, parameters, remap or {}, program)
+            self.__enter__()
 
     @property
     def output(self) -> str:
