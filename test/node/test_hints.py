@@ -201,7 +201,8 @@ def test_a_driver_of_another_user_is_thought_of(node, driver, tmp_path, monkeypa
     assert text.endswith(
         'Run both as one user, or both over UDP: for both set FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
         'and unset what overrides it: FASTRTPS_DEFAULT_PROFILES_FILE and '
-        'FASTDDS_DEFAULT_PROFILES_FILE, and ROS_AUTOMATIC_DISCOVERY_RANGE where it is LOCALHOST')
+        'FASTDDS_DEFAULT_PROFILES_FILE, ROS_AUTOMATIC_DISCOVERY_RANGE where it is LOCALHOST, and '
+        'ROS_LOCALHOST_ONLY where it is 1')
     assert 'shared_memory' not in text, 'with that variable the launch file gives no profile'
 
 

@@ -151,7 +151,7 @@ def test_transports_are_the_default_ones_where_ros_stays_on_this_machine(host, m
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize('local', [{}, LOCAL[0]], ids=str)
+@pytest.mark.parametrize('local', [{}, *LOCAL[:2]], ids=str)
 def test_rmw_fastrtps_takes_the_transports_that_are_told(local):
     pytest.importorskip('rclpy')
     from ubcn_ros.bags.live.node_process import private_domain

@@ -20,7 +20,12 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
-from ubcn_ros.node.middleware import DISCOVERY_RANGE, FAST_DDS, FAST_DDS_TRANSPORTS
+from ubcn_ros.node.middleware import (
+    DISCOVERY_RANGE,
+    FAST_DDS,
+    FAST_DDS_TRANSPORTS,
+    LOCALHOST_ONLY,
+)
 from ubcn_ros.node.processing import image_size
 from ubcn_ros.node.qos import OVERRIDABLE, input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
@@ -160,7 +165,8 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
                 f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
                 'Run both as one user, or both over UDP: for both set '
                 f'{FAST_DDS_TRANSPORTS}=UDPv4, and unset what overrides it: '
-                f'{" and ".join(FAST_DDS)}, and {DISCOVERY_RANGE} where it is LOCALHOST')
+                f'{" and ".join(FAST_DDS)}, {DISCOVERY_RANGE} where it is LOCALHOST, and '
+                f'{LOCALHOST_ONLY} where it is 1')
     if silence.received:
         return f'{text} any more: see its log'
     return (f'{text}, or large messages are lost: run it with the shared-memory profile '

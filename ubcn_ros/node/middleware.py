@@ -25,7 +25,7 @@ FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
 FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 """Variable with the transports, where nothing overrides it: see `builtin_transports`."""
-DISCOVERY_RANGE, _LOCALHOST_ONLY = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY'
+DISCOVERY_RANGE, LOCALHOST_ONLY = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY'
 _OTHER_RANGES = ('', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')  # any other value is read as LOCALHOST
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
@@ -44,7 +44,7 @@ def builtin_transports(environment: Mapping[str, str]) -> str:
     Where ROS is to stay on this machine, rmw_fastrtps takes the default ones, shared memory among
     them, whatever that variable says.
     """
-    if environment.get(_LOCALHOST_ONLY) == '1' \
+    if environment.get(LOCALHOST_ONLY) == '1' \
             or environment.get(DISCOVERY_RANGE, '') not in _OTHER_RANGES:
         return 'DEFAULT'
     return environment.get(FAST_DDS_TRANSPORTS) or 'DEFAULT'
