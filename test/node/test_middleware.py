@@ -216,6 +216,8 @@ def test_cyclone_may_be_configured_in_place_or_by_several_files(host, tmp_path, 
      'transport_optimization:{pool_size:5}}}}', 'session.json5 is 0.0 MiB'),
     ('{transport:{shared_memory:{enabled:true,transport_optimization:{pool_size:0x35A4E900}}}}',
      ''),
+    ('{transport:{shared_memory:{enabled:true,transport_optimization:{pool_size:-5}}}}',
+     "session.json5 is '-5', not a number of bytes, like 134217728"),
     ('{transport:{shared_memory:{enabled:true,transport_optimization:{pool_size:big}}}}',
      "session.json5 is 'big', not a number of bytes, like 134217728")])
 def test_a_zenoh_file_is_read_as_json5(host, tmp_path, text, told):
@@ -232,7 +234,8 @@ def test_zenoh_may_be_configured_by_the_environment(host):
     assert 'pool_size is 48.0 MiB' in explain_room(ZENOH, SIX, on, host.limits)
     assert explain_room(ZENOH, SIX, {**on, 'ZENOH_SHM_ALLOC_SIZE': '200000000'}, host.limits) == ''
     name = 'transport/shared_memory/transport_optimization/pool_size'
-    for value, told in (('200000000', ''), ('0xBEBC200', ''), ('9', f'{name} in ZENOH_CONFIG_OVE'),
+    for value, told in (('200000000', ''), ('0200000000', ''), ('0xBEBC200', ''),
+                        ('9', f'{name} in ZENOH_CONFIG_OVE'), ('-5', "is '-5', not a number"),
                         ('1GB', f"{name} in ZENOH_CONFIG_OVERRIDE is '1GB', not a number of")):
         more = {'ZENOH_CONFIG_OVERRIDE': f'{on["ZENOH_CONFIG_OVERRIDE"]};{name}={value}'}
         text = explain_room(ZENOH, SIX, more, host.limits)

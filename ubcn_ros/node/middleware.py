@@ -130,10 +130,9 @@ def _read_by(variable: str) -> Iterator[None]:
 
 def _number(text: str, name: str) -> int:
     """Read a number of bytes, decimal or hexadecimal; ValueError names what it is of."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise ValueError(f"{name} is '{text}', not a number of bytes, like 134217728") from None
+    if not re.fullmatch(r'0[xX][\da-fA-F]+|\d+', text):
+        raise ValueError(f"{name} is '{text}', not a number of bytes, like 134217728")
+    return int(text, 16 if text[:2] in ('0x', '0X') else 10)
 
 
 def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
@@ -272,7 +271,7 @@ def _value(block: str, name: str) -> str:
     """Find the value of a name in a block, not in those inside; '' where there is none."""
     while (outer := re.sub(r'\{[^{}]*\}', '', block)) != block:
         block = outer
-    found = re.search(rf'\b{name}\b["\']?\s*:\s*(\w+)', block)
+    found = re.search(rf'\b{name}\b["\']?\s*:\s*([-+\w]+)', block)
     return found[1] if found else ''
 
 
