@@ -138,6 +138,9 @@ def test_that_each_piece_reads_all_of_a_bag_is_told_once(tmp_path, monkeypatch):
     _, told = here(monkeypatch, tmp_path, [source], pieces=3)
     line, = (line for line in told if 'pieces' in line)
     assert f'each of the 3 pieces of {source} goes through all of it' in line
+    (tmp_path / 'cut.pieces' / '0001-of-0003').mkdir(parents=True)
+    jobs = tasks.PlanBag(source, tmp_path / 'cut', Options(), None, resume=True)()
+    assert len(jobs) == 3 and not jobs[0].notes, 'nobody says --pieces'
 
 
 def test_attempts_that_come_further_go_on_for_ever(tmp_path, monkeypatch):

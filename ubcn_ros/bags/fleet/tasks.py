@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +52,9 @@ class PlanBag:
             raise BagError(f'{pieces_folder(self.out)} cannot be gone on with: --pieces was '
                            f'{before} and is {self.pieces} now; give the same, or another path '
                            'for the outputs')
-        return plan([(self.source, self.out)], self.options, before or self.pieces)
+        jobs = plan([(self.source, self.out)], self.options, before or self.pieces)
+        # they are of the number of pieces, which is not chosen any more
+        return jobs if before is None else [replace(job, notes=()) for job in jobs]
 
 
 @dataclass(frozen=True)

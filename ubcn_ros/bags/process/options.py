@@ -50,7 +50,7 @@ class Job:
     `end_ns`; `begin_ns` is where the first range of the bag begins. `topics` are those that the
     options take; `cameras`, `skipped` and `prefixes`, of the names of each camera's outputs, are
     those of the whole bag. Where it is a `piece`, joining them checks the bag's files, once.
-    `notes` are what a user should know of the plan, a line each.
+    `notes` are what a user should know of the number of pieces, a line each.
     """
 
     source: Path
