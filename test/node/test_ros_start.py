@@ -32,7 +32,7 @@ def test_the_remedy_goes_by_the_reason(monkeypatch, reason, enforced, remedy):
 
 
 @pytest.mark.parametrize('name, of_ros', [
-    ('rclpy', True), ('rclpy._rclpy_pybind11', True), ('sensor_msgs.msg', True), (None, True),
+    ('rclpy', True), ('rclpy._rclpy_pybind11', True), ('sensor_msgs.msg', True), (None, False),
     ('numpy', False), ('torch', False)])
 def test_what_is_missing_is_of_ros_or_not(name, of_ros):
     text = why_not_started(ModuleNotFoundError(f'No module named {name}', name=name))

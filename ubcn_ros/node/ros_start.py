@@ -35,8 +35,8 @@ def why_not_started(error: RuntimeError | ImportError) -> str:
 
     :param error: that rclpy raised, or that importing it, or messages, did.
     """
-    if isinstance(error, ImportError) and not _MODULES.match(error.name or 'rclpy'):
-        return error_text(error)
+    if isinstance(error, ImportError) and not _MODULES.match(error.name or ''):
+        return error_text(error)  # also of NumPy, whose errors name no module
     text = f'ROS cannot be started: {error_text(error)}'
     if isinstance(error, ImportError):
         return f'{text}. {_MISSING}'
