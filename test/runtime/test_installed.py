@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models and configuration are found wherever the package lies."""
 
+import errno
+import os
 import sys
 
 import pytest
@@ -40,3 +42,16 @@ def test_the_source_tree_comes_first_and_only_if_it_is_one(lies, tmp_path):
     assert installed.shared_folders('models') == [tmp_path / 'python/share/ubcn_ros/models']
     (tmp_path / 'site-packages' / 'package.xml').touch()
     assert installed.shared_folders('models')[0] == tmp_path / 'site-packages/models'
+
+
+def test_a_folder_that_may_not_be_looked_into_is_passed_over(lies, tmp_path, monkeypatch):
+    lies('site-packages', 'site-packages/share/ubcn_ros')
+    stat = os.stat
+
+    def refusing(path, *others, **options):
+        if str(path).startswith(str(tmp_path)) and os.path.basename(path) == 'package.xml':
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *others, **options)
+    monkeypatch.setattr(os, 'stat', refusing)
+    assert installed.shared_folders('models') == [
+        tmp_path / 'site-packages/share/ubcn_ros/models']

@@ -27,10 +27,10 @@ def shared_folders(name: str) -> list[Path]:
     :param name: path below the source tree, which is installed under share: 'models', 'config'.
     """
     source = _HERE.parents[2]
-    roots = [source] if (source / 'package.xml').is_file() else []
+    # os.path: methods of Path raise where a folder may not be read
+    roots = [source] if os.path.isfile(source / 'package.xml') else []
     prefixes = [*_HERE.parents, *filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(
         os.pathsep)), sys.prefix]
     roots += [Path(prefix) / 'share' / 'ubcn_ros' for prefix in prefixes]
     folders = dict.fromkeys(root / name for root in roots)
-    # os.path: before Python 3.12 Path.is_dir raises where a prefix may not be read
     return [folder for folder in folders if os.path.isdir(folder)]
