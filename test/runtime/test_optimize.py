@@ -43,12 +43,25 @@ class Residual(nn.Sequential):
         return y + self[1](y)
 
 
+def hooked(kind, module):
+    """Register a hook that doubles what goes in, or comes out."""
+    if kind == 'input':
+        module.register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],))
+    else:
+        module.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return module
+
+
 OWN = {
     'subclass': lambda: nn.Sequential(Standardised(3, 4, 3), nn.BatchNorm2d(4)),
     'parametrized': lambda: nn.Sequential(
         nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)),
     'hook': lambda: nn.Sequential(
         nn.utils.spectral_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)),
+    'hook before the norm': lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), hooked('input', nn.BatchNorm2d(4))),
+    'hook behind the norm': lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), hooked('output', nn.BatchNorm2d(4))),
     'Sequential': lambda: Residual(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)),
     'no statistics': lambda: nn.Sequential(nn.Conv2d(3, 4, 3),
                                            nn.BatchNorm2d(4, track_running_stats=False))}

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ubcn_ros.runtime.cache import keep_kernels
 from ubcn_ros.runtime.kernels.cpu_path_mix import mix_in_strips
-from ubcn_ros.runtime.kernels.swap import is_convolution
+from ubcn_ros.runtime.kernels.swap import is_plain
 from ubcn_ros.runtime.sparse_attention import sparsify
 
 _LOG = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ def fold_batch_norm(module: nn.Module) -> int:
     """
     Fold every batch normalisation that follows a convolution in a Sequential into it, in place.
 
-    Subclasses of these compute what they like, and without running statistics there is nothing to
-    fold: they stay.
+    Subclasses of these and hooks compute what they like, and without running statistics there is
+    nothing to fold: they stay.
 
     :param module: in evaluation mode.
     :return: how many were folded.
@@ -35,7 +35,7 @@ def fold_batch_norm(module: nn.Module) -> int:
             continue
         for i in range(len(part) - 1):
             norm = part[i + 1]
-            if (is_convolution(part[i]) and type(norm) is nn.BatchNorm2d
+            if (is_plain(part[i], nn.Conv2d) and is_plain(norm, nn.BatchNorm2d)
                     and norm.running_mean is not None):
                 part[i] = fuse_conv_bn_eval(part[i], norm)
                 part[i + 1] = nn.Identity()

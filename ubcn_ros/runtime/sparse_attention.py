@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.attention import SAM, PathStacks
+from ubcn_ros.runtime.kernels.swap import is_plain
 
 CELL = 16
 """
@@ -47,7 +48,7 @@ def sparsify(network: nn.Module) -> int:
     :return: how many were replaced.
     """
     found = [module for module in network.modules()
-             if isinstance(module, SAM) and isinstance(module.path_mixer, PathStacks)
+             if isinstance(module, SAM) and is_plain(module.path_mixer, PathStacks)
              and module.config.has_zeros]
     for sam in found:
         sam.path_mixer = SparseStacks(sam.path_mixer)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
+from ubcn_ros.network.segmentation import ddrnet
 from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest
 from ubcn_ros.runtime.kernels.fused_convolution import (
     FusedBlock,
@@ -224,6 +225,12 @@ def test_plain_where_forms_do_not_apply():
     assert not autotuner.chosen and not CALLS
 
 
+def watched(module):
+    """Register a hook."""
+    module.register_forward_hook(lambda *_: None)
+    return module
+
+
 def test_leaves_what_does_not_fit():
     class Own(nn.Sequential):
         pass
@@ -234,8 +241,20 @@ def test_leaves_what_does_not_fit():
                              nn.Sequential(nn.Conv2d(8, 8, 3).half(), nn.ReLU()),
                              nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(8, 8, 3)), nn.ReLU()),
                              Own(nn.Conv2d(8, 8, 3), nn.ReLU()),
-                             nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU6())))
+                             nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU6()),
+                             nn.Sequential(nn.Conv2d(8, 8, 3), watched(nn.ReLU())),
+                             nn.Sequential(nn.Conv2d(8, 8, 3), watched(nn.Identity()), nn.ReLU()),
+                             watched(RES(8))))
     assert fuse_convolutions(network, on_cpu()) == 0
+
+
+@pytest.mark.parametrize('part', ['skip', '', 'layers', 'layers.1', 'layers.1.0', 'layers.1.1'])
+def test_leaves_a_block_that_somebody_watches(part):
+    network = nn.Sequential(ddrnet.BasicBlock(8, 8).eval())
+    fold_batch_norm(network)
+    watched(network[0].get_submodule(part))
+    fuse_convolutions(network, on_cpu())
+    assert type(network[0]) is (FusedBlock if part == 'skip' else ddrnet.BasicBlock)
 
 
 @pytest.mark.gpu

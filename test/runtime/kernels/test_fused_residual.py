@@ -93,9 +93,11 @@ def test_plain_where_candidates_do_not_apply(stack):
 
 
 def test_replaces_only_what_the_kernels_compute(stack):
-    network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'block': RES(32)})
+    network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'watched': RES(32),
+                             'block': RES(32)})
+    network['watched'].register_forward_hook(lambda *_: None)
     assert fuse_residual_blocks(network, on_cpu(), {}) == 1
-    assert [type(m) for m in network.values()] == [RES, RES, FusedRES]
+    assert [type(m) for m in network.values()] == [RES, RES, RES, FusedRES]
 
 
 def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):

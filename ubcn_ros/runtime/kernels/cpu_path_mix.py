@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.kernels.swap import swap
+from ubcn_ros.runtime.kernels.swap import is_plain, swap
 
 STRIP_VALUES = 2 ** 20
 """Weighted features at a time: what a core's cache holds."""
@@ -60,4 +60,4 @@ def mix_in_strips(network: nn.Module, strip_values: int = STRIP_VALUES) -> int:
     :return: how many were replaced.
     """
     return swap(network, lambda module: StripMixTrunk(module, strip_values)
-                if isinstance(module, PathTrunk) else None)
+                if is_plain(module, PathTrunk) else None)

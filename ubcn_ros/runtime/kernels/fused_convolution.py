@@ -23,12 +23,13 @@ from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
 from ubcn_ros.runtime.kernels.autotune import Autotuner, Run, applies
 from ubcn_ros.runtime.kernels.launch import pack
-from ubcn_ros.runtime.kernels.swap import WithReference, is_convolution, load_kernel, swap
+from ubcn_ros.runtime.kernels.swap import WithReference, is_plain, load_kernel, swap
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
 LARGE = 2 ** 14
 """Pixels from which our kernel is tried: below, launches count, and compiling it takes longer."""
+_BLOCKS = (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock)
 
 
 class FusedConv(nn.Conv2d):
@@ -162,7 +163,7 @@ class FusedBlock(nn.Module):
 
 def fits(module: nn.Module) -> bool:
     """Return whether a module is a convolution that can be fused."""
-    return (is_convolution(module) and module.groups == 1 and module.padding_mode == 'zeros'
+    return (is_plain(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == 'zeros'
             and not isinstance(module.padding, str))
 
 
@@ -187,7 +188,7 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
             slope == 0 or module.in_channels % ALIGNED or kernel is not None)
 
     def block(module: nn.Module) -> nn.Module | None:
-        if type(module) is RES and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
+        if is_plain(module, RES) and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
             return FusedConvRES(module, autotuner, kernel)
         slope = _closing(module)
         if slope is not None and takes(module.layers[-1][0], slope):
@@ -222,19 +223,20 @@ def _count(network: nn.Module) -> int:
 
 def _slope(module: nn.Module) -> float:
     """Return what an activation multiplies negative values by; 1 for all that is none."""
-    return (0.0 if type(module) is nn.ReLU else
-            module.negative_slope if type(module) is nn.LeakyReLU else 1.0)
+    return (0.0 if is_plain(module, nn.ReLU) else
+            module.negative_slope if is_plain(module, nn.LeakyReLU) else 1.0)
 
 
 def _closing(block: nn.Module) -> float | None:
     """Return the slope at the end of a block whose last layer is a convolution, or None."""
-    if type(block) not in (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock):
+    if not any(is_plain(block, kind) for kind in _BLOCKS):
         return None
     last = block.layers[-1]
-    if not (isinstance(last, nn.Sequential) and fits(last[0]) and all(map(_idle, last[1:]))):
+    if not (is_plain(block.layers, nn.Sequential) and is_plain(last, nn.Sequential)
+            and fits(last[0]) and all(map(_idle, last[1:]))):
         return None
     return float(type(block) is ddrnet.Bottleneck or not getattr(block, 'relu', True))
 
 
 def _idle(module: nn.Module) -> bool:
-    return type(module) is nn.Identity
+    return is_plain(module, nn.Identity)

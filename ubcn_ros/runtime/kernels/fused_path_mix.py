@@ -11,7 +11,7 @@ from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
 from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
-from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
+from ubcn_ros.runtime.kernels.swap import WithReference, is_plain, load_kernel, swap
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Features, masks, weights and biases of the paths; see ``triton_path_mix.mix``."""
@@ -83,7 +83,7 @@ def fuse_path_mixes(network: nn.Module, autotuner: Autotuner,
     :return: how many were replaced.
     """
     def fits(module: nn.Module) -> bool:
-        return type(module) is PathTrunk and autotuner.supports(module.mix.weight)
+        return is_plain(module, PathTrunk) and autotuner.supports(module.mix.weight)
 
     if candidates is None and any(map(fits, network.modules())):
         kernel = load_kernel('triton_path_mix')

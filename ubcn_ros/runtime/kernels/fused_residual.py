@@ -18,7 +18,7 @@ from torch import nn
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
 from ubcn_ros.runtime.kernels.launch import pack
-from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
+from ubcn_ros.runtime.kernels.swap import WithReference, is_plain, load_kernel, swap
 
 CHANNELS = 32
 """Channels of the blocks that are replaced: for others the kernels were not measured."""
@@ -81,7 +81,7 @@ def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner,
     :return: how many were replaced.
     """
     def fits(module: nn.Module) -> bool:
-        return (type(module) is RES and module.conv1.in_channels == CHANNELS
+        return (is_plain(module, RES) and module.conv1.in_channels == CHANNELS
                 and autotuner.supports(module.conv1.weight))
 
     if candidates is None and any(map(fits, network.modules())):

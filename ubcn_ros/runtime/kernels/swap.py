@@ -29,14 +29,14 @@ class WithReference(nn.Module):
         raise NotImplementedError
 
 
-def is_convolution(module: nn.Module) -> bool:
+def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """
-    Return whether a module is a convolution whose weights and bias say all that it computes.
+    Return whether a module computes what its class says, so that something else may do it.
 
-    A subclass may change them first, as one with standardised weights does, and so may a hook, as
-    that of ``torch.nn.utils.weight_norm``.
+    A subclass may compute something else, as a convolution with standardised weights does, and so
+    may a hook, as that of ``torch.nn.utils.weight_norm``.
     """
-    return type(module) is nn.Conv2d and not (module._forward_pre_hooks or module._forward_hooks)
+    return type(module) is kind and not (module._forward_pre_hooks or module._forward_hooks)
 
 
 def load_kernel(name: str) -> ModuleType | None:
