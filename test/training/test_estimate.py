@@ -11,7 +11,6 @@ import torch
 from ubcn_ros.data.scenes import Scene
 from ubcn_ros.training.estimate import (
     StageEstimate,
-    TimeLeft,
     duration,
     estimate,
     plan_table,
@@ -29,9 +28,7 @@ def test_a_stage_takes_its_steps_and_its_validations():
     assert DERAIN.seconds == 100 * 2 + 4 * 10, 'after 30, 60, 90 and 100 steps'
     assert ADAPT.seconds == 50 * 4 + 20
     assert replace(DERAIN, steps=90).seconds == 90 * 2 + 3 * 10
-    assert DERAIN.seconds_at(0) == 0 and DERAIN.seconds_at(45) == 45 * 2 + 10
-    later = replace(DERAIN, first=45)
-    assert later.seconds == 55 * 2 + 3 * 10 and later.seconds_at(60) == 15 * 2 + 10
+    assert replace(DERAIN, first=45).seconds == 55 * 2 + 3 * 10
     assert replace(DERAIN, first=100).seconds == 0
 
 
@@ -94,38 +91,6 @@ def test_the_plan_says_every_stage_and_the_whole():
     resumed = plan_table([replace(DERAIN, first=45), ADAPT], 'random weights').splitlines()
     assert resumed[2].split()[:8] == ['derain', 'goes', 'on', 'at', 'step', '45', '55', '8']
     assert '440' in resumed[2] and 'best of derain' in resumed[3] and '105' in resumed[4]
-
-
-class Clock:
-    now = 50.0
-
-    def __call__(self):
-        return self.now
-
-
-def test_time_left_follows_the_estimates_and_then_the_run():
-    clock = Clock()
-    left = TimeLeft([DERAIN, ADAPT], clock)
-    left.begin('derain')
-    assert left.seconds(0) == pytest.approx(240 + 220)
-    clock.now += 29 * 4  # twice as slow as estimated
-    after = left.seconds(29)
-    assert 1.5 * (240 - 58 + 220) < after < 2 * (240 - 58 + 220)
-    clock.now += 2 * (240 - 58)
-    assert 1.8 * 220 < left.seconds(100) < 2 * 220
-    left.begin('adapt')
-    assert left.seconds(0) == pytest.approx(left.seconds(0)) and 1.8 * 220 < left.seconds(0)
-    clock.now += 220  # as estimated after all
-    assert left.seconds(50) == pytest.approx(0) and left.text(50) == '0 s'
-
-
-def test_time_left_of_a_resumed_run_counts_what_is_left():
-    clock = Clock()
-    left = TimeLeft([replace(ADAPT, first=40)], clock)
-    left.begin('adapt')
-    assert left.seconds(40) == pytest.approx(10 * 4 + 20)
-    clock.now += 5 * 4
-    assert left.seconds(45) == pytest.approx(5 * 4 + 20)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
-from ubcn_ros.training.estimate import StageEstimate, TimeLeft
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.start import untrained_warning
@@ -493,14 +492,10 @@ def test_without_validation_the_best_is_the_last(make, capsys):
     assert 'the last of derain, without validation' in capsys.readouterr().out
 
 
-def test_progress_says_how_long_all_will_take(make, capsys):
-    run = make(stages=('derain', 'attend'), brief=True)
-    hours = [StageEstimate(name, 1, 2, (32, 32), 1, 3600.0, 0.0, 1.0) for name in run.plan()]
-    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0,
-              time_left=TimeLeft(hours))
+def test_progress_says_which_stage_of_all_is_trained(make, capsys):
+    train(make(stages=('derain', 'attend'), brief=True))
     told = capsys.readouterr().err
-    # nothing is left after the last step of the last stage
-    assert 'derain (1 of 2)' in told and 'attend (2 of 2)' in told and 'all=0 s' in told
+    assert 'derain (1 of 2)' in told and 'attend (2 of 2)' in told
 
 
 @pytest.mark.parametrize('damage', [lambda path: path.unlink(),

@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.estimate import StageEstimate, TimeLeft
+    from ubcn_ros.training.estimate import StageEstimate
     from ubcn_ros.training.run import Run
-
-_LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 
 
 @click.command(cls=Command)
@@ -149,7 +147,7 @@ def _train(run: Run, fabric: Fabric, stage: str | None, stages: Sequence[str], o
     if overwrite and fabric.is_global_zero:
         run.files.discard(stage)
     fabric.barrier()
-    run.train(fabric, stages, workers, _time_left(run, fabric, stages, workers))
+    run.train(fabric, stages, workers)
     if not stages:
         fabric.print(f'nothing is left to train in {run.out}')
 
@@ -173,7 +171,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
         fabric.print(f'nothing is left to train in {run.out}')
         return
     start = run.start(stages[0])
-    table = plan_table(_timed(run, fabric, stages, workers, overwrite=overwrite), start.text)
+    table = plan_table(_timed(run, fabric, stages, overwrite, workers), start.text)
     warning = untrained_warning(start, stages)
     for line in run.left_out:
         fabric.print(line)
@@ -181,20 +179,10 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
                  f'{run.files.result.name}; nothing was trained or written')
 
 
-def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> TimeLeft | None:
-    """Estimate what a run takes that is long enough for somebody to ask."""
-    from ubcn_ros.training.estimate import TimeLeft
-    left = sum(run.config.stages[stage].optimizer_steps - run.steps_done(stage)
-               for stage in stages)
-    if left < _LONG_RUN:
-        return None
-    return TimeLeft(_timed(run, fabric, stages, workers, seconds=1.0))
-
-
-def _timed(run: Run, fabric: Fabric, stages: Sequence[str], workers: int, **more: Any
+def _timed(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool, workers: int
            ) -> list[StageEstimate]:
     """Time a few steps of each stage, and say so: they may take minutes."""
-    estimates, found = run.estimates(fabric, stages, workers, **more), []
+    estimates, found = run.estimates(fabric, stages, workers, overwrite=overwrite), []
     for stage in stages:
         fabric.print(f'timing a few steps of {stage}', flush=True)
         found.append(next(estimates))

@@ -28,7 +28,6 @@ _WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
 _MOST_STEPS = 20
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 32
 _COUNTED_SAMPLES = 20_000
-_PRIOR_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,9 @@ class StageEstimate:
     @property
     def seconds(self) -> float:
         """Duration of the optimizer steps left and their validations."""
-        return self.seconds_at(self.steps)
-
-    def seconds_at(self, step: int) -> float:
-        """Return how long it takes to an optimizer step, with the validations until then."""
-        validations = step // self.validate_every - self.first // self.validate_every + (
-            self.first < self.steps <= step and self.steps % self.validate_every != 0)
-        return ((step - self.first) * self.seconds_per_step
+        validations = self.steps // self.validate_every - self.first // self.validate_every + (
+            self.first < self.steps and self.steps % self.validate_every != 0)
+        return (self.left * self.seconds_per_step
                 + validations * self.seconds_per_validation)
 
 
@@ -281,47 +276,3 @@ def duration(seconds: float) -> str:
         return f'{minutes // 60} h {minutes % 60} min'
     hours = round(minutes / 60)
     return f'{hours // 24} d {hours % 24} h'
-
-
-class TimeLeft:
-    """
-    Time left of a whole run: the estimates, corrected by how the run really goes.
-
-    :param estimates: of the stages that run, in their order.
-    :param clock: seconds, for tests.
-    """
-
-    def __init__(self, estimates: Sequence[StageEstimate],
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        self.estimates, self._clock = tuple(estimates), clock
-        self._place = 0
-        self._began: float | None = None
-        self._prior = 1.0  # real over estimated time of what came before
-
-    def begin(self, stage: str) -> None:
-        """Note that one of the stages begins, or goes on."""
-        if self._began is not None:  # the one before has ended
-            self._prior = self._ratio(self.estimates[self._place].steps)
-        self._place = [e.stage for e in self.estimates].index(stage)
-        self._began = self._clock()
-
-    def _ratio(self, step: int) -> float:
-        """Real over estimated time; what few steps say counts little."""
-        now = self.estimates[self._place]
-        if self._began is None:
-            return self._prior
-        expected = now.seconds_at(step)
-        weight = _PRIOR_SHARE * now.seconds
-        if expected + weight <= 0:
-            return self._prior
-        return (self._clock() - self._began + weight * self._prior) / (expected + weight)
-
-    def seconds(self, step: int) -> float:
-        """Return the seconds left when the present stage has done so many optimizer steps."""
-        now, *later = self.estimates[self._place:]
-        return self._ratio(step) * (now.seconds - now.seconds_at(step)
-                                    + sum(e.seconds for e in later))
-
-    def text(self, step: int) -> str:
-        """Return ``seconds`` in words."""
-        return duration(self.seconds(step))

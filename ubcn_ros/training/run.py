@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
-from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
+from ubcn_ros.training.estimate import StageEstimate, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
     data_record,
@@ -316,8 +316,7 @@ class Run:
             yield estimate(self.trainer(fabric, stage, start, workers), seconds,
                            0 if overwrite else self.steps_done(stage))
 
-    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
-                time_left: Callable[[int], str] | None = None) -> Trainer:
+    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         if self._init is not None and start.info is self._init[1]:
@@ -336,16 +335,14 @@ class Run:
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
-                       side=segmentation['trained_short_side'] or NATIVE, time_left=time_left)
+                       side=segmentation['trained_short_side'] or NATIVE)
 
-    def train(self, fabric: Fabric, stages: Sequence[str], workers: int,
-              time_left: TimeLeft | None = None) -> None:
+    def train(self, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
         """
         Train stages one after the other, each as far as it is not done, and write the result.
 
         :param stages: as of ``plan``.
         :param workers: processes that render samples.
-        :param time_left: of these stages, shown with the progress.
         """
         # what cannot be started is told before anything is written
         first = self.start(stages[0]) if stages else None
@@ -367,13 +364,11 @@ class Run:
             start, first = first or self.start(stage), None
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
                          f'{start.details}'.rstrip())
-            trainer = self.trainer(fabric, stage, start, workers, time_left and time_left.text)
+            trainer = self.trainer(fabric, stage, start, workers)
             if trainer.resume():
                 fabric.print(f'{stage} goes on at optimizer step {trainer.optimizer_step}')
             else:
                 trainer.discard()  # what a run left that was killed before its first checkpoint
-            if time_left is not None:
-                time_left.begin(stage)
             trainer.fit()
         if fabric.is_global_zero:
             self._write_result(fabric)

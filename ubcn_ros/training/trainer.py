@@ -67,7 +67,6 @@ class Trainer:
     :param record: makes a model file's metadata of the optimizer steps and the figures.
     :param title: of the progress bar.
     :param side: short side that validation frames are labelled at, as of ``validate``.
-    :param time_left: says, after so many steps of the stage, how long all will still take.
     :raises ValueError: scenes to train on without labels where the stage needs them.
     """
 
@@ -75,13 +74,13 @@ class Trainer:
                  training: SceneList, validation: SceneList | None, folder: Path,
                  workers: int, *, log: Path, results: ResultsTable, settings: dict[str, Any],
                  record: Callable[[int, dict[str, float]], dict[str, Any]], title: str,
-                 side: int = NATIVE, time_left: Callable[[int], str] | None = None) -> None:
+                 side: int = NATIVE) -> None:
         self.stage_config: StageConfig = config.stages[stage_name]
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
         self.log, self.results, self.settings = log, results, settings
-        self.record, self.title, self.time_left, self.side = record, title, time_left, side
+        self.record, self.title, self.side = record, title, side
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
@@ -258,8 +257,7 @@ class Trainer:
         values = {k: float(v) for k, v in logs.items()}
         lrs = {f'lr_{i}': o.param_groups[0]['lr'] for i, o in enumerate(self.optimizers)}
         logger.log_metrics({'loss': float(loss), **values, **lrs}, self.optimizer_step)
-        left = {} if self.time_left is None else {'all': self.time_left(self.optimizer_step)}
-        bar.set_postfix({**left, **{k: f'{v:.4f}' for k, v in values.items()}})
+        bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
 
     def train_step(self, batch: dict[str, torch.Tensor],
                    done: Callable[[str], object] = lambda _part: None
