@@ -153,28 +153,6 @@ def path_weights(source: SAM, sources: Sequence[Sequence[int]]) -> dict[str, tor
     return found
 
 
-def put_aside(rows: Sequence[PartStart], network: UBCN, part: str, names: Iterable[str], why: str
-              ) -> list[PartStart]:
-    """
-    Return rows in which these tensors of a part do not count as taken.
-
-    :param network: that the rows are of.
-    :param why: reason to give for those that were taken.
-    """
-    counts = dict(getattr(network, part).named_parameters())
-
-    def without(row: PartStart) -> PartStart:
-        given_up = {*names} - row.anew.keys()
-        anew = {name: row.anew.get(name, why) for name in getattr(network, part).state_dict()
-                if name in row.anew or name in given_up}
-        return replace(
-            row, anew=anew, taken_tensors=row.tensors - len(anew),
-            taken_weights=row.taken_weights - sum(
-                counts[name].numel() for name in given_up if name in counts),
-            by_path=tuple(name for name in row.by_path if name not in given_up))
-    return [without(row) if row.part == part else row for row in rows]
-
-
 def trained_after(rows: Iterable[PartStart], trained: Sequence[str]) -> tuple[str, ...]:
     """
     Return the parts that count as trained after such a start, before any stage has run.

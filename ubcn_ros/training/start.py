@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,10 @@ from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import TrainConfig
-from ubcn_ros.training.init import init_table, put_aside, start_from, trained_after
+from ubcn_ros.training.init import init_table, start_from, trained_after
 from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.stages import STAGE_CLASSES
-from ubcn_ros.training.warm_start import start_from_derain, tensors_from_derain
+from ubcn_ros.training.warm_start import start_from_derain
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,15 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
     if (stage in ('attend', 'joint') and 'attention' not in start.trained
             and config.stages[stage].warm_start):
         start_from_derain(start.network)
-        start = replace(start, details=f"{start.details}SAM starts from IDM's weights\n")
+        start = replace(start, details=f"{start.details}SAM starts from IDM's weights, in the "
+                        'place of any that it took\n')
     return start
 
 
 def warm_started(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo] | None
                  ) -> str:
     """Return the stage of a recipe in which SAM starts from IDM's weights; '' for none."""
-    return _warm_started(config, _from_model(config, label_set, init).trained if init else ())
-
-
-def _warm_started(config: TrainConfig, trained: Sequence[str]) -> str:
+    trained = _from_model(config, label_set, init).trained if init else ()
     stage = next((name for name in config.stages if name in ('attend', 'joint')), '')
     warm = stage and 'attention' not in trained and config.stages[stage].warm_start
     return stage if warm else ''
@@ -102,16 +99,12 @@ def untrained_warning(start: Start, stages: Sequence[str]) -> str:
 
 
 def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo]) -> Start:
-    """Take what fits of a model; what IDM's weights take the place of later does not count."""
+    """Take what fits of a model."""
     source, info = init
     network = built(config, label_set, source.config)
     rows = start_from(network, source, info.trained)
-    trained = trained_after(rows, info.trained)
-    if _warm_started(config, trained):
-        with contextlib.suppress(ValueError):  # said where SAM is to start
-            rows = put_aside(rows, network, 'attention', tensors_from_derain(network),
-                             "IDM's weights in their place, warm_start")
-    return Start(network, trained, info, info.name, f'{init_table(rows)}\n')
+    return Start(network, trained_after(rows, info.trained), info, info.name,
+                 f'{init_table(rows)}\n')
 
 
 def _from_stage(path: Path, wanted: UBCNConfig) -> Start:

@@ -36,16 +36,6 @@ def start_from_derain(network: UBCN) -> None:
 
     :raises ValueError: as ``check_warm_start``.
     """
-    network.attention.load_state_dict({**network.attention.state_dict(),
-                                       **tensors_from_derain(network)})
-
-
-def tensors_from_derain(network: UBCN) -> dict[str, torch.Tensor]:
-    """
-    Return the tensors of SAM that ``start_from_derain`` replaces, by name, as they become.
-
-    :raises ValueError: as ``check_warm_start``.
-    """
     check_warm_start(network.config)
     theirs, ours = network.derain.state_dict(), network.attention.state_dict()
     mixer = network.attention.path_mixer
@@ -64,7 +54,7 @@ def tensors_from_derain(network: UBCN) -> dict[str, torch.Tensor]:
     found[first][:, :theirs[first].shape[1]] = theirs[first]
     if network.veil is not None and network.config.attention.lifts:
         found |= _veil_tensors(network, ours)
-    return found
+    network.attention.load_state_dict({**ours, **found})
 
 
 def _veil_tensors(network: UBCN, ours: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
