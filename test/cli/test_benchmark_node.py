@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ubcn_ros.bags.live.client import NoAnswerError
 from ubcn_ros.bags.live.node_process import ReplayError
-from ubcn_ros.cli.benchmark import benchmark
+from ubcn_ros.cli import benchmark
 from ubcn_ros.cli.benchmark_node import latency_line, side_by_side
 
 

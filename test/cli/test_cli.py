@@ -18,9 +18,6 @@ from random_images import noise
 
 from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
-from ubcn_ros.cli.bag import bag
-from ubcn_ros.cli.benchmark import benchmark
-from ubcn_ros.cli.study import study
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.images.files import read_image, write_image
 
@@ -57,8 +54,8 @@ def test_help_imports_nothing_heavy():
 
 
 def test_every_listed_command_has_complete_help():
-    for path, group in (((), cli.main), (('bag',), bag), (('benchmark',), benchmark),
-                        (('study',), study)):
+    for path, group in (((), cli.main), (('bag',), cli.bag),
+                        (('benchmark',), cli.benchmark), (('study',), cli.study)):
         context = click.Context(group)
         listed = ubcn(*path, '--help').output
         for name in group.lazy:

@@ -17,8 +17,8 @@ from ubcn_ros.cli.commands import LazyGroup
 from ubcn_ros.malloc import keep_freed_memory
 
 COMMANDS = {
-    'bag': 'ubcn_ros.cli.bag:bag',
-    'benchmark': 'ubcn_ros.cli.benchmark:benchmark',
+    'bag': 'ubcn_ros.cli:bag',
+    'benchmark': 'ubcn_ros.cli:benchmark',
     'data': 'ubcn_ros.cli.data:data',
     'demo': 'ubcn_ros.cli.demo:demo',
     'derain': 'ubcn_ros.cli.derain:derain',
@@ -27,9 +27,34 @@ COMMANDS = {
     'model': 'ubcn_ros.cli.model:model',
     'rain': 'ubcn_ros.cli.rain:rain',
     'report': 'ubcn_ros.cli.report:report',
-    'study': 'ubcn_ros.cli.study:study',
+    'study': 'ubcn_ros.cli:study',
     'train': 'ubcn_ros.cli.train:train',
 }
+bag = LazyGroup('bag', help='Make, process, play, inspect and compare bags.', lazy={
+    'compare': 'ubcn_ros.cli.bag_compare:bag_compare',
+    'create': 'ubcn_ros.cli.bag_create:bag_create',
+    'info': 'ubcn_ros.cli.bag_info:bag_info',
+    'play': 'ubcn_ros.cli.bag_play:bag_play',
+    'process': 'ubcn_ros.cli.bag_process:bag_process',
+})
+benchmark = LazyGroup(
+    'benchmark', help='Time the engine, a training, a running node, or bag processing.', lazy={
+        'bag': 'ubcn_ros.cli.benchmark_bag:bag',
+        'engine': 'ubcn_ros.cli.benchmark_engine:engine',
+        'equality': 'ubcn_ros.cli.benchmark_equality:equality',
+        'startup': 'ubcn_ros.cli.benchmark_startup:startup',
+        'train': 'ubcn_ros.cli.benchmark_train:train',
+        'node': 'ubcn_ros.cli.benchmark_node:node',
+    })
+study = LazyGroup('study', help="Reproduce the paper's tables and figures.", lazy={
+    'baselines': 'ubcn_ros.cli.study_baselines:baselines',
+    'degradations': 'ubcn_ros.cli.study_degradations:degradations',
+    'networks': 'ubcn_ros.cli.study_networks:networks',
+    'methods': 'ubcn_ros.cli.study_methods:methods',
+    'steps': 'ubcn_ros.cli.study_steps:steps',
+    'real-rain': 'ubcn_ros.cli.study_real_rain:real_rain',
+    'report': 'ubcn_ros.cli.study_report:report',
+})
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS,
