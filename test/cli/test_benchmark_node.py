@@ -111,7 +111,7 @@ def test_figures_are_written_before_the_picture_is_drawn(monkeypatch, tmp_path, 
 
     figures = {'sent': 5, 'stages_ms': {}}
     monkeypatch.setattr('ubcn_ros.benchmark.node.stream', lambda *_: figures)
-    monkeypatch.setattr('ubcn_ros.benchmark.node_figures.draw_stages', draw)
+    monkeypatch.setattr('ubcn_ros.images.plots.stacked_bars', draw)
     out = tmp_path / 'figures.json'
     result = CliRunner().invoke(benchmark, [
         'node', '--model', str(tiny_model), '--transport', 'shared-memory', '--json', str(out),

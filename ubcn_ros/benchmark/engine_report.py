@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ubcn_ros.images.plots import save_plot
+from ubcn_ros.images.plots import REST, stacked_bars
 from ubcn_ros.text_table import table
 
 
@@ -46,19 +44,9 @@ def _bar_name(row: dict[str, Any]) -> str:
 
 def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draw a bar per row, divided into its stages."""
-    from matplotlib.figure import Figure
-    places = range(len(rows))
-    figure = Figure(figsize=(9, 1.4 + 0.6 * len(rows)), layout='constrained')
-    axes = figure.add_subplot()
-    left = np.zeros(len(rows))
-    for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
-        widths = np.array([row['stages_ms'].get(stage, {'p50': 0})['p50'] for row in rows])
-        axes.barh(places, widths, left=left, label=stage)
-        left += widths
-    rest = np.array([row['p50_ms'] for row in rows]) - left
-    axes.barh(places, np.maximum(rest, 0), left=left, color='lightgrey', label='rest')
-    axes.set_yticks(places, [_bar_name(row) for row in rows], parse_math=False)
-    axes.invert_yaxis()
-    axes.set_xlabel('milliseconds per image, medians')
-    figure.legend(loc='outside upper center', ncols=6, fontsize='small', frameon=False)
-    save_plot(path, figure)
+    stages = dict.fromkeys(stage for row in rows for stage in row['stages_ms'])
+    bars = []
+    for row in rows:
+        times = {stage: row['stages_ms'].get(stage, {'p50': 0})['p50'] for stage in stages}
+        bars.append((_bar_name(row), {**times, REST: max(0, row['p50_ms'] - sum(times.values()))}))
+    stacked_bars(path, bars, 'milliseconds per image, medians')

@@ -13,8 +13,7 @@ its outputs. All in milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ import numpy as np
 from ubcn_ros.bags.live.client import DERAINED
 from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.camera_client import StreamResult
-from ubcn_ros.images.plots import save_plot
 
 _NOT_STAGES = ('pipeline latency', 'processing time', 'deadline', 'total')
 
@@ -105,33 +103,6 @@ def latency_bound(frames: list[dict[str, float]], sent: Sequence[list[float]]
             'wait': round(max(frame['pipeline latency (ms)'] - frame['processing time (ms)']
                               for frame in frames), 2),
             'frames': len(frames)}
-
-
-def draw_stages(path: Path, streams: Mapping[str, Mapping[str, Mapping[str, float | None]]]
-                ) -> None:
-    """
-    Draw the median of each stage, in the order of a frame's way, a bar for each stream.
-
-    :param path: of a PNG, PDF or SVG file, which may exist.
-    :param streams: title -> stage -> 'p50' in milliseconds.
-    """
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 1.4 + 0.7 * len(streams)), layout='constrained')
-    axes = figure.add_subplot()
-    stages = list(dict.fromkeys(stage for times in streams.values() for stage in times))
-    for row, times in enumerate(streams.values()):
-        left = 0.0
-        for number, stage in enumerate(stages):
-            width = times.get(stage, {}).get('p50') or 0.0
-            axes.barh(row, width, left=left, color=f'C{number % 10}', edgecolor='white',
-                      hatch='//' if number >= 10 else None, label=stage if row == 0 else None)
-            left += width
-    axes.set_yticks(range(len(streams)), list(streams))
-    axes.invert_yaxis()
-    axes.set_xlabel('median of each stage, ms')
-    axes.spines[['top', 'right']].set_visible(False)
-    figure.legend(loc='outside upper center', ncols=7, fontsize='small', frameon=False)
-    save_plot(path, figure, dpi=150)
 
 
 def _percentiles(values: list[float], which: tuple[int, ...]) -> dict[str, float | None]:

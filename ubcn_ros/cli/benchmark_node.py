@@ -170,8 +170,11 @@ def _text(columns: Columns, stand_in: float | None) -> str:
 
 
 def _draw(path: Path, columns: Columns) -> None:
-    from ubcn_ros.benchmark.node_figures import draw_stages
-    draw_stages(path, {title: column['stages_ms'] for title, column in columns.items() if column})
+    from ubcn_ros.images.plots import stacked_bars
+    stacked_bars(path, [(title, {stage: times['p50'] for stage, times in
+                                 column['stages_ms'].items()})
+                        for title, column in columns.items() if column],
+                 'median of each stage, ms')
 
 
 def _model(model: str, stand_in: float | None) -> str:
