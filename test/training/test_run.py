@@ -484,7 +484,7 @@ def test_a_sam_that_cannot_start_is_told_before_anything_is_trained(make, stages
 
 def test_without_validation_the_best_is_the_last(make, capsys):
     run = make(changes={'data': {'validation_images': 0}}, stages=('derain',))
-    assert run.validation is None
+    assert run.used.validation is None
     train(run)
     folder = run.files.folder('derain')
     assert (folder / 'best.safetensors').read_bytes() == (
@@ -564,7 +564,7 @@ def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make
     small.config = replace(small.config, data=replace(small.config.data, short_side=48))
     train(small)
     assert [stated(small, stage) for stage in ('derain', 'adapt')] == [None, 48]
-    assert small.training.scenes[0].read().image.shape == (48, 60, 3)
+    assert small.used.training.scenes[0].read().image.shape == (48, 60, 3)
 
 
 def test_of_a_range_of_sizes_the_middle_is_stated(make):
@@ -612,7 +612,7 @@ def test_unique_names_train_the_first_of_each(make, data, camvid_root):
     names = [scene.name for scene in data.split('train').scenes]
     for unique, expected in ((False, 2 * names), (True, names)):
         run = make(changes={'data': {'unique_names': unique}}, data=twice)
-        assert [scene.name for scene in run.training.scenes] == expected
+        assert [scene.name for scene in run.used.training.scenes] == expected
 
 
 def test_images_that_unique_names_leaves_out_are_told(make, data, camvid_root, tmp_path, capsys):

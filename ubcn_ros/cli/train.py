@@ -173,7 +173,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
     start = run.start(stages[0])
     table = plan_table(_timed(run, fabric, stages, overwrite, workers), start.text)
     warning = untrained_warning(start, stages)
-    for line in run.left_out:
+    for line in run.used.left_out:
         fabric.print(line)
     fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '
                  f'{run.files.result.name}; nothing was trained or written')

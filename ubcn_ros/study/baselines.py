@@ -118,7 +118,7 @@ class BaselineStudy(Study):
                         for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets],
             **self.data_settings, 'model': self.info.sha256,
-            'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
+            'training': scenes_record(run.used.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
             'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},

@@ -48,6 +48,7 @@ from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.run_data import RunData
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -123,7 +124,7 @@ class DegradationStudy(Study):
     @cached_property
     def training(self) -> SceneList:
         """Scenes that all networks are trained on: the same ones, which are decoded once."""
-        return Run(self.config, self.data, self.out).training
+        return RunData(self.data, self.config.data).training
 
     def train(self) -> None:
         """
@@ -159,7 +160,7 @@ class DegradationStudy(Study):
         run = Run(config, self.data, self.out / self.name / f'seed-{seed}' / config.name,
                   precision=self.fabric._precision.precision, command=self.command,
                   fingerprints=self.found['files'])
-        run.training = self.training
+        run.used.training = self.training
         stages = left_to_train(run)
         if stages or not run.files.result.is_file():
             self.say(f'training {config.name} on {self.name}, seed {seed}')

@@ -15,8 +15,7 @@ import yaml
 from lightning.fabric import Fabric
 
 from ubcn_ros.data.mixture import Data, focal_length
-from ubcn_ros.data.resizing import shrunk, typical_short_side
-from ubcn_ros.data.scenes import DataSet, SceneList
+from ubcn_ros.data.resizing import typical_short_side
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
@@ -28,7 +27,6 @@ from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
-    data_record,
     file_hash,
     joined_license,
     kept_calibration,
@@ -36,6 +34,7 @@ from ubcn_ros.training.record import (
     model_record,
     scenes_record,
 )
+from ubcn_ros.training.run_data import RunData
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
 from ubcn_ros.training.start import Start, starting_network, untrained_warning, warm_started
@@ -75,7 +74,8 @@ class Run:
 
     def __post_init__(self) -> None:
         """Work out the length of stages that have one in epochs; raises as ``Data.split``."""
-        self.config = in_optimizer_steps(self.config, lambda stage: len(self._scenes(stage)[0]))
+        self.config = in_optimizer_steps(
+            self.config, lambda stage: len(self.used.scenes(stage)[0]))
 
     @property
     def files(self) -> RunFolder:
@@ -88,18 +88,9 @@ class Run:
         return self.data.label_set or numbered_labels(1)
 
     @cached_property
-    def training(self) -> SceneList:
-        """Scenes to train on."""
-        c = self.config.data
-        scenes = self.data.split('train', exclude=c.exclude)
-        return shrunk(scenes.unique() if c.unique_names else scenes, c.short_side)
-
-    @cached_property
-    def validation(self) -> SceneList | None:
-        """Scenes that validate, None where there is no split val or the recipe wants none."""
-        if 'val' not in self.data.splits or not self.config.data.validation_images:
-            return None
-        return shrunk(self.data.split('val'), self.config.data.short_side)
+    def used(self) -> RunData:
+        """What the recipe takes of the data."""
+        return RunData(self.data, self.config.data)
 
     @cached_property
     def _init(self) -> tuple[UBCN, ModelInfo] | None:
@@ -141,12 +132,7 @@ class Run:
         if warm_started(self.config, self.label_set, self._init) in chosen:
             check_warm_start(network.config)
         self.check_stages(chosen)
-        if unused := [found.name for found, count in
-                      zip(self.data.sets, self._train_counts, strict=True)
-                      if not count and 'train' in found.splits]:
-            raise ValueError(f'no image of {", ".join(unused)} would be trained on: with '
-                             'unique_names the names are those of an earlier data set, or exclude '
-                             'leaves all out; rename the images, or do not give the data set')
+        self.used.check()
         if resume:
             self._check_begun(asked)
         self._stale(chosen)  # what it cannot read would end the run after its last step
@@ -155,7 +141,7 @@ class Run:
     def check_stages(self, stages: Sequence[str]) -> None:
         """Raise ValueError where data lack what a stage needs, or it cannot train the network."""
         for name in stages:
-            check_labels(name, self.config.stages[name], self._scenes(name)[0])
+            check_labels(name, self.config.stages[name], self.used.scenes(name)[0])
             check_stage(name, self.network, self.config.stages[name], self.processes)
 
     def _check_start(self, stage: str) -> None:
@@ -215,36 +201,13 @@ class Run:
         return starting_network(self.config, self.label_set, stage, self.files.best_before(stage),
                                 self._init)
 
-    def _scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
-        """Scenes that a stage trains and validates on: all but derain need labels."""
-        if stage == 'derain':
-            return self.training, self.validation
-        return self.training.labelled(), (self.validation and self.validation.labelled()) or None
-
-    @property
-    def left_out(self) -> list[str]:
-        """Say of which data sets images are left out, as an earlier one has their names."""
-        every = self.data.counts('train', self.data.split('train',
-                                                          exclude=self.config.data.exclude))
-        return [f'{found.name}: {all_of_it - used} of {all_of_it} images are left out, as '
-                'unique_names is set and an earlier data set has their names'
-                for found, all_of_it, used in zip(self.data.sets, every, self._train_counts,
-                                                  strict=True) if used < all_of_it]
-
-    def _sets(self, *stages: str) -> tuple[DataSet, ...]:
-        """Data sets that stages train or validate on: nothing came of the others."""
-        used = [s for stage in stages for split, scenes in
-                zip(('train', 'val'), self._scenes(stage), strict=True) if scenes
-                for s in self.data.sets_of(split, scenes)]
-        return tuple(s for s in self.data.sets if s in used)
-
     def license(self, start: Start, *stages: str) -> str:
         """Return the terms of what stages make of a start, see ``record.joined_license``."""
-        return joined_license(start.info, (s.license for s in self._sets(*stages)))
+        return joined_license(start.info, (s.license for s in self.used.sets(stages)))
 
     def _settings(self, stage: str) -> dict[str, Any]:
         """Return what decides on a stage's weights."""
-        scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
+        scenes = zip(('train', 'val'), self.used.scenes(stage), strict=True)
         network = self.network.config.to_dict()
         return {**decisive(self.config, stage), 'label_set': network.pop('label_set'),
                 'network': json.loads(json.dumps(network)),
@@ -258,32 +221,20 @@ class Run:
         said = {'command': self.command, 'options': self.options,
                 'recipe': self.config.to_dict(),
                 'data': [{**record, 'path': str(found.root)} for record, found in
-                         zip(self._data_records, self.data.sets, strict=True)],
+                         zip(self._records, self.data.sets, strict=True)],
                 'init': self._init and {'path': str(self._init[1].path),
                                         'sha256': self._init[1].sha256}}
         text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
         write_whole(self.out / 'args.yaml', text.encode())
 
     @property
-    def _data_records(self) -> list[dict[str, Any]]:
-        hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
-        return [*map(data_record, self.data.sets, hashes, self.data.meanings.values(),
-                     self._train_counts)]
-
-    @cached_property
-    def _train_counts(self) -> list[int]:
-        """Images of every set that are trained on: a recipe may leave some out."""
-        return self.data.counts('train', self.training)
-
-    def _records_of(self, stage: str) -> list[dict[str, Any]]:
-        used = self._sets(stage)
-        return [record for record, found in zip(self._data_records, self.data.sets, strict=True)
-                if found in used]
+    def _records(self) -> list[dict[str, Any]]:
+        return self.used.records([*self.fingerprints.values()])
 
     def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
         """Return the size and focal length of images that the segmentation was last trained on."""
         if 'segmentation' in STAGE_CLASSES[stage].trained:
-            scenes = self._scenes(stage)[0]
+            scenes = self.used.scenes(stage)[0]
             side = self.config.stages[stage].samples.typical_side(typical_short_side(scenes))
             return {'trained_short_side': side, 'trained_focal_length': focal_length(
                 self.data.sets_of('train', scenes))}
@@ -291,7 +242,7 @@ class Run:
                 for key in ('trained_short_side', 'trained_focal_length')}
 
     def _length_text(self, stage: str) -> str:
-        length, images = self.config.stages[stage], len(self._scenes(stage)[0])
+        length, images = self.config.stages[stage], len(self.used.scenes(stage)[0])
         epochs = length.optimizer_steps * length.batch / images
         return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
@@ -323,15 +274,16 @@ class Run:
             before = {'init': {'name': start.info.name, 'sha256': start.info.sha256}}
         else:
             before = start.info.metadata if start.info else {}  # of the stage before
-        data = [*before.get('data', ())]
-        data += [record for record in self._records_of(stage) if record not in data]
+        data, sets = [*before.get('data', ())], self.used.sets([stage])
+        data += [record for record, found in zip(self._records, self.data.sets, strict=True)
+                 if found in sets and record not in data]
         segmentation = self._segmentation_record(stage, start)
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
             trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=data,
             license=self.license(start, stage), init=before.get('init'),
             precision=self.precision, **segmentation)
-        return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
+        return Trainer(fabric, self.config, stage, start.network, *self.used.scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
@@ -346,7 +298,7 @@ class Run:
         """
         # what cannot be started is told before anything is written
         first = self.start(stages[0]) if stages else None
-        for line in self.left_out:
+        for line in self.used.left_out:
             fabric.print(line)
         if first is not None:
             terms = self.license(first, *stages)
@@ -356,7 +308,7 @@ class Run:
             self.write_arguments()
             begun = [(self.files.folder(stage) / CHECKPOINT).is_file() for stage in stages]
             if not all(begun) or not (self.out / 'samples.jpg').exists():
-                scenes = {stage: self._scenes(stage)[0] for stage in self.config.stages
+                scenes = {stage: self.used.scenes(stage)[0] for stage in self.config.stages
                           if stage in stages or self.files.finished(stage)}
                 write_image(self.out / 'samples.jpg',
                             samples_sheet(scenes, self.config, fabric.device, workers))
@@ -386,5 +338,5 @@ class Run:
             fitted = kept_calibration(files.result, network)
             save_model(files.result, network, {**info.metadata, **fitted}, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
-                    if self._scenes(last)[1] else f'last of {last}, without validation')
+                    if self.used.scenes(last)[1] else f'last of {last}, without validation')
             fabric.print(f'wrote {files.result}: the {best}')

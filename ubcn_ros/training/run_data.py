@@ -1,0 +1,91 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the data the stages of a run train and validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.resizing import shrunk
+from ubcn_ros.data.scenes import DataSet, SceneList
+from ubcn_ros.training.config import DataConfig
+from ubcn_ros.training.record import data_record
+
+
+@dataclass
+class RunData:
+    """
+    Data, and what a recipe takes of them; looks at scenes raise as ``Data.split``.
+
+    :param config: the recipe's settings of data.
+    """
+
+    data: Data
+    config: DataConfig
+
+    @cached_property
+    def training(self) -> SceneList:
+        """Scenes to train on."""
+        scenes = self._train_split
+        return shrunk(scenes.unique() if self.config.unique_names else scenes,
+                      self.config.short_side)
+
+    @property
+    def _train_split(self) -> SceneList:
+        return self.data.split('train', exclude=self.config.exclude)
+
+    @cached_property
+    def validation(self) -> SceneList | None:
+        """Scenes that validate, None where there is no split val or the recipe wants none."""
+        if 'val' not in self.data.splits or not self.config.validation_images:
+            return None
+        return shrunk(self.data.split('val'), self.config.short_side)
+
+    def scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
+        """Scenes that a stage trains and validates on: all but derain need labels."""
+        if stage == 'derain':
+            return self.training, self.validation
+        return self.training.labelled(), (self.validation and self.validation.labelled()) or None
+
+    @cached_property
+    def _train_counts(self) -> list[int]:
+        """Images of every set that are trained on: a recipe may leave some out."""
+        return self.data.counts('train', self.training)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Say of which data sets images are left out, as an earlier one has their names."""
+        every = self.data.counts('train', self._train_split)
+        return [f'{found.name}: {all_of_it - used} of {all_of_it} images are left out, as '
+                'unique_names is set and an earlier data set has their names'
+                for found, all_of_it, used in zip(self.data.sets, every, self._train_counts,
+                                                  strict=True) if used < all_of_it]
+
+    def check(self) -> None:
+        """Raise ValueError where nothing of a data set would be trained on."""
+        if unused := [found.name for found, count in
+                      zip(self.data.sets, self._train_counts, strict=True)
+                      if not count and 'train' in found.splits]:
+            raise ValueError(f'no image of {", ".join(unused)} would be trained on: with '
+                             'unique_names the names are those of an earlier data set, or exclude '
+                             'leaves all out; rename the images, or do not give the data set')
+
+    def sets(self, stages: Iterable[str]) -> tuple[DataSet, ...]:
+        """Data sets that stages train or validate on: nothing came of the others."""
+        used = [s for stage in stages for split, scenes in
+                zip(('train', 'val'), self.scenes(stage), strict=True) if scenes
+                for s in self.data.sets_of(split, scenes)]
+        return tuple(s for s in self.data.sets if s in used)
+
+    def records(self, hashes: Sequence[str]) -> list[dict[str, Any]]:
+        """
+        Return the ``data_record`` of every data set, in their order.
+
+        :param hashes: of their files; empty where nobody has read them.
+        """
+        return [*map(data_record, self.data.sets, hashes or [None] * len(self.data.sets),
+                     self.data.meanings.values(), self._train_counts)]
