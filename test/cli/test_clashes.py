@@ -14,14 +14,8 @@ from random_images import noise
 from ubcn_ros.cli import checked_data
 from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    JSON,
-    OUTPUT_FILE_OR_FOLDER,
-    PICTURE,
-    InputType,
-    data_option,
-    json_option,
-)
+from ubcn_ros.cli.options import data_option, json_option
+from ubcn_ros.cli.param_types import JSON, OUTPUT_FILE_OR_FOLDER, PICTURE, InputType
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import DataSet
 from ubcn_ros.images.files import write_image

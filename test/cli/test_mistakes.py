@@ -14,7 +14,7 @@ from random_images import noise
 
 from ubcn_ros import cli
 from ubcn_ros.bags import create
-from ubcn_ros.cli.options import DeviceType, InputType, OutputType, SizeType
+from ubcn_ros.cli.param_types import DeviceType, InputType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',

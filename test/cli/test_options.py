@@ -9,7 +9,7 @@ import click
 import pytest
 from command_line import ubcn
 
-from ubcn_ros.cli import options
+from ubcn_ros.cli import param_types
 from ubcn_ros.cli.benchmark_engine import engine
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.cli.study_degradations import degradations
@@ -25,10 +25,10 @@ from ubcn_ros.study.trained_baselines import TITLES
 
 
 def test_choices_are_those_of_the_package():
-    assert set(options.PRECISION.choices) == {'auto', *PRECISIONS}
-    assert set(options.BACKEND.choices) == {'auto', *BACKENDS}
-    assert tuple(options.PRESET.choices) == PRESETS
-    assert set(options.BASELINE.choices) == {*REGISTRY} == {*TITLES}
+    assert set(param_types.PRECISION.choices) == {'auto', *PRECISIONS}
+    assert set(param_types.BACKEND.choices) == {'auto', *BACKENDS}
+    assert tuple(param_types.PRESET.choices) == PRESETS
+    assert set(param_types.BASELINE.choices) == {*REGISTRY} == {*TITLES}
     (rain,) = (option for option in evaluate.params if option.name == 'rain')
     assert tuple(rain.type.choices) == RAINS and rain.default == RAINS[0]
 
@@ -69,59 +69,60 @@ def test_devices_are_those_that_are_there(monkeypatch, there, taken, refused):
     monkeypatch.setattr('torch.cuda.is_available', lambda: there > 0)
     monkeypatch.setattr('torch.cuda.device_count', lambda: there)
     for device in taken:
-        assert options.DEVICE.convert(device, None, None) == device
+        assert param_types.DEVICE.convert(device, None, None) == device
     for device in refused:
         with pytest.raises(click.BadParameter, match='device'):
-            options.DEVICE.convert(device, None, None)
+            param_types.DEVICE.convert(device, None, None)
 
 
 def test_sizes_are_those_of_images():
-    assert options.SIZE.convert('1024X512', None, None) == (1024, 512)
-    assert options.SIZE.convert('8192x8192', None, None) == (8192, 8192)
+    assert param_types.SIZE.convert('1024X512', None, None) == (1024, 512)
+    assert param_types.SIZE.convert('8192x8192', None, None) == (8192, 8192)
     assert 8192 * 8192 == MAX_PIXELS
     for size in ('8192x8193', '31x64', '64'):
         with pytest.raises(click.BadParameter, match='is not WIDTHxHEIGHT'):
-            options.SIZE.convert(size, None, None)
+            param_types.SIZE.convert(size, None, None)
 
 
 def test_outputs_are_checked_without_a_trace(tmp_path):
     path = tmp_path / 'new' / 'deep' / 'rows.json'
-    assert options.JSON.convert(str(path), None, None) == path
-    assert options.OUTPUT_FOLDER.convert(str(path), None, None) == path
+    assert param_types.JSON.convert(str(path), None, None) == path
+    assert param_types.OUTPUT_FOLDER.convert(str(path), None, None) == path
     assert list(tmp_path.iterdir()) == []
     (tmp_path / 'file').write_text('kept')
     (tmp_path / 'rows.JSON').write_text('kept')
-    assert options.JSON.convert(str(tmp_path / 'rows.JSON'), None, None).read_text() == 'kept'
-    either = options.OUTPUT_FILE_OR_FOLDER
+    assert param_types.JSON.convert(str(tmp_path / 'rows.JSON'), None, None).read_text() == 'kept'
+    either = param_types.OUTPUT_FILE_OR_FOLDER
     for there in (path, tmp_path, tmp_path / 'file', tmp_path / 'new'):
         assert either.convert(str(there), None, None) == there
     (tmp_path / 'dangling').symlink_to(tmp_path / 'nowhere')
-    for kind, name in ((options.OUTPUT_FOLDER, 'file'), (options.OUTPUT_FOLDER, 'file/x'),
-                       (options.JSON, 'dangling/x'), (options.JSON, ''),
-                       (options.JSON, 'file'), (options.JSON, '-'), (options.CSV, 'rows.JSON'),
-                       (options.PAGE, 'rows.JSON'), (either, 'file/x'),
+    for kind, name in ((param_types.OUTPUT_FOLDER, 'file'), (param_types.OUTPUT_FOLDER, 'file/x'),
+                       (param_types.JSON, 'dangling/x'), (param_types.JSON, ''),
+                       (param_types.JSON, 'file'), (param_types.JSON, '-'),
+                       (param_types.CSV, 'rows.JSON'),
+                       (param_types.PAGE, 'rows.JSON'), (either, 'file/x'),
                        (either, 'dangling/x'), (either, ''),
                        (either, 'x' * 300)):
         with pytest.raises(click.BadParameter):
             kind.convert(name and str(name if name == '-' else tmp_path / name), None, None)
-    assert str(options.JSON_OR_DASH.convert('-', None, None)) == '-'
+    assert str(param_types.JSON_OR_DASH.convert('-', None, None)) == '-'
 
 
 def test_outputs_may_be_pipes_and_devices(monkeypatch):
     ends = os.pipe()
     try:
         path = Path(f'/dev/fd/{ends[1]}')  # as of >(cat), in a folder that holds no files
-        assert options.JSON.convert(str(path), None, None) == path
+        assert param_types.JSON.convert(str(path), None, None) == path
         write_json(path, [1])
         assert os.read(ends[0], 99) == b'[\n 1\n]\n'
     finally:
         for end in ends:
             os.close(end)
     monkeypatch.setattr('tempfile.TemporaryFile', lambda **_: os.open('/proc/x', os.O_CREAT))
-    assert options.CSV.convert('/dev/null', None, None) == Path('/dev/null')  # as for no root
+    assert param_types.CSV.convert('/dev/null', None, None) == Path('/dev/null')  # as for no root
     monkeypatch.setattr('os.access', lambda path, mode: mode != os.W_OK)
     with pytest.raises(click.BadParameter, match='/dev/null'):
-        options.JSON.convert('/dev/null', None, None)
+        param_types.JSON.convert('/dev/null', None, None)
 
 
 @pytest.mark.parametrize('command', [

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import CSV, JSON_OR_DASH, InputType, json_option
+from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_errors, warn
+from ubcn_ros.cli.param_types import CSV, JSON_OR_DASH, InputType
 from ubcn_ros.text_table import fixed, table
 
 if TYPE_CHECKING:

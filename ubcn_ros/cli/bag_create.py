@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, Number
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType, Number
 from ubcn_ros.text_table import counted
 
 

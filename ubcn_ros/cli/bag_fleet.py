@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ubcn_ros.cli.options import COUNT, collected, threads_option
+from ubcn_ros.cli.options import collected, threads_option
 from ubcn_ros.cli.output import save_json, say_error, warn
+from ubcn_ros.cli.param_types import COUNT
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.fleet import Fleet

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import JSON_OR_DASH, InputType, json_option
+from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, say_errors, warn
+from ubcn_ros.cli.param_types import JSON_OR_DASH, InputType
 from ubcn_ros.text_table import counted, listed, table
 
 if TYPE_CHECKING:

@@ -11,15 +11,9 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    InputType,
-    Number,
-    duration_option,
-    exclude_option,
-    start_option,
-    topics_option,
-)
+from ubcn_ros.cli.options import duration_option, exclude_option, start_option, topics_option
 from ubcn_ros.cli.output import warn
+from ubcn_ros.cli.param_types import InputType, Number
 
 
 @click.command(cls=Command)

@@ -17,11 +17,6 @@ from ubcn_ros.cli.bag_fleet import Sharing, process_fleet, sharing_options
 from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    LONGEST_S,
-    OUTPUT_FOLDER,
-    RERUN,
-    InputType,
-    Number,
     collected,
     duration_option,
     engine_options,
@@ -32,6 +27,7 @@ from ubcn_ros.cli.options import (
     video_option,
 )
 from ubcn_ros.cli.output import exit_stopped, say_error, warn
+from ubcn_ros.cli.param_types import LONGEST_S, OUTPUT_FOLDER, RERUN, InputType, Number
 from ubcn_ros.text_table import counted
 
 if TYPE_CHECKING:

@@ -12,14 +12,9 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    engine_options,
-    json_option,
-    size_option,
-    threads_option,
-)
+from ubcn_ros.cli.options import engine_options, json_option, size_option, threads_option
 from ubcn_ros.cli.output import save_json, say_error
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 
 
 @click.command(cls=Command)

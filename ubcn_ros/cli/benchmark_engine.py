@@ -12,8 +12,6 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    BASELINE,
-    PRESET,
     backend_option,
     device_option,
     iterations_option,
@@ -26,6 +24,7 @@ from ubcn_ros.cli.options import (
     threads_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.param_types import BASELINE, PRESET
 
 
 @click.command(cls=Command)

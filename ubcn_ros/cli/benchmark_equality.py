@@ -13,7 +13,6 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    InputType,
     backend_option,
     device_option,
     iterations_option,
@@ -24,6 +23,7 @@ from ubcn_ros.cli.options import (
     threads_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.param_types import InputType
 
 
 @click.command(cls=Command)

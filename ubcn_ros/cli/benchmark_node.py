@@ -14,8 +14,6 @@ import click
 
 from ubcn_ros.cli.commands import Command, refuse_options, typed_options
 from ubcn_ros.cli.options import (
-    Number,
-    Numbers,
     device_option,
     iterations_option,
     json_option,
@@ -26,6 +24,7 @@ from ubcn_ros.cli.options import (
     size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.param_types import Number, Numbers
 from ubcn_ros.text_table import counted, table
 
 if TYPE_CHECKING:

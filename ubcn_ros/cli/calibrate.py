@@ -12,7 +12,6 @@ import click
 from ubcn_ros.cli.checked_data import check_readable, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
-    OutputType,
     data_option,
     device_option,
     iterations_option,
@@ -28,6 +27,7 @@ from ubcn_ros.cli.options import (
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.param_types import OutputType
 
 
 @click.command(cls=Command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.options import OutputType
+from ubcn_ros.cli.param_types import OutputType
 
 if TYPE_CHECKING:
     from ubcn_ros.data.mixture import Data

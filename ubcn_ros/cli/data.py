@@ -13,8 +13,9 @@ import click
 
 from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, OutputType, json_option, size_option
+from ubcn_ros.cli.options import json_option, size_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, save_json
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType, OutputType
 from ubcn_ros.text_table import counted
 
 

@@ -11,9 +11,6 @@ import click
 
 from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    InputType,
-    Number,
     convergence_option,
     device_option,
     iterations_option,
@@ -22,6 +19,7 @@ from ubcn_ros.cli.options import (
     processing_option,
 )
 from ubcn_ros.cli.output import exit_stopped
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType, Number
 
 
 @click.command(cls=Command)

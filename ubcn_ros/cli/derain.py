@@ -21,17 +21,9 @@ from ubcn_ros.cli.image_jobs import (
     run_jobs,
     write_result,
 )
-from ubcn_ros.cli.options import (
-    OUTPUT_FILE_OR_FOLDER,
-    OUTPUT_FOLDER,
-    InputType,
-    engine_options,
-    fps_option,
-    json_option,
-    load_engine,
-    video_option,
-)
+from ubcn_ros.cli.options import engine_options, fps_option, json_option, load_engine, video_option
 from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.param_types import OUTPUT_FILE_OR_FOLDER, OUTPUT_FOLDER, InputType
 
 
 @click.command(cls=Command)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, model_option, precision_option
+from ubcn_ros.cli.options import model_option, precision_option
 from ubcn_ros.cli.output import warn
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 from ubcn_ros.images.malformed import MIN_SIDE
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import click
 
 from ubcn_ros.cli.calibrate import calibrate
 from ubcn_ros.cli.commands import Command, printable
-from ubcn_ros.cli.options import JSON_OR_DASH, json_option
+from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.param_types import JSON_OR_DASH
 
 if TYPE_CHECKING:
     from ubcn_ros.labels import LabelSet

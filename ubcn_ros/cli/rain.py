@@ -24,14 +24,9 @@ from ubcn_ros.cli.image_jobs import (
     run_jobs,
     write_result,
 )
-from ubcn_ros.cli.options import (
-    OUTPUT_FILE_OR_FOLDER,
-    InputType,
-    Number,
-    RainRateType,
-    fps_option,
-)
+from ubcn_ros.cli.options import fps_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_error, warn
+from ubcn_ros.cli.param_types import OUTPUT_FILE_OR_FOLDER, InputType, Number, RainRateType
 
 
 @click.command(cls=Command)

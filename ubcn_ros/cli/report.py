@@ -13,9 +13,6 @@ import click
 
 from ubcn_ros.cli.commands import Command, refuse_options, typed_options
 from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    PAGE,
-    InputType,
     device_option,
     iterations_option,
     load_engine,
@@ -24,6 +21,7 @@ from ubcn_ros.cli.options import (
     processing_option,
 )
 from ubcn_ros.cli.output import bar_updater, progress_bar, say_errors
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, PAGE, InputType
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report

@@ -11,10 +11,6 @@ import click
 from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
-    BASELINE,
-    OUTPUT_FOLDER,
-    PRECISION,
-    PRESET,
     iterations_option,
     limit_option,
     model_option,
@@ -23,6 +19,7 @@ from ubcn_ros.cli.options import (
     size_option,
     stride_option,
 )
+from ubcn_ros.cli.param_types import BASELINE, OUTPUT_FOLDER, PRECISION, PRESET
 from ubcn_ros.cli.training import (
     RecipeType,
     StepsType,

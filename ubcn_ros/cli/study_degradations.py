@@ -10,7 +10,8 @@ import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, once, stride_option
+from ubcn_ros.cli.options import limit_option, once, stride_option
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 from ubcn_ros.cli.training import (
     RecipeType,
     StepsType,

@@ -11,8 +11,6 @@ import click
 from ubcn_ros.cli.checked_data import check_readable, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import (
-    OUTPUT_FOLDER,
-    PRECISION,
     data_option,
     device_option,
     iterations_option,
@@ -27,6 +25,7 @@ from ubcn_ros.cli.options import (
     threads_option,
 )
 from ubcn_ros.cli.output import bar_updater, progress_bar
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, PRECISION
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 

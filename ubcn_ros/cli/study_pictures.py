@@ -14,8 +14,6 @@ import click
 from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import refuse_options, typed_command
 from ubcn_ros.cli.options import (
-    InputType,
-    Number,
     data_option,
     device_option,
     iterations_option,
@@ -28,6 +26,7 @@ from ubcn_ros.cli.options import (
     size_option,
     split_option,
 )
+from ubcn_ros.cli.param_types import InputType, Number
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import SceneList

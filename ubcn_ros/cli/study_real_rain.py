@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, limit_option, stride_option
+from ubcn_ros.cli.options import limit_option, stride_option
 from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
     begin_results,

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command, typed_command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType
 
 _RUNS = Path('runs')
 

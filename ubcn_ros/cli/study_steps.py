@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, Number, rain_option
+from ubcn_ros.cli.options import rain_option
 from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.param_types import OUTPUT_FOLDER, Number
 from ubcn_ros.cli.study_pictures import (
     begin_results,
     picture_options,

@@ -15,7 +15,8 @@ import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
-from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
+from ubcn_ros.cli.options import threads_option
+from ubcn_ros.cli.param_types import COUNT, OUTPUT_FOLDER
 from ubcn_ros.cli.training import (
     StepsType,
     accelerator_option,

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.options import (
-    InputType,
-    Number,
-    data_option,
-    precision_option,
-    several,
-    threads_option,
-)
+from ubcn_ros.cli.options import data_option, precision_option, several, threads_option
+from ubcn_ros.cli.param_types import InputType, Number
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
