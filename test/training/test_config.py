@@ -113,7 +113,7 @@ def test_numbers_that_yaml_reads_as_text(load):
      ['color_jitter is 1.5', '0 to 1']),
     *((f'name: a\nstages: {{adapt: {{samples: {{{key}: 0.5}}}}}}', [f'{key} is 0.5', 'on_device'])
       for key in ('misty_rain_probability', 'balanced_crop_probability', 'class_mix_probability',
-                  'rotation_deg')),
+                  'photometric_probability', 'rotation_deg')),
     ('name: a\nstages: {adapt: {samples: {on_device: true, rotation_deg: 60}}}',
      ['rotation_deg is 60', '0 to 45']),
     ('name: a\nstages: {derain: {samples: {on_device: true, painted_rain_probability: 0.7, '

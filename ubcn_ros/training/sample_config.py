@@ -59,6 +59,9 @@ class SampleConfig:
     reuse: int = 4
     # strength of the random change of brightness, contrast and colour, 0 (off) to 1
     color_jitter: float = 0.0
+    # of other colours, contrast, light, texture, blur and noise, as by another camera, of dry and
+    # rainy image alike, 0..1 (on_device)
+    photometric_probability: float = 0.0
     # of a crop about a place of a class, each class as often as the others, 0..1 (on_device)
     balanced_crop_probability: float = 0.0
     # of half of another frame's classes put over a frame, 0..1 (on_device)
@@ -90,12 +93,14 @@ class SampleConfig:
                            'painted_haze_probability', 'painted_noise_probability',
                            'misty_rain_probability',
                            'strong_augmentation_probability', 'physical_rain_probability',
-                           'color_jitter', 'balanced_crop_probability', 'class_mix_probability',
-                           'whole_frame_probability', 'drive_share', 'varied_drive_probability'),
+                           'color_jitter', 'photometric_probability', 'balanced_crop_probability',
+                           'class_mix_probability', 'whole_frame_probability', 'drive_share',
+                           'varied_drive_probability'),
                     0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
-        for name in ('misty_rain_probability', 'balanced_crop_probability',
-                     'class_mix_probability', 'whole_frame_probability', 'rotation_deg'):
+        for name in ('misty_rain_probability', 'photometric_probability',
+                     'balanced_crop_probability', 'class_mix_probability',
+                     'whole_frame_probability', 'rotation_deg'):
             if getattr(self, name) and not self.on_device:
                 raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
                                  'have it: set on_device to true')

@@ -24,6 +24,7 @@ from ubcn_ros.training.tensors.colors import Jitter, jittered, recoloured
 from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
+from ubcn_ros.training.tensors.photometric import PhotometricDistortion
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
 from ubcn_ros.training.tensors.streaks import LayerView, StreakLayers, frame_sizes
@@ -50,6 +51,7 @@ class Draw:
     :param misty: of misty rain; None without it.
     :param real: the scene's own rain is shown.
     :param fixed: it has the degradation that all samples have, another than rain.
+    :param distortion: of dry and rainy image; None without it.
     """
 
     view: View
@@ -64,6 +66,7 @@ class Draw:
     misty: MistyDraw | None = None
     real: bool = False
     fixed: bool = False
+    distortion: PhotometricDistortion | None = None
 
     @property
     def rain_rate(self) -> float:
@@ -169,6 +172,10 @@ class TensorSamples:
                 few = [draws[i] for i in places]
                 image = degrade(clean[where].float(), views.select(places), few)
                 degraded[where] = image.round_().clamp_(0, 255).byte()
+        for place, draw in enumerate(draws):
+            if draw.distortion:
+                both = draw.distortion(torch.stack((clean[place], degraded[place])).float())
+                clean[place], degraded[place] = both.round_().byte()
         if self.config.degradation:
             clean = degraded
         return {'clean': clean, 'degraded': degraded, 'labels': views.labels(),
@@ -177,6 +184,12 @@ class TensorSamples:
 
     def draw(self, n: int) -> Draw:
         """Draw everything random about sample n."""
+        draw, rng = self._draw(n), np.random.default_rng([self.seed, 12, n])
+        if rng.random() < self.config.photometric_probability:
+            draw = replace(draw, distortion=PhotometricDistortion.draw(rng))
+        return draw
+
+    def _draw(self, n: int) -> Draw:
         c, rng = self.config, np.random.default_rng([self.seed, 3, n])
         of_drive, number = chosen_scene(n, self.tensors.scenes, c.drive_share, self.seed)
         image = self.tensors.scenes + number % self.tensors.drives if of_drive else number
