@@ -121,7 +121,7 @@ def test_a_model_is_exported_without_a_home(homeless, tiny_model, tmp_path, monk
     homeless(None)
     with pytest.raises(Exported) as exported:
         Engine.load(tiny_model, device='cpu', precision='fp32', backend='onnxruntime')
-    assert exported.value.args[0].parents[1] == tmp_path / f'ubcn_ros-{os.getuid()}' / 'onnx'
+    assert exported.value.args[0].parents[2] == tmp_path / f'ubcn_ros-{os.getuid()}' / 'onnx'
 
 
 def test_what_was_read_is_kept_until_the_file_is_written_again(tmp_path):

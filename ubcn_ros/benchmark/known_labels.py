@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.network.segmentation import build_segmentation
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.engine import Engine
@@ -31,7 +31,7 @@ _ROWS = 20  # of the labels' averages: a drive at 2048x1024 then has 2.5 of 10 p
 _LEAST = 1e-6  # probability of a class that is not there
 
 
-class KnownLabels(nn.Module):
+class KnownLabels(SegmentationNetwork):
     """
     A segmentation network that answers with the labels of a frame of a drive.
 

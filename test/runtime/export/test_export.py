@@ -135,7 +135,7 @@ def test_what_another_process_kept_meanwhile_stays(exported, tiny_model, cache, 
     kept = []
 
     def write(network, info, made, *_, **__):
-        kept.append(shutil.copytree(exported[0], made.parents[1] / made.name).stat().st_ino)
+        kept.append(shutil.copytree(exported[0], made.parents[2] / made.name).stat().st_ino)
         shutil.copytree(exported[0], made, dirs_exist_ok=True)
         return json.loads((made / 'export.json').read_text())
     monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', write)
