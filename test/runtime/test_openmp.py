@@ -25,9 +25,11 @@ print(done, before, after, again)
 
 
 def test_threads_that_were_let_go_are_gone_and_come_back():
-    output = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True,
-                            check=True, timeout=120).stdout.split()
-    done, (before, after, again) = output[0], map(int, output[1:])
+    ended = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True,
+                           timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    done, *counts = ended.stdout.split()
+    before, after, again = map(int, counts)
     if done == 'False':
         pytest.skip('PyTorch runs on another OpenMP')
     assert after <= before - 2 and again == before
