@@ -97,10 +97,9 @@ def atomic_folder(folder: Path, keep_newer: bool = False) -> Iterator[Path]:
     """
     Give a new folder to write to, which takes the place of ``folder`` when all went well.
 
-    It is in a temporary folder beside that.
-
-    An export that was there is replaced, and is there until the new one is; a link stays one.
-    Where another process made one in the meantime, either stays, whole.
+    It is in a temporary folder beside that. An export that was there is replaced, and is there
+    until the new one is; a link stays one. Where another process made one in the meantime, either
+    stays, whole.
 
     :param keep_newer: let one that was made in the meantime stay: it is as good.
     :raises ValueError: something that is not an export is there.

@@ -47,7 +47,7 @@ class PhotometricDistortion:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> PhotometricDistortion:
-        """Draw one, of which each part is as likely as not."""
+        """Draw one: colours in 0.7 of them, light and texture in a half, blur and noise in 0.3."""
         drawn = {}
         if rng.random() < 0.7:
             drawn |= {'saturation': float(rng.uniform(0, 1.8)),

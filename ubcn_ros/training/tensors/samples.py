@@ -184,8 +184,8 @@ class TensorSamples:
 
     def draw(self, n: int) -> Draw:
         """Draw everything random about sample n."""
-        draw, rng = self._draw(n), np.random.default_rng([self.seed, 12, n])
-        if rng.random() < self.config.photometric_probability:
+        draw, share = self._draw(n), self.config.photometric_probability
+        if share and (rng := np.random.default_rng([self.seed, 12, n])).random() < share:
             draw = replace(draw, distortion=PhotometricDistortion.draw(rng))
         return draw
 
