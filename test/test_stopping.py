@@ -14,6 +14,7 @@ import pytest
 from worker_process import work
 
 from ubcn_ros.stopping import (
+    _SEND_AGAIN_SECONDS,
     Stopped,
     signals_held,
     signals_noted,
@@ -62,6 +63,22 @@ def test_a_signal_in_a_destructor_is_sent_again(capfd):
         Last()
         time.sleep(10)
     assert sys.unraisablehook == before and capfd.readouterr().err == ''
+
+
+def test_a_signal_in_a_destructor_is_not_sent_after_the_block():
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+    try:
+        with stop_on_signals():
+            Last()
+        time.sleep(4 * _SEND_AGAIN_SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not heard
 
 
 def test_handlers_are_as_before_afterwards():

@@ -51,14 +51,21 @@ def stop_on_signals() -> Iterator[None]:
     def send_lost(lost: Any) -> None:
         if isinstance(lost.exc_value, Stopped):
             number = signal.Signals[str(lost.exc_value)]
-            threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+            again.append(threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)))
+            again[-1].start()
         else:
             show_lost(lost)
 
+    again: list[threading.Timer] = []
     show_lost, sys.unraisablehook = sys.unraisablehook, send_lost
     try:
         with _heard_by(stop):
-            yield
+            try:
+                yield
+            finally:  # sent later, it would end the process
+                for timer in again:
+                    timer.cancel()
+                    timer.join()
     finally:
         sys.unraisablehook = show_lost
 

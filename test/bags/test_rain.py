@@ -4,6 +4,7 @@
 
 import os
 import signal
+import threading
 
 import cv2
 import numpy as np
@@ -213,15 +214,18 @@ def test_the_command_says_what_was_done(tmp_path):
     assert again.exit_code == 1 and 'exists already' in again.output
 
 
-def test_a_signal_leaves_a_whole_bag(tmp_path, monkeypatch):
+def test_a_signal_leaves_a_whole_bag_and_no_thread(tmp_path, monkeypatch):
+    sent = []  # once: images are rendered by several threads
+
     def stopped(self, image, time_s, render=RainSequence.__call__):
-        if time_s > 0.25:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if time_s > 0.25 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
         return render(self, image, time_s)
 
     monkeypatch.setattr(RainSequence, '__call__', stopped)
     done = ubcn('rain', drive(tmp_path / 'dry.mcap'), tmp_path / 'out')
     assert done.exit_code == 128 + signal.SIGTERM, done.output
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith('rain')]
     dry, written = records(tmp_path / 'dry.mcap'), records(tmp_path / 'out')
     assert [record.time_ns for record in written] == [r.time_ns for r in dry[:len(written)]]
     assert (tmp_path / 'out' / 'metadata.yaml').exists()

@@ -7,8 +7,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,13 +88,15 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
                 writer.attach(attachment)
             for name, metadata in reader.metadata_records():
                 writer.add_metadata(name, metadata)
-            for item in _in_order(reader.records(), rain.channels, rain.render,
-                                  min(os.cpu_count() or 1, _MOST_THREADS)):
-                writer.write(item.record)
-                rain.count(item)
-                found[item.record.channel.kind] += 1
-                if progress is not None:
-                    progress(writer.messages, total)
+            # closed here, or its threads go on for as long as a traceback holds it
+            with closing(_in_order(reader.records(), rain.channels, rain.render,
+                                   min(os.cpu_count() or 1, _MOST_THREADS))) as items:
+                for item in items:
+                    writer.write(item.record)
+                    rain.count(item)
+                    found[item.record.channel.kind] += 1
+                    if progress is not None:
+                        progress(writer.messages, total)
         written: Counter[str] = Counter()
         for (topic, *_), number in found.items():
             written[topic] += number
@@ -179,7 +182,7 @@ class _BagRain:
 
 
 def _in_order(records: Iterable[Record], chosen: set[Channel], work: Callable[[Record], _Item],
-              threads: int) -> Iterator[_Item]:
+              threads: int) -> Generator[_Item, None, None]:
     """Yield records in their order, the chosen ones worked on by threads."""
     waiting: deque[tuple[Future | Record, int]] = deque()
     images = size = 0
