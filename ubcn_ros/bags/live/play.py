@@ -26,6 +26,7 @@ from ubcn_ros.bags.topics import choose_topics
 
 _CLOCK = '/clock'
 _SHORTEST_LAP_NS = 1_000_000_000  # of --loop: a bag of one message is not played without a pause
+_FOUND_SECONDS = 0.2  # a subscriber finds a publisher a little later than that finds it
 _ACKNOWLEDGED_SECONDS = 5.0  # how long the last messages may take to reach their subscribers
 
 
@@ -197,6 +198,7 @@ class _Publishers:
                 say(f'waiting for a subscriber of {topic}')
             while not any(publisher.get_subscription_count() for publisher in publishers):
                 time.sleep(0.02)
+        time.sleep(_FOUND_SECONDS if topics else 0.0)
 
     def flush(self) -> None:
         """Wait, for a while, until reliable subscribers have all that was published."""
