@@ -15,7 +15,7 @@ from test_ros1 import write as write_ros1
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.errors import BagOutOfReach
 from ubcn_ros.bags.process import read_sidecar
-from ubcn_ros.bags.storage import mcap_file, reach
+from ubcn_ros.bags.storage import mcap_file, mcap_layout, reach
 from ubcn_ros.bags.storage.reach import check_in_reach
 
 NUMBERS = list(range(1, 13))
@@ -84,6 +84,12 @@ class LostPlace:
     def __getattr__(self, name):
         return getattr(self._file, name)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
     def read(self, size=-1):
         at = self._file.tell()
         if at < self._end and (size < 0 or at + size > self._start):
@@ -101,6 +107,35 @@ def test_a_lost_sector_is_damage_of_what_is_there(tmp_path, monkeypatch):
             number for number in NUMBERS if number != 5]
         (line,) = reader.met
         assert 'is damaged at byte' in line and os.strerror(errno.EIO) in line
+
+
+@pytest.mark.parametrize('lost', [(0, 512), (-5, 300), (30, 20_000)])
+def test_a_lost_sector_of_a_file_without_an_index_costs_what_is_there(tmp_path, monkeypatch, lost):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1)
+    with open_bag(path) as reader:
+        place = reader._storages[0]._blocks[4].offset
+    os.truncate(path, path.stat().st_size - 10)
+    monkeypatch.setattr(mcap_layout, '_WINDOW', 4096)
+    monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
+        plain(*arguments, **options), *(place + edge for edge in lost)))
+    with open_bag(path) as reader:
+        found = [record.time_ns // SECOND for record in reader.records()]
+        missing = {*NUMBERS} - {*found}
+        assert min(missing) in (4, 5) and max(missing) - min(missing) < 5
+        assert any(f'is damaged at byte {place}' in line for line in reader.met), reader.met
+
+
+def test_a_disk_that_goes_away_in_a_search_is_not_damage(tmp_path, monkeypatch):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1)
+    path.write_bytes(path.read_bytes()[:-10].replace(b'\x06', b'\0'))
+    search = mcap_layout._next_chunk
+
+    def unplugged(file, *places):
+        unplug(path)
+        return search(file, *places)
+    monkeypatch.setattr(mcap_layout, '_next_chunk', unplugged)
+    with pytest.raises(BagOutOfReach), open_bag(path):
+        pass
 
 
 def test_of_a_database_a_lost_place_is_damage(tmp_path):

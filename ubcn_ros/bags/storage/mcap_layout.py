@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import mmap
+import errno
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from mcap.opcode import Opcode
 from mcap.records import ChunkIndex
 
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
+from ubcn_ros.bags.storage.reach import check_in_reach
 
 HEAD = struct.Struct('<BQ')  # of a record: opcode, length of what follows
 SHORTEST = {Opcode.SCHEMA: 14, Opcode.CHANNEL: 16, Opcode.MESSAGE: 22, Opcode.CHUNK: 40,
@@ -29,7 +30,9 @@ _INDEX = struct.Struct('<HI')  # of an index of messages: channel, length of wha
 _CHUNK = re.compile(rb'\x06(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8})', re.DOTALL)
 _RECORD = re.compile(b'[' + b''.join(b'\\x%02x' % opcode for opcode in sorted(SHORTEST))
                      + rb'](?=.{5}\x00{3})', re.DOTALL)  # shorter than 2**40 bytes
+_LONGEST = 64  # bytes that these patterns look at
 _CHAIN = 3  # records that follow each other do not occur by chance
+_WINDOW = 1 << 20  # bytes that are searched at once
 
 
 class Place(NamedTuple):
@@ -71,12 +74,12 @@ def find_records(file: BinaryIO, size: int, data_end: int) -> Iterator[Place]:
 
     :param size: of the file.
     :param data_end: where the record is that ends the data; 0 where it is not known.
+    :raises BagOutOfReach: the file's disk or server is gone.
     """
     offset, start, limit = len(MAGIC), 0, data_end or size
     chunked = False
     while offset != data_end:
-        file.seek(offset)
-        head = file.read(HEAD.size + _INDEX.size)
+        head = _read(file, offset, HEAD.size + _INDEX.size)
         opcode, length = HEAD.unpack_from(head) if len(head) >= HEAD.size else (0, 0)
         end = offset + HEAD.size + length
         legal = opcode >= PRIVATE or _is_record(opcode, length) or (
@@ -110,29 +113,49 @@ def _is_record(opcode: int, length: int) -> bool:
 
 def _next_record(file: BinaryIO, offset: int, limit: int) -> int | None:
     """Find where records follow each other again; not to be asked of a file of chunks."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for match in _RECORD.finditer(data, offset, limit):
-            at = match.start()
-            for _ in range(_CHAIN):
-                opcode, length = (HEAD.unpack_from(data, at) if at + HEAD.size <= limit
-                                  else (0, 0))
-                first, at = at == match.start(), at + HEAD.size + length
-                if not _is_record(opcode, length) or at > limit or (
-                        first and opcode == Opcode.DATA_END):  # 13 bytes may be by chance
-                    break
-                if opcode == Opcode.DATA_END or at == limit:
-                    return match.start()
-            else:
-                return match.start()
+    for start, _ in _matches(_RECORD, file, offset, limit):
+        at = start
+        for _ in range(_CHAIN):
+            head = _read(file, at, min(HEAD.size, limit - at))
+            opcode, length = HEAD.unpack(head) if len(head) == HEAD.size else (0, 0)
+            first, at = at == start, at + HEAD.size + length
+            if not _is_record(opcode, length) or at > limit or (
+                    first and opcode == Opcode.DATA_END):  # 13 bytes may be by chance
+                break
+            if opcode == Opcode.DATA_END or at == limit:
+                return start
+        else:
+            return start
     return None
 
 
 def _next_chunk(file: BinaryIO, offset: int, size: int) -> int | None:
     """Find the next whole chunk: lengths that fit each other do not occur by chance."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for match in _CHUNK.finditer(data, offset):
-            length, stored = (int.from_bytes(match[n], 'little') for n in (1, 3))
-            inside = length - stored - (match.end() - match.start() - HEAD.size)
-            if inside == 0 and match.end() + stored <= size:
-                return match.start()
+    for start, match in _matches(_CHUNK, file, offset, size):
+        length, stored = (int.from_bytes(match[n], 'little') for n in (1, 3))
+        head = match.end() - match.start()
+        if length - stored == head - HEAD.size and start + head + stored <= size:
+            return start
     return None
+
+
+def _matches(pattern: re.Pattern[bytes], file: BinaryIO, offset: int, limit: int
+             ) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Yield what matches between two places of a file, and where it begins."""
+    for begin in range(offset, limit, _WINDOW):
+        data = _read(file, begin, min(_WINDOW + _LONGEST, limit - begin))
+        for match in pattern.finditer(data):
+            if match.start() < _WINDOW:  # else it is of the next window
+                yield begin + match.start(), match
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    """Read a part of a file: nothing of a place that its disk has lost."""
+    try:
+        file.seek(offset)
+        return file.read(size)
+    except OSError as error:
+        check_in_reach(file.fileno(), file.name, error)
+        if error.errno != errno.EIO:
+            raise
+        return b''
