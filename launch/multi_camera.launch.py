@@ -5,7 +5,7 @@
 Start one node, with one model in memory, for several cameras: ubcn.launch.py with other defaults.
 
     ros2 launch ubcn_ros multi_camera.launch.py cameras:=front,left,right \
-        image:=/sensing/camera/{camera}/image_raw
+        'image:=/sensing/camera/{camera}/image_raw'
 
 It takes all arguments of ubcn.launch.py. Each camera's outputs are below its name:
 front/derained/image_raw, front/labels/image_raw, ...
