@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
@@ -111,7 +112,7 @@ class Stage(nn.Module):
             self.network.rain_head.eval()
         if self.config.freeze_norm:
             for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, _BatchNorm):
                     module.eval()
         return self
 
