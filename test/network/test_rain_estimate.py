@@ -115,6 +115,13 @@ def test_the_head_stays_in_fp32(head, dtype):
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
 
 
+def test_the_head_stays_in_fp32_where_a_training_is_in_mixed_precision(head):
+    images = torch.rand(2, 3, 48, 64), torch.rand(2, 3, 48, 64)
+    with torch.autocast('cpu', torch.bfloat16):
+        told = head(*images)
+    assert torch.equal(told, head(*images))
+
+
 def test_how_many_streaks_there_are_is_soon_learnt(monkeypatch):
     monkeypatch.setattr('ubcn_ros.network.rain_estimate.GRID', (96, 128))
     torch.manual_seed(0)
