@@ -4,22 +4,25 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from ubcn_ros.data.scenes import Scene
+from ubcn_ros.training.batches import rendered_share, useful_workers
+from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.estimate import (
     StageEstimate,
     duration,
     estimate,
     plan_table,
-    rendered_share,
     step_seconds,
     typical_mean,
 )
 from ubcn_ros.training.sample_config import SampleConfig
 
+ROOT = Path(__file__).parents[2]
 DERAIN = StageEstimate('derain', 100, 8, (288, 384), 30, 2.0, 10.0, 2048)
 ADAPT = StageEstimate('adapt', 50, 4, (256, 352), 1000, 4.0, 20.0, 3072)
 
@@ -63,6 +66,22 @@ def test_processes_that_do_not_meet_their_frames_again_render_more():
     samples = SampleConfig(renders=64, reuse=4)
     assert rendered_share(samples, 6, 10_000, workers=2) > 0.3
     assert rendered_share(samples, 8, 10_000, workers=2, world=4) < 0.3
+
+
+@pytest.mark.parametrize('batch, most, useful', [(8, 14, 8), (8, 2, 2), (8, 1, 1), (8, 0, 0),
+                                                 (16, 14, 4)])
+def test_workers_that_would_render_the_frames_of_others_are_left_out(batch, most, useful):
+    samples = SampleConfig(renders=64, reuse=4)
+    assert useful_workers(samples, batch, most) == useful
+    assert useful_workers(replace(samples, reuse=1), batch, most) == most
+    assert useful_workers(replace(samples, on_device=True), batch, most) == most
+
+
+@pytest.mark.parametrize('name', ['paper', 'baselines', 'fine-tune', 'light-small', 'voc2012'])
+def test_two_workers_render_no_frame_twice_in_the_recipes(name):
+    for stage in TrainConfig.load(ROOT / f'config/train/{name}.yaml').stages.values():
+        share = rendered_share(stage.samples, stage.batch, 1000, 2)
+        assert share == pytest.approx(1 / stage.samples.reuse, rel=0.05), stage
 
 
 def test_steps_of_several_lengths_are_averaged_without_the_slowest():

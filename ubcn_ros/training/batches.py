@@ -16,6 +16,8 @@ from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import Sample, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 
+_COUNTED_SAMPLES = 20_000
+
 
 def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,
                  workers: int) -> TrainingSamples | TensorSamples:
@@ -46,3 +48,38 @@ def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
                         worker_init_fn=as_worker, prefetch_factor=4 if workers else None,
                         pin_memory=fabric.device.type == 'cuda')
     return map(fabric.to_device, worker_batches(loader))
+
+
+def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, world: int = 1
+                   ) -> float:
+    """
+    Return the share of samples whose frame has to be rendered first, 0..1: 1 / reuse at best.
+
+    A process knows only the frames that it has rendered itself, and a short run ends before
+    many come again.
+    """
+    numbers = range(min(batch * steps, _COUNTED_SAMPLES))
+    met = set()
+    for n in numbers:
+        step, place = divmod(n, batch)
+        group, again = divmod(n, c.renders * c.reuse)
+        met.add((step % max(1, workers), place // (batch // world), group, again % c.renders))
+    return len(met) / len(numbers)
+
+
+def useful_workers(c: SampleConfig, batch: int, workers: int, world: int = 1) -> int:
+    """
+    Return how many of the workers render most, taken together.
+
+    Batches go round, and with some numbers of workers a frame comes to another one each time, who
+    has to render it anew: then fewer are faster.
+
+    :param batch: samples per optimizer step, over all processes.
+    :param workers: at most, in each process.
+    :param world: processes that train.
+    """
+    if c.on_device or not workers:
+        return workers
+    steps = -(-2 * c.renders * c.reuse // batch)
+    return min(range(1, workers + 1),
+               key=lambda count: rendered_share(c, batch, steps, count, world) / count)

@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from ubcn_ros.runtime.peak_memory import peak_mib
 from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.text_table import table
-from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.batches import rendered_share
 from ubcn_ros.training.samples import TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.trainer import Trainer
@@ -27,7 +27,6 @@ from ubcn_ros.training.validation import validate
 _WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
 _MOST_STEPS = 20
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 32
-_COUNTED_SAMPLES = 20_000
 
 
 @dataclass(frozen=True)
@@ -141,23 +140,6 @@ def step_seconds(optimizer: float, preparation: float, workers: int, threads: in
         return optimizer + preparation
     work = optimizer * min(threads, cores) + preparation
     return max(optimizer, preparation / workers, work / cores)
-
-
-def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, world: int = 1
-                   ) -> float:
-    """
-    Return the share of samples whose frame has to be rendered first, 0..1: 1 / reuse at best.
-
-    A process knows only the frames that it has rendered itself, and a short run ends before
-    many come again.
-    """
-    numbers = range(min(batch * steps, _COUNTED_SAMPLES))
-    met = set()
-    for n in numbers:
-        step, place = divmod(n, batch)
-        group, again = divmod(n, c.renders * c.reuse)
-        met.add((step % max(1, workers), place // (batch // world), group, again % c.renders))
-    return len(met) / len(numbers)
 
 
 def _rendering_seconds(samples: TrainingSamples, in_worker: bool, seconds: float

@@ -54,7 +54,7 @@ class TrainingSamples(Dataset):
     That is what makes a resumed run, and one on several processes, see the same data. Rendering
     costs more than an optimizer step, so ``reuse`` crops are taken from every rendered frame; a
     worker process meets the same frames again when it takes every W-th batch and the number of
-    batches in ``renders`` frames is a multiple of W.
+    batches in ``renders`` frames is a multiple of W (see ``batches.useful_workers``).
 
     A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB, 'labels' (h, w) uint8, 'rain_rate'
     in mm/hr and 'extinction' of its veil in 1/m, float32: 0 where it is dry, NaN where nobody

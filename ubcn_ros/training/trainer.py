@@ -23,7 +23,7 @@ from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.stopping import Stopped, signals_held, signals_noted, stop_on_signals
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
-from ubcn_ros.training.batches import make_samples, training_batches
+from ubcn_ros.training.batches import make_samples, training_batches, useful_workers
 from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig
 from ubcn_ros.training.layout import lay_out
@@ -59,7 +59,7 @@ class Trainer:
     :param network: what is trained, in place.
     :param training, validation: scenes with the labels of the network; validation may be None.
     :param folder: of the stage's files; made with the first of them.
-    :param workers: processes that render samples.
+    :param workers: processes that render samples, at most: see ``useful_workers``.
     :param log: folder of the TensorBoard log.
     :param results: table of the validations.
     :param settings: what decides on the weights, in plain values: a checkpoint of other ones is
@@ -78,7 +78,9 @@ class Trainer:
         self.stage_config: StageConfig = config.stages[stage_name]
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
-        self.folder, self.workers = folder, workers
+        self.folder = folder
+        self.workers = useful_workers(self.stage_config.samples, self.stage_config.batch, workers,
+                                      fabric.world_size)
         self.log, self.results, self.settings = log, results, settings
         self.record, self.title, self.side = record, title, side
         self.optimizer_step = 0
