@@ -41,7 +41,8 @@ class SAMConfig:
     # 'stacks' runs the RES once per path, on the features times the path's mask; 'trunk' runs them
     # once and lets each path weigh the result by a 1x1 convolution of its own, a K-th of the work
     form: str = 'stacks'
-    # of stacks: one set of weights for all paths, as table 4's 0.40 MB says, or one per path
+    # of stacks: one set of weights for all paths, or one per path. As tabulated these are 0.72 and
+    # 6.43 MiB; table 4's 0.40 fits one set of weights and one convolution in each RES
     share_paths: bool = True
     # masks of 1 / K instead of the semantic ones: the ablation that shows what these are worth
     uniform_masks: bool = False
@@ -145,7 +146,7 @@ class SAM(nn.Module):
     RES     32 to 32  9 times in every path: two CR and a skip
     Add     32        over the paths
     CBR     32 to 32  convolution, normalisation, ReLU
-    Conv    32 to 3   starts at zero: SAM as the rainy image
+    Conv    32 to 3   starts at zero, unless xavier: SAM as the rainy image
     ======  ========  ==========================================
 
     :param config: size and form.

@@ -15,8 +15,9 @@ ALIGNMENT = 8
 Sides of images that a segmentation network sees are multiples of it: the stride of its features.
 
 A convolution of stride 2 samples pixels 0, 2, 4 and so on, but enlarging takes its samples as
-spread evenly over the side. For a multiple both differ by the same shift everywhere, which
-training learns; for 481 columns by 3.4 pixels one way at the left, and the other at the right.
+spread evenly over the side. For a multiple the features of stride 8 differ by the same
+shift everywhere, which training learns (coarser ones, whose own strides the side may not fit, a
+little less so); for 481 columns by 3.4 pixels one way at the left, and the other at the right.
 """
 
 
@@ -105,8 +106,8 @@ class RES(nn.Module):
     """
     RES of tables 1 and 3: two CR and a skip, (N, C, H, W) to the same.
 
-    The second convolution starts at half the He gain, so that a stack of eleven neither explodes
-    nor needs batch normalisation.
+    Unless xavier, the second convolution starts at half the He gain, so that a stack of eleven
+    neither explodes nor needs batch normalisation.
     """
 
     def __init__(self, channels: int, dilation: int = 1) -> None:

@@ -73,7 +73,8 @@ class DAPPM(nn.Module):
 
     The published averages are strided, count the zeros around the image, and end with that of the
     whole image: what a place gets depends on how large the image is. With a window, the size of
-    what it is trained on, each is taken at every place, and none sees more than that.
+    what it is trained on, each is taken at every place, and none sees more than that: with one of
+    8 x 10 places, the last two of the five averages are the same.
 
     :param window: height and width, places; None for the published averages.
     """
