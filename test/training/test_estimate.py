@@ -162,6 +162,7 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
     # a sleep is never shorter, however busy the machine is; a file is read once and kept: of four
     # new frames two were read before
     assert 0.12 < found.seconds_per_step < 5
+    assert 0.1 < found.optimizer_seconds < found.seconds_per_step
     # one image, dry and in rain
     assert 0.1 < found.seconds_per_validation < 5
 

@@ -39,6 +39,7 @@ class StageEstimate:
     :param crop: height and width of a sample, pixels.
     :param validate_every: optimizer steps between two validations; one more comes at the end.
     :param seconds_per_step: with the rendering of its samples.
+    :param optimizer_seconds: of a step without that.
     :param seconds_per_validation: 0 without validation.
     :param peak_mib: of the GPU, or on a CPU of the process without those that render samples.
     :param seconds_ahead: before the first step, of what tensor samples need rendered ahead and
@@ -56,6 +57,7 @@ class StageEstimate:
     peak_mib: float
     seconds_ahead: float = 0.0
     first: int = 0
+    optimizer_seconds: float = 0.0
 
     @property
     def left(self) -> int:
@@ -107,7 +109,8 @@ def estimate(trainer: Trainer, seconds: float, first: int = 0) -> StageEstimate:
         peak = peak_mib(run, device)
     return StageEstimate(trainer.stage_name, c.optimizer_steps, c.batch, c.samples.crop,
                          c.validate_every, _combined(trainer, measured, c.optimizer_steps - first),
-                         measured['validation'], peak, measured.get('ahead', 0.0), first)
+                         measured['validation'], peak, measured.get('ahead', 0.0), first,
+                         measured['step'])
 
 
 def _combined(trainer: Trainer, measured: dict[str, float], steps: int) -> float:
