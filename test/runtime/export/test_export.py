@@ -115,7 +115,15 @@ def test_an_export_has_a_confidence_at_the_temperature_of_its_weights(exported, 
     assert np.array_equal(masked.labels, np.where(hot.confidence < steps, 255, hot.labels))
 
 
-def test_a_model_is_exported_once_and_kept(tiny_model, cache):
+def writes(folder):
+    """What stands in for the export of a model: a copy of one that is in this folder."""
+    def write(network, info, made, *_, **__):
+        shutil.copytree(folder, made, dirs_exist_ok=True)
+        return json.loads((made / 'export.json').read_text())
+    return write
+
+
+def test_a_model_is_exported_once_and_kept(tiny_model, cache, tmp_path, monkeypatch):
     said = []
     options = {'device': 'cpu', 'precision': 'fp16', 'backend': 'onnxruntime'}
     first = Engine.load(tiny_model, **options, progress=said.append)
@@ -125,6 +133,8 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache):
     assert not said and second.precision == 'fp16'
     image = picture(40, 52)
     assert np.array_equal(first(image).labels, second(image).labels)
+    monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', writes(
+        shutil.copytree(next(cache.rglob('export.json')).parent, tmp_path / 'made')))
     next(cache.rglob('export.json')).unlink()  # as a cleaner of temporary files does
     Engine.load(tiny_model, **options, progress=said.append)
     assert any('exporting' in line for line in said) and list(cache.rglob('export.json'))
@@ -136,8 +146,7 @@ def test_what_another_process_kept_meanwhile_stays(exported, tiny_model, cache, 
 
     def write(network, info, made, *_, **__):
         kept.append(shutil.copytree(exported[0], made.parents[2] / made.name).stat().st_ino)
-        shutil.copytree(exported[0], made, dirs_exist_ok=True)
-        return json.loads((made / 'export.json').read_text())
+        return writes(exported[0])(network, info, made)
     monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', write)
     Engine.load(tiny_model, 'cpu', 'fp32', backend='onnxruntime')
     assert [path.stat().st_ino for path in (cache / 'ubcn_ros' / 'onnx').iterdir()] == kept
@@ -223,7 +232,9 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
                     backend='onnxruntime')
 
 
-def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp_path):
+def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp_path,
+                                                       monkeypatch):
+    monkeypatch.setattr('ubcn_ros.runtime.export.write.write_stages', writes(exported[0]))
     folder = tmp_path / 'replaced'
     shutil.copytree(exported[0], folder)
     before = (folder / 'derain.onnx').stat().st_ino
