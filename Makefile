@@ -49,9 +49,10 @@ demo: $(RUN_READY)
 
 # lints too, as tests: pytest's summary is the last word also when a line is too long; in three
 # processes even on two cores, for much of the time tests wait for a node, and of a thread each, or
-# they wait for each other's cores
+# they wait for each other's cores; with bytecode kept, or each of the hundred processes that tests
+# start compiles what it imports, and pytest rewrites all tests in each of the three
 test: $(TEST_READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-gpu:
 	@$(PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
