@@ -5,12 +5,14 @@
 import io
 import os
 import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from bag_files import write_rosbag2
 from command_line import ubcn
 from drives import drive, image, message, write_bag
+from fleet_workers import Here
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, make_compressed, make_header, open_bag
 from ubcn_ros.bags.process import read_sidecar
@@ -57,7 +59,9 @@ def test_a_video_is_no_broken_camera(tmp_path, process):
 
 
 @pytest.mark.parametrize('pieces', [(), ('--pieces', '2')])
-def test_a_camera_of_which_nothing_can_be_read_is_an_error(tmp_path, process, pieces):
+def test_a_camera_of_which_nothing_can_be_read_is_an_error(tmp_path, process, pieces, monkeypatch):
+    # a worker of its own would import PyTorch once more
+    monkeypatch.setattr('ubcn_ros.cli.bag_fleet._pool', lambda *_: nullcontext(Here()))
     records = [record._replace(data=record.data[:40]) if record.channel.topic.startswith('/rear')
                else record for record in drive(4)]
     done = process(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out', *pieces)
