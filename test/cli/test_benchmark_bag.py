@@ -38,13 +38,13 @@ def test_all_figures_are_told(tiny_model, tmp_path):
     found = tmp_path / 'figures.json'
     result = CliRunner().invoke(bag, [
         '--model', str(tiny_model), '--device', 'cpu', '--precision', 'fp32', '--iterations', '1',
-        '--frames', '30', '--size', '64x48', '--threads', '1', '--work', str(tmp_path / 'work'),
+        '--frames', '12', '--size', '64x48', '--threads', '1', '--work', str(tmp_path / 'work'),
         '--json', str(found)])
     assert result.exit_code == 0, result.output
     figures = json.loads(found.read_text())
-    assert figures['stamps_equal'] == figures['stamps_compared'] == 2 * 33 + 30
-    assert figures['copied_identical'] == figures['copied'] == 30 * 6 + 3
-    assert figures['frames'] == 33 and figures['share'] > 0
-    for text in ('96 of 96 outputs', '183 of 183 messages', 'the bare engine'):
+    assert figures['stamps_equal'] == figures['stamps_compared'] == 2 * 14 + 12
+    assert figures['copied_identical'] == figures['copied'] == 12 * 6 + 2
+    assert figures['frames'] == 14 and figures['share'] > 0
+    for text in ('40 of 40 outputs', '74 of 74 messages', 'the bare engine'):
         assert text in result.output
     assert list((tmp_path / 'work').iterdir()) == []
