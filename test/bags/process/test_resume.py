@@ -25,6 +25,7 @@ from drives import (
     stored,
     write_bag,
 )
+from killed_writers import process_frames, run_until_killed
 from mcap.writer import CompressionType
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
@@ -125,15 +126,7 @@ def test_a_signal_closes_the_bag_and_no_frame_is_done_twice(source, tmp_path, nu
 
 @pytest.mark.parametrize('place', [0, 1, 5, 11])
 def test_a_kill_loses_nothing_that_was_written(source, tmp_path, place):
-    child = os.fork()
-    if child == 0:
-        def kill(tally):
-            if tally.frames >= place:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        processed(source, tmp_path / 'out', progress=kill)
-        os._exit(1)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    run_until_killed(process_frames, source, tmp_path / 'out', place)
     if place:
         with open_bag(tmp_path / 'out') as reader:
             assert reader.damage  # it says so

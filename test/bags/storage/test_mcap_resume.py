@@ -11,6 +11,7 @@ import pytest
 from bag_files import file_limit, write_mcap
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killed_writers import run_until_killed, write_records
 from mcap.reader import make_reader
 from test_mcap_writer import (
     EXTRAS,
@@ -146,15 +147,7 @@ def test_a_split_bag_goes_on_in_the_file_that_has_the_last_message(tmp_path, kee
 @pytest.mark.parametrize('flushed', [0, 1, 7])
 def test_after_a_kill_at_any_moment_nothing_is_missing_or_twice(tmp_path, flushed):
     bag = tmp_path / 'bag'
-    child = os.fork()
-    if child == 0:
-        writer = McapBagWriter(bag).__enter__()
-        for place, record in enumerate(RECORDS[:10], 1):
-            writer.write(record)
-            if place == flushed:
-                writer.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    run_until_killed(write_records, bag, RECORDS[:10], flushed)
     assert not (bag / 'metadata.yaml').exists()
     begun = write_on(bag)
     assert begun >= flushed

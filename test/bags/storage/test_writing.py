@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bag_files import SECOND, file_limit, serialized
 from command_line import ubcn
+from killed_writers import run_until_killed, write_images
 from random_images import noise
 
 from ubcn_ros.bags import (
@@ -112,16 +113,7 @@ def test_a_rate_that_no_stamp_can_have_is_refused(tmp_path, rate):
 
 
 def test_a_kill_leaves_what_was_written_a_second_before(tmp_path):
-    child = os.fork()
-    if child == 0:
-        writer = BagWriter(tmp_path / 'bag')
-        for number in (1, 2, 3):
-            if number == 3:
-                time.sleep(1.05)
-            writer.write('/image', IMAGE, serialized(number), number * SECOND)
-        writer.write('/image', IMAGE, serialized(4), 4 * SECOND)
-        os.kill(os.getpid(), signal.SIGKILL)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    run_until_killed(write_images, tmp_path / 'bag')
     images, seconds = read_images(tmp_path / 'bag'), []
     with pytest.raises(BagError, match='has no metadata.yaml, as a recording that was killed '
                                        'leaves it.*`ros2 bag reindex`'):
