@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from worker_process import work
@@ -53,11 +54,14 @@ def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end():
         pass
 
 
-def test_a_signal_in_a_destructor_is_sent_again(capfd):
-    class Last:
-        def __del__(self):
-            os.kill(os.getpid(), signal.SIGTERM)
+class Last:
+    """What a signal ends."""
 
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_in_a_destructor_is_sent_again(capfd):
     before = sys.unraisablehook
     with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
         Last()
@@ -65,15 +69,33 @@ def test_a_signal_in_a_destructor_is_sent_again(capfd):
     assert sys.unraisablehook == before and capfd.readouterr().err == ''
 
 
-def test_a_signal_in_a_destructor_is_not_sent_after_the_block():
-    class Last:
-        def __del__(self):
-            os.kill(os.getpid(), signal.SIGTERM)
+def interrupted(name):
+    """Return a method of a timer in which another signal comes first."""
+    def method(timer):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return before(timer)
 
+    before = getattr(threading.Timer, name)
+    return method
+
+
+def test_another_signal_before_it_is_sent_again_does_not_keep_it_from_that(monkeypatch, capfd):
+    monkeypatch.setattr(threading.Timer, 'start', interrupted('start'))
+    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+        Last()
+        time.sleep(10)
+    assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize('another', [False, True])
+def test_a_signal_in_a_destructor_is_not_sent_after_the_block(monkeypatch, another):
+    """Also where another one comes at its end."""
+    if another:
+        monkeypatch.setattr(threading.Timer, 'cancel', interrupted('cancel'))
     heard = []
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
     try:
-        with stop_on_signals():
+        with pytest.raises(Stopped) if another else nullcontext(), stop_on_signals():
             Last()
         time.sleep(4 * _SEND_AGAIN_SECONDS)
     finally:
@@ -121,9 +143,12 @@ def worker(request):
     ready = context.Event()
     made = context.Process(target=work, args=(ready,))
     made.start()
-    assert ready.wait(30)
-    yield made
-    made.kill()
+    try:
+        assert ready.wait(30)
+        yield made
+    finally:  # or multiprocessing waits for it when the tests have ended
+        made.kill()
+        made.join()
 
 
 def test_a_worker_ends_by_its_parents_word_alone(worker):

@@ -51,8 +51,14 @@ def stop_on_signals() -> Iterator[None]:
     def send_lost(lost: Any) -> None:
         if isinstance(lost.exc_value, Stopped):
             number = signal.Signals[str(lost.exc_value)]
-            again.append(threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)))
-            again[-1].start()
+            _Hold.depth += 1  # one that comes here is lost, too: this one stands for both
+            try:
+                again.append(threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)))
+                again[-1].start()
+            finally:
+                _Hold.depth -= 1
+                if not _Hold.depth:
+                    _Hold.waiting = None
         else:
             show_lost(lost)
 
@@ -63,9 +69,10 @@ def stop_on_signals() -> Iterator[None]:
             try:
                 yield
             finally:  # sent later, it would end the process
-                for timer in again:
-                    timer.cancel()
-                    timer.join()
+                with signals_held():
+                    for timer in again:
+                        timer.cancel()
+                        timer.join()
     finally:
         sys.unraisablehook = show_lost
 
