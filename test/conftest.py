@@ -3,6 +3,7 @@
 """What tests of several folders need: small models with random weights, and ROS."""
 
 import errno
+import faulthandler
 import functools
 import gc
 import os
@@ -13,8 +14,18 @@ import pytest
 
 
 def pytest_configure():
-    """Let processes that tests start find the networks of tests, too, and SIGHUP be heard."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
+    """Let processes that tests start find the networks of tests, too, and signals be heard."""
+    stderr = os.dup(2)  # not what a test prints to
+
+    def end(number, frame):
+        """Say what runs here: a signal from a test that comes too late would leave no trace."""
+        os.write(stderr, f'ended by {signal.Signals(number).name}\n'.encode())
+        faulthandler.dump_traceback(stderr)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    for number in (signal.SIGHUP, signal.SIGTERM):  # SIGHUP also under nohup, which ignores it
+        signal.signal(number, end)
     folder = str(Path(__file__).parent)
     os.environ['PYTHONPATH'] = os.pathsep.join(
         filter(None, [folder, os.environ.get('PYTHONPATH')]))
