@@ -5,7 +5,6 @@
 import hashlib
 import json
 import os
-import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ended_scene import EndedScene
 from PIL import Image
 from random_images import clouds
 from small_set import add, mask, opened
@@ -218,17 +218,11 @@ def test_processes_find_what_one_finds(clean):
     assert alone == shared and any(facts.problems for facts in alone)
 
 
-class EndedScene(Scene):
-    """A scene whose reader the system ends."""
-
-    def image(self):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_reader_that_was_ended_is_told(scene):
+def test_a_reader_that_was_ended_is_told(scene, tmp_path):
     """Not as a model or a batch that is too large."""
     with pytest.raises(ChildProcessError, match='reads images was ended.*: make memory free'):
-        [*look_at_all([EndedScene('a', scene.image_path, None)] * 2, 2)]
+        [*look_at_all([EndedScene('a', scene.image_path, tmp_path / 'ended')] * 2, 2)]
+    assert (tmp_path / 'ended').exists()
 
 
 def test_facts_are_kept_whole(clean):
