@@ -241,10 +241,10 @@ def test_jpeg_without_huffman_tables_and_with_fill_bytes():
     b'\xff\xd8' + b'\xff\xfe\0\2' * 500_000, b'\xff\xd8' + b'\xff' * 2_000_000,
     jpeg()[:-2] + b'\xff\xd0' * 1_000_000, b'\xff\xd8' + b'\xff\xfe\0\0' * 500_000])
 def test_two_megabytes_of_markers_are_refused_at_once(data):
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(MalformedImage):
         decode(data)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_png_is_checked_and_what_follows_it_ignored():

@@ -51,7 +51,7 @@ def test_a_lost_image_is_waited_for_no_longer_than_a_slow_one(monkeypatch):
     client.publish(IMAGE_BYTES)
     start = time.monotonic()
     client.wait_for_answer(header_bytes(IMAGE_BYTES), 0.02)
-    assert 0.08 <= time.monotonic() - start < 1.0
+    assert 0.08 <= time.monotonic() - start < 4.0, 'not four times a second'
     client.publish(IMAGE_BYTES)
     client.wait_for_answer(header_bytes(IMAGE_BYTES), 1e6)
 
