@@ -24,7 +24,7 @@ from ubcn_ros.bags.live.node_process import NodeProcess as UbcnProcess
 from ubcn_ros.images.messages import fill_image
 
 HERE = Path(__file__).parent
-TIMEOUT = 60.0  # only a test that fails waits so long
+TIMEOUT = 120.0  # only a test that fails waits so long; under load PyTorch took a minute to load
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
 
 

@@ -201,8 +201,8 @@ def test_diagnostics_name_the_model_and_the_times(camera):
                      'fill', 'publish', 'total'):
         assert float(values[f'{quantity} p50 (ms)']) <= float(values[f'{quantity} p95 (ms)'])
     before, start = camera.diagnostics_count, time.monotonic()
-    wait_until(lambda: camera.diagnostics_count - before >= 2, 'two reports')
-    assert time.monotonic() - start > 1.5, 'a report a second'
+    wait_until(lambda: camera.diagnostics_count - before >= 3, 'three reports')
+    assert time.monotonic() - start > 1.6, 'a report a second, of which the one before came late'
 
 
 def test_it_ends_cleanly_when_told_to(camera, node):

@@ -82,29 +82,24 @@ def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, clien
     outputs = connect(client, ('front', 'left'))
     bad = image_message()
     bad.step = 1
-    frames = 30
     left_sends = {'healthy': [image_message()], 'silent': [], 'broken': [bad] * 5}
-    sent = {}
-    for phase, messages in enumerate(left_sends.values()):
-        for number in range(phase * frames + 1, (phase + 1) * frames + 1):
+    ages = {kind: [] for kind in left_sends}
+    number = 0
+    # by turns: what else the machine does is spread over all; one by one: none is replaced
+    for kind, messages in [*left_sends.items()] * 3:
+        for _ in range(10):
+            number += 1
             for message in messages:
                 client.publisher('/left/image').publish(message)
-            sent[number] = time.monotonic()
+            sent = time.monotonic()
             client.publisher('/front/image').publish(image_message(number))
-            time.sleep(0.05)
-        if phase == 1:
+            wait_until(lambda: len(outputs['front']) == number, f'an answer while it is {kind}')  # noqa: B023
+            ages[kind].append(client.times['/front/derained/image_raw'][-1] - sent)
+        if number == 20:
             assert client.reports()['left']['malformed'] == '0'
-    wait_until(lambda: outputs['front'] and
-               outputs['front'][-1].header.stamp.sec == 3 * frames, 'the last frame')
-    ages = [[] for _ in left_sends]
-    for output, arrived in zip(outputs['front'], client.times['/front/derained/image_raw'],
-                               strict=True):
-        number = output.header.stamp.sec
-        ages[(number - 1) // frames].append(arrived - sent[number])
-    healthy, *faulty = ages
-    # a slow machine may replace a frame now and then; waiting for the other camera would show
-    for late in faulty:
-        assert len(late) >= 0.7 * frames and median(late) < 2 * median(healthy) + 0.05
+    assert [output.header.stamp.sec for output in outputs['front']] == [*range(1, number + 1)]
+    for kind in ('silent', 'broken'):  # waiting for the other camera would show
+        assert median(ages[kind]) < 2 * median(ages['healthy']) + 0.05
     reports = client.reports()
     assert int(reports['left']['malformed']) > 0 and reports['front']['malformed'] == '0'
     assert node.stop() == 0

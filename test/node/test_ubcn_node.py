@@ -233,9 +233,9 @@ def test_worker_and_publisher_have_one_time_together_to_end(fake_node, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(node._worker, 'close', close)
         patched.setattr(node._pipeline, 'finish', lambda timeout: given.append(timeout) or True)
-        assert node.stop(1.0) and node.stop(0.1)
+        assert node.stop(30.0) and node.stop(0.1)
     first, rest, short, none = given
-    assert (first, short, none) == (1.0, 0.1, 0.0) and 0 < rest <= 0.8
+    assert (first, short, none) == (30.0, 0.1, 0.0) and 0 < rest <= 29.8
 
 
 def set_parameter(node, name, value):
@@ -275,7 +275,7 @@ def test_without_a_warm_up_a_camera_that_was_not_heard_keeps_no_other_from_its_o
     assert warm_ups == [(48, 64, 1, 360)] and node._worker.turns.most == 1
 
 
-def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node):
+def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node, monkeypatch):
     """As by a slider: frames wait for two warm-ups, not for one of every value."""
     node, warm_ups = fake_node(), []
     begun, gate = threading.Event(), threading.Event()
@@ -290,7 +290,8 @@ def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node):
     assert begun.wait(10.0)
     for size in range(107, 240, 7):
         assert node.set_parameters([Parameter('processing_size', value=size)])[0].successful
-    threading.Timer(0.2, gate.set).start()
+    pause = node._worker.pause
+    monkeypatch.setattr(node._worker, 'pause', lambda: [pause(), gate.set()][0])
     assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
     assert warm_ups == [100], 'what waits is not begun any more'
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

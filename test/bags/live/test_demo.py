@@ -274,8 +274,10 @@ def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model):
     for line in process.stdout:
         if line.startswith('Replaying'):
             break
-    time.sleep(1.0)
-    assert process.poll() is None
+    end = time.monotonic() + 60
+    while not (tmp_path / 'out' / 'outputs').exists():  # once something was received
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     output = output_of(process)
     assert process.returncode == 128 + signal.SIGTERM and 'Traceback' not in output
