@@ -43,6 +43,11 @@ def check_stack(config: Any) -> None:
                          'and above')
 
 
+def without_autocast(x: torch.Tensor) -> torch.autocast:
+    """Return the context in which what is done with a tensor keeps its precision, on meta too."""
+    return torch.autocast('cpu' if x.is_meta else x.device.type, enabled=False)
+
+
 def exporting() -> bool:
     """
     Tell whether the network is being traced for export, not run.

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import init_zero, resample, resize
+from ubcn_ros.network.blocks import init_zero, resample, resize, without_autocast
 from ubcn_ros.network.veil import GRID
 
 MAX_RATE = 500.0
@@ -114,7 +114,7 @@ class RainHead(nn.Module):
         """
         scene, seen = (resample(x.float(), GRID).mean(1, keepdim=True) for x in (derained, lifted))
         # in bf16, rates above 54 mm/hr would come in steps of 3 %
-        with torch.autocast(lifted.device.type, enabled=False):
+        with without_autocast(scene):
             return self.layers(self.sums(scene, seen - scene))
 
     def sums(self, scene: torch.Tensor, light: torch.Tensor) -> torch.Tensor:

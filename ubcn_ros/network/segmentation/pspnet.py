@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import exporting, resize
+from ubcn_ros.network.blocks import exporting, resize, without_autocast
 from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
@@ -97,7 +97,7 @@ def grid_products(x: torch.Tensor, grids: Sequence[int], weights: GridWeights
     n, channels, height, width = x.shape
     pixels = x.permute(0, 2, 3, 1).reshape(n, height, width * channels)
     found = []
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         # not `@`, which would transpose the features for a single image
         lines = torch.bmm(weights.rows.expand(n, -1, -1), pixels).float()
         for grid, line, columns, scale in zip(
