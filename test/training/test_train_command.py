@@ -59,20 +59,18 @@ def invoke(arguments):
 def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
         write_recipe, camvid_root, tmp_path, monkeypatch):
     write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {
-        'optimizer_steps': 20, 'validate_every': 20}}}, ('derain', 'adapt', 'attend'))
+        'optimizer_steps': 6, 'validate_every': 6}}}, ('derain', 'adapt', 'attend'))
     options = ['../tiny.yaml', '--data', str(camvid_root), '--out', 'out', '--accelerator', 'cpu',
                '--precision', '32-true', '--threads', '1', '--workers', '0']
     folders = [tmp_path / name for name in ('parts', 'whole')]
     for folder in folders:
         folder.mkdir()
     log, checkpoint = tmp_path / 'log.txt', folders[0] / 'out/stages/adapt/last.ckpt'
-    process = start_training(options, log, folders[0])
-    try:
-        wait_for(checkpoint, process.is_alive, log)
-    finally:
-        process.kill()
-        process.join()
-    assert not (checkpoint.parent / 'last.safetensors').exists(), 'killed too late'
+    process = start_training(options, log, folders[0], killed_in='adapt')
+    process.join(120)
+    process.kill()
+    assert process.exitcode == -signal.SIGKILL and checkpoint.is_file(), log.read_text()
+    assert not (checkpoint.parent / 'last.safetensors').exists()
     for folder, more in zip(folders, (['--resume'], []), strict=True):
         monkeypatch.chdir(folder)
         monkeypatch.setattr('sys.argv', ['ubcn', 'train', *options, *more])
