@@ -15,12 +15,13 @@ import pytest
 
 def pytest_configure():
     """Let processes that tests start find the networks of tests, too, and signals be heard."""
-    stderr = os.dup(2)  # not what a test prints to
+    stderr, process = os.dup(2), os.getpid()  # not what a test prints to
 
     def end(number, frame):
         """Say what runs here: a signal from a test that comes too late would leave no trace."""
-        os.write(stderr, f'ended by {signal.Signals(number).name}\n'.encode())
-        faulthandler.dump_traceback(stderr)
+        if os.getpid() == process:  # nor one that it forked
+            os.write(stderr, f'ended by {signal.Signals(number).name}\n'.encode())
+            faulthandler.dump_traceback(stderr)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

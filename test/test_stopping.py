@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
 
 import pytest
 from worker_process import work
@@ -70,12 +69,13 @@ def test_a_signal_in_a_destructor_is_sent_again(capfd):
 
 
 def interrupted(name):
-    """Return a method of a timer in which another signal comes first."""
+    """Return a method of a timer in which another signal comes the first time."""
     def method(timer):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
         return before(timer)
 
-    before = getattr(threading.Timer, name)
+    before, sent = getattr(threading.Timer, name), []
     return method
 
 
@@ -89,18 +89,41 @@ def test_another_signal_before_it_is_sent_again_does_not_keep_it_from_that(monke
 
 @pytest.mark.parametrize('another', [False, True])
 def test_a_signal_in_a_destructor_is_not_sent_after_the_block(monkeypatch, another):
-    """Also where another one comes at its end."""
+    """It is raised at its end; also where another one comes there."""
     if another:
         monkeypatch.setattr(threading.Timer, 'cancel', interrupted('cancel'))
     heard = []
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
     try:
-        with pytest.raises(Stopped) if another else nullcontext(), stop_on_signals():
+        with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
             Last()
         time.sleep(4 * _SEND_AGAIN_SECONDS)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert not heard
+
+
+def test_a_signal_in_a_destructor_is_raised_where_no_thread_can_start(monkeypatch, capfd):
+    def no_thread(timer):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, 'start', no_thread)
+    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+        Last()
+    with pytest.raises(ValueError, match='of the block'), stop_on_signals():
+        Last()
+        raise ValueError('of the block')
+
+
+def test_a_signal_while_another_error_of_a_destructor_is_shown_is_heard(monkeypatch):
+    class Failing:
+        def __del__(self):
+            raise ValueError('lost')
+
+    monkeypatch.setattr(sys, 'unraisablehook', lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+        Failing()
+        time.sleep(10)
 
 
 def test_handlers_are_as_before_afterwards():

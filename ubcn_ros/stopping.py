@@ -30,6 +30,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
+        self.number = number
         self.exit_code = 128 + number
 
 
@@ -46,22 +47,26 @@ def stop_on_signals() -> Iterator[None]:
         if _Hold.depth:
             _Hold.waiting = number
         else:
+            lost.clear()
             raise Stopped(number)
 
-    def send_lost(lost: Any) -> None:
-        if isinstance(lost.exc_value, Stopped):
-            number = signal.Signals[str(lost.exc_value)]
-            _Hold.depth += 1  # one that comes here is lost, too: this one stands for both
-            try:
-                again.append(threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)))
-                again[-1].start()
-            finally:
-                _Hold.depth -= 1
-                if not _Hold.depth:
-                    _Hold.waiting = None
-        else:
-            show_lost(lost)
+    def send_lost(unraisable: Any) -> None:
+        _Hold.depth += 1  # one that comes in here would be lost, too
+        try:
+            if isinstance(unraisable.exc_value, Stopped):
+                _Hold.waiting = unraisable.exc_value.number
+            else:
+                show_lost(unraisable)
+            if _Hold.depth == 1 and _Hold.waiting is not None:
+                lost.append(_Hold.waiting)
+                _Hold.waiting = None
+                timer = threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), lost[-1]))
+                timer.start()
+                again.append(timer)
+        finally:
+            _Hold.depth -= 1
 
+    lost: list[int] = []
     again: list[threading.Timer] = []
     show_lost, sys.unraisablehook = sys.unraisablehook, send_lost
     try:
@@ -73,8 +78,12 @@ def stop_on_signals() -> Iterator[None]:
                     for timer in again:
                         timer.cancel()
                         timer.join()
+        if lost:
+            raise Stopped(lost[-1])
     finally:
         sys.unraisablehook = show_lost
+        for timer in again:
+            timer.cancel()
 
 
 @contextmanager
