@@ -11,6 +11,7 @@ from mcap.reader import make_reader
 from mcap.writer import IndexType
 
 from ubcn_ros.bags import open_bag
+from ubcn_ros.bags.storage import mcap_layout
 
 NUMBERS = list(range(1, 10))
 NO_INDEX = {'index_types': IndexType.NONE}
@@ -130,3 +131,26 @@ def test_a_channel_that_the_summary_contradicts_is_read_and_told(tmp_path):
     change(path, path.read_bytes().index(b'/image') + 2, ord('x'))
     numbers, (problem,) = found(path, '/image')
     assert numbers == NUMBERS and 'is there twice, and different' in problem
+
+
+@pytest.mark.parametrize('options', [{}, {'use_chunking': False}])
+def test_what_follows_damage_is_found_wherever_a_search_pauses(tmp_path, monkeypatch, options):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS[:4], chunk_size=1, **NO_SUMMARY, **options)
+    kind = Opcode.MESSAGE if options else Opcode.CHUNK
+    change(path, records(path.read_bytes(), kind)[1], 0)
+    expected, _ = found(path)
+    assert expected == [1, 3, 4]
+    for window in range(60, 120, 3):
+        monkeypatch.setattr(mcap_layout, '_WINDOW', window)
+        assert found(path)[0] == expected, window
+
+
+def test_a_chunk_is_found_right_behind_what_looks_like_the_head_of_one(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS[:4], chunk_size=1, **NO_SUMMARY)
+    whole = path.read_bytes()
+    _, second, third, _ = records(whole, Opcode.CHUNK)
+    for distance in range(1, 40):
+        data = bytearray(whole)
+        data[second], data[third - distance] = 0, Opcode.CHUNK
+        path.write_bytes(data)
+        assert found(path)[0] == [1, 3, 4], distance

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from bag_files import file_limit, write_mcap
@@ -23,6 +24,7 @@ from test_mcap_writer import (
     read_with_rosbags,
     text,
 )
+from test_reach import LostPlace
 
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.storage.channels import ros_channel
@@ -179,6 +181,25 @@ def test_after_a_full_disk_it_goes_on(tmp_path):
     assert found == records[:len(found)] and len(found) >= 4
     assert write_on(tmp_path / 'bag', records) == len(found)
     assert read(tmp_path / 'bag') == records
+
+
+@pytest.mark.parametrize('chunk', [0, 3])
+def test_of_a_file_with_a_lost_sector_nothing_is_cut_off(tmp_path, monkeypatch, chunk):
+    """A copy of the disk may have what is there."""
+    bag = write_chunks(tmp_path / 'bag')
+    (file,) = bag.glob('*.mcap')
+    with open_bag(bag) as reader:
+        place = reader._storages[0]._blocks[chunk].offset
+    (bag / 'metadata.yaml').unlink()
+    os.truncate(file, file.stat().st_size - 10)
+    before = file.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
+            plain(*arguments, **options), place, place + 512))
+        with pytest.raises(BagError, match='Input/output error'), McapBagWriter.reopen(bag):
+            pass
+    assert file.read_bytes() == before
+    assert write_on(bag) == len(RECORDS)
 
 
 def test_a_bag_that_goes_on_can_be_interrupted_again(tmp_path, whole):

@@ -115,7 +115,6 @@ def test_a_lost_sector_of_a_file_without_an_index_costs_what_is_there(tmp_path, 
     with open_bag(path) as reader:
         place = reader._storages[0]._blocks[4].offset
     os.truncate(path, path.stat().st_size - 10)
-    monkeypatch.setattr(mcap_layout, '_WINDOW', 4096)
     monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
         plain(*arguments, **options), *(place + edge for edge in lost)))
     with open_bag(path) as reader:

@@ -227,7 +227,8 @@ class McapFile(Storage):
         """Yield schemas, channels, messages and chunks, note the others."""
         extras: dict[int, list[int]] = {opcode: [] for opcode in _EXTRAS}
         private = 0
-        for place in find_records(self._file, self._size, self._end.data_end):
+        for place in find_records(self._file, self._size, self._end.data_end,
+                                  skip_lost=True):
             if place.opcode == DAMAGE:
                 self._note_damage(place.offset, 'no record begins there')
             elif place.opcode == CUT:

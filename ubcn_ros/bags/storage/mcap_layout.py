@@ -27,12 +27,13 @@ DAMAGE, CUT = -1, -2
 """Instead of an opcode: no record begins there; the file ends there without being closed."""
 
 _INDEX = struct.Struct('<HI')  # of an index of messages: channel, length of what follows
-_CHUNK = re.compile(rb'\x06(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8})', re.DOTALL)
+_CHUNK = re.compile(rb'\x06(?=(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8}))',
+                    re.DOTALL)
 _RECORD = re.compile(b'[' + b''.join(b'\\x%02x' % opcode for opcode in sorted(SHORTEST))
                      + rb'](?=.{5}\x00{3})', re.DOTALL)  # shorter than 2**40 bytes
 _LONGEST = 64  # bytes that these patterns look at
 _CHAIN = 3  # records that follow each other do not occur by chance
-_WINDOW = 1 << 20  # bytes that are searched at once
+_WINDOW, _LOST = 1 << 20, 1 << 12  # bytes that are searched, and left out, at once
 
 
 class Place(NamedTuple):
@@ -68,18 +69,21 @@ def has_loose_messages(file: BinaryIO, chunks: Sequence[ChunkIndex], data_end: i
     return False
 
 
-def find_records(file: BinaryIO, size: int, data_end: int) -> Iterator[Place]:
+def find_records(file: BinaryIO, size: int, data_end: int, skip_lost: bool = False
+                 ) -> Iterator[Place]:
     """
     Yield the records of the data, and what is damaged between them.
 
     :param size: of the file.
     :param data_end: where the record is that ends the data; 0 where it is not known.
-    :raises BagOutOfReach: the file's disk or server is gone.
+    :param skip_lost: whether a place that the disk has lost is damage, not an error.
+    :raises BagOutOfReach: the file's disk or server is gone, and `skip_lost`.
+    :raises OSError: it cannot be read.
     """
     offset, start, limit = len(MAGIC), 0, data_end or size
     chunked = False
     while offset != data_end:
-        head = _read(file, offset, HEAD.size + _INDEX.size)
+        head = _read(file, offset, HEAD.size + _INDEX.size, skip_lost) or b''
         opcode, length = HEAD.unpack_from(head) if len(head) >= HEAD.size else (0, 0)
         end = offset + HEAD.size + length
         legal = opcode >= PRIVATE or _is_record(opcode, length) or (
@@ -90,9 +94,9 @@ def find_records(file: BinaryIO, size: int, data_end: int) -> Iterator[Place]:
             return
         chunked |= opcode == Opcode.CHUNK
         if end > limit or not legal or opcode == Opcode.DATA_END:
-            following = _next_chunk(file, offset + 1, size)
+            following = _next_chunk(file, offset + 1, size, skip_lost)
             if following is None and not chunked:
-                following = _next_record(file, (start or offset) + 1, limit)
+                following = _next_record(file, (start or offset) + 1, limit, skip_lost)
             following = following or data_end
             if not following:
                 yield Place(CUT, offset, size)
@@ -111,12 +115,12 @@ def _is_record(opcode: int, length: int) -> bool:
         opcode != Opcode.DATA_END or length == SHORTEST[opcode])
 
 
-def _next_record(file: BinaryIO, offset: int, limit: int) -> int | None:
+def _next_record(file: BinaryIO, offset: int, limit: int, skip_lost: bool) -> int | None:
     """Find where records follow each other again; not to be asked of a file of chunks."""
-    for start, _ in _matches(_RECORD, file, offset, limit):
+    for start, _ in _matches(_RECORD, file, offset, limit, skip_lost):
         at = start
         for _ in range(_CHAIN):
-            head = _read(file, at, min(HEAD.size, limit - at))
+            head = _read(file, at, min(HEAD.size, limit - at), skip_lost) or b''
             opcode, length = HEAD.unpack(head) if len(head) == HEAD.size else (0, 0)
             first, at = at == start, at + HEAD.size + length
             if not _is_record(opcode, length) or at > limit or (
@@ -129,33 +133,42 @@ def _next_record(file: BinaryIO, offset: int, limit: int) -> int | None:
     return None
 
 
-def _next_chunk(file: BinaryIO, offset: int, size: int) -> int | None:
+def _next_chunk(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> int | None:
     """Find the next whole chunk: lengths that fit each other do not occur by chance."""
-    for start, match in _matches(_CHUNK, file, offset, size):
+    for start, match in _matches(_CHUNK, file, offset, size, skip_lost):
         length, stored = (int.from_bytes(match[n], 'little') for n in (1, 3))
-        head = match.end() - match.start()
+        head = match.end(3) - match.start()
         if length - stored == head - HEAD.size and start + head + stored <= size:
             return start
     return None
 
 
-def _matches(pattern: re.Pattern[bytes], file: BinaryIO, offset: int, limit: int
-             ) -> Iterator[tuple[int, re.Match[bytes]]]:
+def _matches(pattern: re.Pattern[bytes], file: BinaryIO, offset: int, limit: int,
+             skip_lost: bool) -> Iterator[tuple[int, re.Match[bytes]]]:
     """Yield what matches between two places of a file, and where it begins."""
-    for begin in range(offset, limit, _WINDOW):
-        data = _read(file, begin, min(_WINDOW + _LONGEST, limit - begin))
-        for match in pattern.finditer(data):
-            if match.start() < _WINDOW:  # else it is of the next window
+    begin, window = offset, _WINDOW
+    while begin < limit:
+        data = _read(file, begin, min(window + _LONGEST, limit - begin), skip_lost)
+        if data is None and window > _LOST:  # a part of it can be read
+            window = _LOST
+            continue
+        for match in pattern.finditer(data or b''):
+            if match.start() < window:  # else it is of the next window
                 yield begin + match.start(), match
+        begin += window
+        if (begin - offset) % _WINDOW == 0:
+            window = _WINDOW
 
 
-def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Read a part of a file: nothing of a place that its disk has lost."""
+def _read(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> bytes | None:
+    """Read a part of a file: None of a place that its disk has lost, where these are skipped."""
     try:
         file.seek(offset)
         return file.read(size)
     except OSError as error:
+        if not skip_lost:
+            raise
         check_in_reach(file.fileno(), file.name, error)
         if error.errno != errno.EIO:
             raise
-        return b''
+        return None
