@@ -83,7 +83,7 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     same = results['trained']['samples']
     assert {row['samples'] for row in same.values()} == {4}
     assert same['idm'] == results['trained']['time']['idm']
-    (seconds,) = results['seconds_per_step'].values()
+    (seconds,) = results['optimizer_seconds'].values()
     for name in ('idm', 'ddn'):
         assert results['trained']['time'][name]['optimizer_steps'] == {
             'derain': max(1, round(2 * seconds['idm'] / seconds[name]))}
@@ -165,7 +165,7 @@ def test_a_variant_with_a_length_of_its_own_gets_the_budget_of_idm(study, budget
     monkeypatch.setattr(Run, 'train', train)
     changes = {**study().config.variants['ddn'], 'stages': {'derain': length}}
     one = study(config=replace(study().config, variants={'ddn': changes}), budgets=[budget])
-    one.results['seconds_per_step'] = {
+    one.results['optimizer_seconds'] = {
         device_title(torch.device('cpu')): {'idm': 0.2, 'ddn': 0.1, 'sam': 0.2},
         'cuda (another machine)': {'idm': 0.9, 'ddn': 0.1}}
     row = one._trained('ddn', budget)
@@ -309,7 +309,7 @@ def test_ubcn_shares_a_budget_as_the_recipe_says(study, attend, monkeypatch):
     one = study(config=replace(config, stages=stages))
     assert one._steps('ubcn', 'samples') == {'derain': 8 - 2 * attend, 'attend': attend}
     assert one._steps('ddn', 'samples') == {'derain': 8}
-    one.results['seconds_per_step'] = {
+    one.results['optimizer_seconds'] = {
         device_title(torch.device('cpu')): {'idm': 0.5, 'ddn': 0.25, 'sam': 0.1}}
     # 4 s for all; each sample of attend is a sixteenth of the budget
     assert one._steps('ddn', 'time') == {'derain': 16}

@@ -18,7 +18,7 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
   of T = 1, 2, ... in their order: one alone but for UBCN;
 - model: 'name', 'parameters' and 'steps', likewise, of the model whose segmentation network it is,
   as it is, with the training that it had. Empty where it is not a whole one;
-- seconds_per_step: by device, as in times, {name: seconds} of an optimizer step without the
+- optimizer_seconds: by device, as in times, {name: seconds} of an optimizer step without the
   rendering of its samples, where needed; 'sam' is UBCN's attend;
 - times: as of ``times.time_all``.
 """
@@ -121,7 +121,7 @@ class BaselineStudy(Study):
             'training': scenes_record(run.used.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
-            'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
+            'optimizer_seconds': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
             baselines_text)
         self._check_segmentation()
 
@@ -240,7 +240,8 @@ class BaselineStudy(Study):
 
     def _seconds(self, name: str, stage: str) -> float:
         """Time a few optimizer steps, once on a device: those of two machines do not compare."""
-        known = self.results['seconds_per_step'].setdefault(device_title(self.fabric.device), {})
+        known = self.results.setdefault('optimizer_seconds', {}).setdefault(
+            device_title(self.fabric.device), {})
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
             run = self._run(name, self.configs[name], 'samples')

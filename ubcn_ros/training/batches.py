@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch.utils.data import DataLoader
@@ -58,12 +59,11 @@ def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, wo
     A process knows only the frames that it has rendered itself, and a short run ends before
     many come again.
     """
-    numbers = range(min(batch * steps, _COUNTED_SAMPLES))
-    met = set()
-    for n in numbers:
-        step, place = divmod(n, batch)
-        group, again = divmod(n, c.renders * c.reuse)
-        met.add((step % max(1, workers), place // (batch // world), group, again % c.renders))
+    numbers = np.arange(min(batch * steps, _COUNTED_SAMPLES))
+    step, place = np.divmod(numbers, batch)
+    group, again = np.divmod(numbers, c.renders * c.reuse)
+    frame, process = group * c.renders + again % c.renders, place // (batch // world)
+    met = np.unique((frame * world + process) * max(1, workers) + step % max(1, workers))
     return len(met) / len(numbers)
 
 

@@ -64,7 +64,7 @@ def baselines():
                          'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
                          'rates': [50.0, 150.0, 250.0], 'stride': 1, 'limit': None,
                          'iterations': 3},
-            'seconds': 600.0, 'seconds_per_step': {}, 'input': quality(22.0, 45.0),
+            'seconds': 600.0, 'optimizer_seconds': {}, 'input': quality(22.0, 45.0),
             'trained': {'samples': rows, 'time': copy.deepcopy(rows)},
             'model': {'name': 'ubcn-light-camvid', 'parameters': rows['ubcn']['parameters'],
                       'steps': [quality(31.0, 68.0), quality(32.0, 70.0), quality(32.5, 71.0)]},
