@@ -103,6 +103,21 @@ def test_a_signal_in_a_destructor_is_not_sent_after_the_block(monkeypatch, anoth
     assert not heard
 
 
+def test_of_two_signals_in_one_destructor_one_is_heard(capfd):
+    class Busy:
+        def __del__(self):
+            signal.pthread_sigmask(signal.SIG_BLOCK, both)
+            for number in both:  # to this thread: another one may be late
+                signal.pthread_kill(threading.get_ident(), number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+
+    both = [signal.SIGTERM, signal.SIGHUP]
+    with pytest.raises(Stopped), stop_on_signals():
+        Busy()
+        time.sleep(10)
+    assert capfd.readouterr().err == ''
+
+
 def test_a_signal_in_a_destructor_is_raised_where_no_thread_can_start(monkeypatch, capfd):
     def no_thread(timer):
         raise RuntimeError("can't start new thread")

@@ -44,31 +44,37 @@ def stop_on_signals() -> Iterator[None]:
     sent again. Elsewhere than in the main thread nothing changes.
     """
     def stop(number: int, frame: Any) -> None:
+        while frame is not None and frame.f_code is not send_lost.__code__:
+            frame = frame.f_back
+        if frame is not None:  # raised in there, it would be lost, too
+            lost.append(number)
+            return
+        lost.clear()
         if _Hold.depth:
             _Hold.waiting = number
         else:
-            lost.clear()
             raise Stopped(number)
 
     def send_lost(unraisable: Any) -> None:
-        _Hold.depth += 1  # one that comes in here would be lost, too
-        try:
-            if isinstance(unraisable.exc_value, Stopped):
-                _Hold.waiting = unraisable.exc_value.number
-            else:
-                show_lost(unraisable)
-            if _Hold.depth == 1 and _Hold.waiting is not None:
-                lost.append(_Hold.waiting)
-                _Hold.waiting = None
-                timer = threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), lost[-1]))
-                timer.start()
-                again.append(timer)
-        finally:
-            _Hold.depth -= 1
+        if isinstance(unraisable.exc_value, Stopped):
+            lost.append(unraisable.exc_value.number)
+        else:
+            show_lost(unraisable)
+        if lost and threading.current_thread() is threading.main_thread():
+            timer = threading.Timer(_SEND_AGAIN_SECONDS, send)
+            timer.start()
+            again.append(timer)
+
+    def send() -> None:
+        if lost:  # else another was heard since; to this thread, it cannot come late
+            signal.pthread_kill(threading.main_thread().ident, lost[-1])
 
     lost: list[int] = []
     again: list[threading.Timer] = []
-    show_lost, sys.unraisablehook = sys.unraisablehook, send_lost
+    show_lost = sys.unraisablehook
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main:
+        sys.unraisablehook = send_lost
     try:
         with _heard_by(stop):
             try:
@@ -81,7 +87,8 @@ def stop_on_signals() -> Iterator[None]:
         if lost:
             raise Stopped(lost[-1])
     finally:
-        sys.unraisablehook = show_lost
+        if in_main:
+            sys.unraisablehook = show_lost
         for timer in again:
             timer.cancel()
 
