@@ -124,6 +124,19 @@ def test_a_lost_sector_of_a_file_without_an_index_costs_what_is_there(tmp_path, 
         assert any(f'is damaged at byte {place}' in line for line in reader.met), reader.met
 
 
+@pytest.mark.parametrize('pages, lost', [(1, {8, 9}), (4, {5, 6, 7, 8, 9})])
+def test_what_begins_behind_a_lost_page_is_read(tmp_path, monkeypatch, pages, lost):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1)
+    with open_bag(path) as reader:
+        end = reader._storages[0]._blocks[9].offset // 4096 * 4096
+    os.truncate(path, path.stat().st_size - 10)
+    monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
+        plain(*arguments, **options), end - 4096 * pages, end))
+    with open_bag(path) as reader:
+        found = {record.time_ns // SECOND for record in reader.records()}
+    assert found == {*NUMBERS} - lost
+
+
 def test_a_disk_that_goes_away_in_a_search_is_not_damage(tmp_path, monkeypatch):
     path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1)
     path.write_bytes(path.read_bytes()[:-10].replace(b'\x06', b'\0'))

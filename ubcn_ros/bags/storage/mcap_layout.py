@@ -146,18 +146,20 @@ def _next_chunk(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> int 
 def _matches(pattern: re.Pattern[bytes], file: BinaryIO, offset: int, limit: int,
              skip_lost: bool) -> Iterator[tuple[int, re.Match[bytes]]]:
     """Yield what matches between two places of a file, and where it begins."""
-    begin, window = offset, _WINDOW
+    begin, in_parts = offset, offset
     while begin < limit:
-        data = _read(file, begin, min(window + _LONGEST, limit - begin), skip_lost)
-        if data is None and window > _LOST:  # a part of it can be read
-            window = _LOST
+        window = _LOST - begin % _LOST if begin < in_parts else _WINDOW
+        size = min(window + _LONGEST, limit - begin)
+        data = _read(file, begin, size, skip_lost)
+        if data is None and begin >= in_parts:  # a part of it can be read
+            in_parts = begin + window
             continue
+        if data is None and size > window:  # perhaps what follows is lost alone
+            data = _read(file, begin, window, skip_lost)
         for match in pattern.finditer(data or b''):
             if match.start() < window:  # else it is of the next window
                 yield begin + match.start(), match
         begin += window
-        if (begin - offset) % _WINDOW == 0:
-            window = _WINDOW
 
 
 def _read(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> bytes | None:

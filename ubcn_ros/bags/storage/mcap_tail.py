@@ -7,7 +7,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -17,10 +18,11 @@ from mcap import records
 from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.opcode import Opcode
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.mcap_layout import CUT, DAMAGE, HEAD, find_records
 from ubcn_ros.bags.storage.mcap_records import Message, channel_of, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
+from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel, Record
 
 LIBRARY = 'ubcn_ros'
@@ -62,7 +64,7 @@ def find_tail(path: Path, keep: int) -> Tail | None:
     chunk: list[Message] = []
     missing: set[int] = set()  # channels of the chunk whose index is still to come
     size = path.stat().st_size
-    with path.open('rb') as file:
+    with _reading(path) as file:
         for opcode, begin, end in find_records(file, size, 0) if size else ():
             if opcode == Opcode.HEADER:
                 offset = end
@@ -99,10 +101,22 @@ def is_bare(path: Path) -> bool:
     tail, size = find_tail(path, keep=1), path.stat().st_size
     if tail is not None and (tail.messages or tail.pending):
         return False
-    with path.open('rb') as file:
+    with _reading(path) as file:
         whole = takewhile(lambda place: place.opcode != CUT, find_records(file, size, 0)) \
             if size else ()
         return not any(place.opcode in (Opcode.CHUNK, DAMAGE) for place in whole)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that is to be gone on with; a place of it that cannot be read is no damage."""
+    try:
+        with path.open('rb') as file:
+            yield file
+    except OSError as error:
+        check_in_reach(path, str(path), error)
+        raise BagError(f'{path} cannot be gone on with: it cannot be read ({reason(error)}); copy '
+                       'what is there to another disk') from error
 
 
 class _Known:

@@ -173,7 +173,6 @@ class McapBagWriter:
     def _go_on(self, keep: int) -> None:
         """Keep whole files up to the one that is cut off, or in which enough messages are."""
         files = self._numbered()
-        (self.folder / NAME).unlink(missing_ok=True)
         for number, path in enumerate(files):
             left = keep - self._messages
             if path != files[-1]:
@@ -183,9 +182,10 @@ class McapBagWriter:
                     self._whole.append(path.name)
                     self._messages += count
                     continue
+            tail = find_tail(path, left)  # nothing is removed before it is known
+            (self.folder / NAME).unlink(missing_ok=True)
             for surplus in files[number + 1:]:
                 surplus.unlink()
-            tail = find_tail(path, left)
             if tail is None:
                 path.unlink()
                 self._start_file(number)
