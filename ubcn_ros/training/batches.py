@@ -63,7 +63,7 @@ def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, wo
     step, place = np.divmod(numbers, batch)
     group, again = np.divmod(numbers, c.renders * c.reuse)
     frame, process = group * c.renders + again % c.renders, place // (batch // world)
-    met = np.unique((frame * world + process) * max(1, workers) + step % max(1, workers))
+    met = np.unique((frame * batch + process) * max(1, workers) + step % max(1, workers))
     return len(met) / len(numbers)
 
 
