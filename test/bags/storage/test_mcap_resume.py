@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from bag_files import file_limit, write_mcap
@@ -24,7 +23,7 @@ from test_mcap_writer import (
     read_with_rosbags,
     text,
 )
-from test_reach import LostPlace
+from test_reach import lose
 
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.storage.channels import ros_channel
@@ -194,8 +193,7 @@ def test_of_a_bag_with_a_lost_sector_nothing_is_removed(tmp_path, monkeypatch, c
     before = {path: path.read_bytes() for path in bag.iterdir()}
     assert len(before) == 4
     with monkeypatch.context() as patched:
-        patched.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
-            plain(*arguments, **options), place, place + 512))
+        lose(patched, place, place + 512)
         with pytest.raises(BagError, match='cannot be read'), \
                 McapBagWriter.reopen(bag, keep=5, split_ns=8):
             pass

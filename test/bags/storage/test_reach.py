@@ -97,6 +97,12 @@ class LostPlace:
         return self._file.read(size)
 
 
+def lose(monkeypatch, start, end):
+    """Let one place of every file that is opened from now on be lost."""
+    monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
+        plain(*arguments, **options), start, end))
+
+
 def test_a_lost_sector_is_damage_of_what_is_there(tmp_path, monkeypatch):
     path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1)
     with open_bag(path) as reader:
@@ -115,8 +121,7 @@ def test_a_lost_sector_of_a_file_without_an_index_costs_what_is_there(tmp_path, 
     with open_bag(path) as reader:
         place = reader._storages[0]._blocks[4].offset
     os.truncate(path, path.stat().st_size - 10)
-    monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
-        plain(*arguments, **options), *(place + edge for edge in lost)))
+    lose(monkeypatch, *(place + edge for edge in lost))
     with open_bag(path) as reader:
         found = [record.time_ns // SECOND for record in reader.records()]
         missing = {*NUMBERS} - {*found}
@@ -130,8 +135,7 @@ def test_what_begins_behind_a_lost_page_is_read(tmp_path, monkeypatch, pages, lo
     with open_bag(path) as reader:
         end = reader._storages[0]._blocks[9].offset // 4096 * 4096
     os.truncate(path, path.stat().st_size - 10)
-    monkeypatch.setattr(Path, 'open', lambda *arguments, plain=Path.open, **options: LostPlace(
-        plain(*arguments, **options), end - 4096 * pages, end))
+    lose(monkeypatch, end - 4096 * pages, end)
     with open_bag(path) as reader:
         found = {record.time_ns // SECOND for record in reader.records()}
     assert found == {*NUMBERS} - lost
@@ -142,9 +146,9 @@ def test_a_disk_that_goes_away_in_a_search_is_not_damage(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-10].replace(b'\x06', b'\0'))
     search = mcap_layout._next_chunk
 
-    def unplugged(file, *places):
+    def unplugged(*arguments):
         unplug(path)
-        return search(file, *places)
+        return search(*arguments)
     monkeypatch.setattr(mcap_layout, '_next_chunk', unplugged)
     with pytest.raises(BagOutOfReach), open_bag(path):
         pass

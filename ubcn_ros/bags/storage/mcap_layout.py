@@ -7,7 +7,8 @@ from __future__ import annotations
 import errno
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from mcap.opcode import Opcode
@@ -34,6 +35,8 @@ _RECORD = re.compile(b'[' + b''.join(b'\\x%02x' % opcode for opcode in sorted(SH
 _LONGEST = 64  # bytes that these patterns look at
 _CHAIN = 3  # records that follow each other do not occur by chance
 _WINDOW, _LOST = 1 << 20, 1 << 12  # bytes that are searched, and left out, at once
+
+_Read = Callable[[int, int], bytes | None]  # `_read` of a file, from an offset so many bytes
 
 
 class Place(NamedTuple):
@@ -82,8 +85,9 @@ def find_records(file: BinaryIO, size: int, data_end: int, skip_lost: bool = Fal
     """
     offset, start, limit = len(MAGIC), 0, data_end or size
     chunked = False
+    read = partial(_read, file, skip_lost)
     while offset != data_end:
-        head = _read(file, offset, HEAD.size + _INDEX.size, skip_lost) or b''
+        head = read(offset, HEAD.size + _INDEX.size) or b''
         opcode, length = HEAD.unpack_from(head) if len(head) >= HEAD.size else (0, 0)
         end = offset + HEAD.size + length
         legal = opcode >= PRIVATE or _is_record(opcode, length) or (
@@ -94,9 +98,9 @@ def find_records(file: BinaryIO, size: int, data_end: int, skip_lost: bool = Fal
             return
         chunked |= opcode == Opcode.CHUNK
         if end > limit or not legal or opcode == Opcode.DATA_END:
-            following = _next_chunk(file, offset + 1, size, skip_lost)
+            following = _next_chunk(read, offset + 1, size)
             if following is None and not chunked:
-                following = _next_record(file, (start or offset) + 1, limit, skip_lost)
+                following = _next_record(read, (start or offset) + 1, limit)
             following = following or data_end
             if not following:
                 yield Place(CUT, offset, size)
@@ -115,12 +119,12 @@ def _is_record(opcode: int, length: int) -> bool:
         opcode != Opcode.DATA_END or length == SHORTEST[opcode])
 
 
-def _next_record(file: BinaryIO, offset: int, limit: int, skip_lost: bool) -> int | None:
+def _next_record(read: _Read, offset: int, limit: int) -> int | None:
     """Find where records follow each other again; not to be asked of a file of chunks."""
-    for start, _ in _matches(_RECORD, file, offset, limit, skip_lost):
+    for start, _ in _matches(_RECORD, read, offset, limit):
         at = start
         for _ in range(_CHAIN):
-            head = _read(file, at, min(HEAD.size, limit - at), skip_lost) or b''
+            head = read(at, min(HEAD.size, limit - at)) or b''
             opcode, length = HEAD.unpack(head) if len(head) == HEAD.size else (0, 0)
             first, at = at == start, at + HEAD.size + length
             if not _is_record(opcode, length) or at > limit or (
@@ -133,9 +137,9 @@ def _next_record(file: BinaryIO, offset: int, limit: int, skip_lost: bool) -> in
     return None
 
 
-def _next_chunk(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> int | None:
+def _next_chunk(read: _Read, offset: int, size: int) -> int | None:
     """Find the next whole chunk: lengths that fit each other do not occur by chance."""
-    for start, match in _matches(_CHUNK, file, offset, size, skip_lost):
+    for start, match in _matches(_CHUNK, read, offset, size):
         length, stored = (int.from_bytes(match[n], 'little') for n in (1, 3))
         head = match.end(3) - match.start()
         if length - stored == head - HEAD.size and start + head + stored <= size:
@@ -143,26 +147,26 @@ def _next_chunk(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> int 
     return None
 
 
-def _matches(pattern: re.Pattern[bytes], file: BinaryIO, offset: int, limit: int,
-             skip_lost: bool) -> Iterator[tuple[int, re.Match[bytes]]]:
+def _matches(pattern: re.Pattern[bytes], read: _Read, offset: int, limit: int
+             ) -> Iterator[tuple[int, re.Match[bytes]]]:
     """Yield what matches between two places of a file, and where it begins."""
     begin, in_parts = offset, offset
     while begin < limit:
         window = _LOST - begin % _LOST if begin < in_parts else _WINDOW
         size = min(window + _LONGEST, limit - begin)
-        data = _read(file, begin, size, skip_lost)
+        data = read(begin, size)
         if data is None and begin >= in_parts:  # a part of it can be read
             in_parts = begin + window
             continue
         if data is None and size > window:  # perhaps what follows is lost alone
-            data = _read(file, begin, window, skip_lost)
+            data = read(begin, window)
         for match in pattern.finditer(data or b''):
             if match.start() < window:  # else it is of the next window
                 yield begin + match.start(), match
         begin += window
 
 
-def _read(file: BinaryIO, offset: int, size: int, skip_lost: bool) -> bytes | None:
+def _read(file: BinaryIO, skip_lost: bool, offset: int, size: int) -> bytes | None:
     """Read a part of a file: None of a place that its disk has lost, where these are skipped."""
     try:
         file.seek(offset)
