@@ -240,8 +240,7 @@ class BaselineStudy(Study):
 
     def _seconds(self, name: str, stage: str) -> float:
         """Time a few optimizer steps, once on a device: those of two machines do not compare."""
-        known = self.results.setdefault('optimizer_seconds', {}).setdefault(
-            device_title(self.fabric.device), {})
+        known = self.results['optimizer_seconds'].setdefault(device_title(self.fabric.device), {})
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
             run = self._run(name, self.configs[name], 'samples')
