@@ -190,8 +190,8 @@ def waterfall(best: Engine) -> dict[str, Engine]:
         variants.append(('+ paths mixed in strips', 'fp32', 3))
     if best.precision != 'fp32':
         variants.append((f'+ {best.precision}', best.precision, 3))
-        if best.device.type == 'cuda':
-            variants.append(('+ fused kernels', best.precision, 4))
+    if best.device.type == 'cpu' or best.precision != 'fp32':
+        variants.append(('+ fused kernels', best.precision, 4))
     engines = {}
     for name, kind, level in variants:
         engines[name], network = eager_engine(

@@ -72,8 +72,9 @@ precision_option = _shared('--precision', default='auto', type=PRECISION,
 backend_option = _shared('--backend', default='auto', type=BACKEND,
                          help='auto: graphs on a GPU, eager on a CPU.')
 fused_option = _shared('--fused/--no-fused', default=True,
-                       help='On a GPU in half precision, let the backend graphs use fused '
-                            'kernels where they are faster.')
+                       help='Let the backend graphs on a GPU in half precision use fused kernels '
+                            'where they are faster, and eager and graphs on a CPU those of '
+                            'oneDNN.')
 autotune_option = _shared('--autotune/--no-autotune', default=True,
                           help='On a GPU, time competing kernels once and keep the choices; '
                                'or time nothing.')

@@ -41,8 +41,9 @@ SPECS = (
          Changes.AT_CONFIGURE,
          choices=('auto', 'eager', 'graphs', 'compiled', 'onnxruntime')),
     Spec('fused', True,
-         'On a GPU in half precision, let the backend graphs use kernels that do several '
-         "operations at once, where they were measured to be faster; false: PyTorch's own.",
+         'Let the backend graphs on a GPU in half precision use kernels that do several '
+         'operations at once, where they were measured to be faster, and eager and graphs on a '
+         "CPU those of oneDNN; false: PyTorch's own.",
          Changes.AT_CONFIGURE),
     Spec('autotune', True,
          'Time the kernels for which no choice is kept for this GPU, driver and versions, and '

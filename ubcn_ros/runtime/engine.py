@@ -131,9 +131,10 @@ class Engine:
             GPU, 'eager' on a CPU. For every size 'graphs' and 'compiled' are compared with the
             modules called one by one; where they fail or differ, a warning says so, and 'graphs'
             takes the place of 'compiled', or the modules that of 'graphs'.
-        :param fused: on a GPU in half precision, let 'graphs' use kernels that do several
-            operations at once, each where a measurement says that it is faster. False leaves
-            PyTorch's. Other backends never use any, and on a CPU it changes nothing.
+        :param fused: let 'graphs' on a GPU in half precision use kernels that do several
+            operations at once, each where a measurement says that it is faster, and 'eager' and
+            'graphs' on a CPU those of oneDNN. False leaves PyTorch's. Other backends never use
+            any.
         :param autotune: time kernels for which no choice is kept for this GPU, driver, and
             versions, and keep the choice in the cache folder, so that later starts take the same
             kernels and give the same outputs, bit for bit. False times nothing: kept choices are

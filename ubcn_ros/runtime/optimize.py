@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ubcn_ros.runtime.cache import keep_kernels
 from ubcn_ros.runtime.kernels.cpu_path_mix import mix_in_strips
+from ubcn_ros.runtime.kernels.onednn_convolution import fuse_by_onednn
 from ubcn_ros.runtime.kernels.swap import is_plain
 from ubcn_ros.runtime.sparse_attention import sparsify
 
@@ -57,7 +58,8 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         their masks, in cells.
         fused is for GPUs in half precision, channels last: RES, SAM's stacks where a threshold
         makes zeros in their masks, the mix of its paths, convolutions with what follows them, and
-        resizing by kernels that do more at once, where they are faster.
+        resizing by kernels that do more at once, where they are faster; and for CPUs:
+        convolutions with what follows them.
     :param autotune: as in ``Engine.load``.
     :param progress: called with lines of text about kernels, now and when they are chosen.
     """
@@ -69,6 +71,8 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if fast_attention and device.type == 'cpu':
         mix_in_strips(network)
         sparsify(network)
+    if fused and device.type == 'cpu':
+        fuse_by_onednn(network)
     if (fused and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         use_fused_kernels(network, device, autotune, progress)

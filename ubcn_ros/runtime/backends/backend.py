@@ -92,7 +92,7 @@ class LoadOptions:
     device: torch.device
     # 'auto', 'fp32', 'bf16' or 'fp16'.
     precision: str = 'auto'
-    # Whether kernels that do several operations at once may be used on a GPU.
+    # Whether kernels that do several operations at once may be used.
     fused: bool = True
     # Whether what has no stored choice yet may be timed.
     autotune: bool = True

@@ -46,4 +46,4 @@ def load_eager(options: LoadOptions, **preparation: bool) -> EagerBackend:
 
 def build(options: LoadOptions) -> EagerBackend:
     """Build the backend 'eager', whose modules are PyTorch's own on a GPU, never fused ones."""
-    return load_eager(options, fused=False)
+    return load_eager(options, fused=options.fused and options.device.type == 'cpu')

@@ -30,6 +30,8 @@ ALIGNED = 8
 LARGE = 2 ** 14
 """Pixels from which our kernel is tried: below, launches count, and compiling it takes longer."""
 _BLOCKS = (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock)
+Fuse = Callable[[nn.Conv2d, float], nn.Module]
+"""Makes of a convolution and the slope after it a module that takes a skip, too: see FusedConv."""
 
 
 class FusedConv(nn.Conv2d):
@@ -129,10 +131,9 @@ class FusedConv(nn.Conv2d):
 class FusedConvRES(RES):
     """A trained RES whose convolutions are fused with their ReLU; the skip comes after these."""
 
-    def __init__(self, block: RES, autotuner: Autotuner, kernel: Any) -> None:
+    def __init__(self, block: RES, fused: Fuse) -> None:
         nn.Module.__init__(self)  # with the block's convolutions, not with new ones
-        self.conv1, self.conv2 = (FusedConv(conv, autotuner, 0.0, kernel)
-                                  for conv in (block.conv1, block.conv2))
+        self.conv1, self.conv2 = fused(block.conv1, 0.0), fused(block.conv2, 0.0)
         self.train(block.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -147,11 +148,10 @@ class FusedBlock(nn.Module):
     :param slope: 0 if the block ends in ReLU, 1 if not.
     """
 
-    def __init__(self, block: nn.Module, autotuner: Autotuner, slope: float, kernel: Any
-                 ) -> None:
+    def __init__(self, block: nn.Module, slope: float, fused: Fuse) -> None:
         super().__init__()
         self.layers, self.skip = block.layers, block.skip
-        self.layers[-1][0] = FusedConv(block.layers[-1][0], autotuner, slope, kernel)
+        self.layers[-1][0] = fused(block.layers[-1][0], slope)
         self.train(block.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -187,34 +187,42 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
         return fits(module) and autotuner.supports(module.weight) and bool(
             slope == 0 or module.in_channels % ALIGNED or kernel is not None)
 
-    def block(module: nn.Module) -> nn.Module | None:
-        if is_plain(module, RES) and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
-            return FusedConvRES(module, autotuner, kernel)
-        slope = _closing(module)
-        if slope is not None and takes(module.layers[-1][0], slope):
-            return FusedBlock(module, autotuner, slope, kernel)
-        return None
+    def fused(conv: nn.Conv2d, slope: float) -> FusedConv:
+        return FusedConv(conv, autotuner, slope, kernel)
 
-    swap(network, block)
-    for sequence in list(network.modules()):
-        if type(sequence) is nn.Sequential:
-            _fuse_activations(sequence, takes, partial(FusedConv, autotuner=autotuner,
-                                                       kernel=kernel))
-    kept = {id(module) for fused in network.modules() if isinstance(fused, WithReference)
-            for module in fused.reference_modules()}
-    swap(network, lambda module: FusedConv(module, autotuner, 1.0, kernel)
+    fuse_what_follows(network, takes, fused)
+    kept = {id(module) for fused_ in network.modules() if isinstance(fused_, WithReference)
+            for module in fused_.reference_modules()}
+    swap(network, lambda module: fused(module, 1.0)
          if id(module) not in kept and takes(module, 1.0) else None)
     return _count(network) - before
 
 
-def _fuse_activations(sequence: nn.Sequential, takes: Callable[[nn.Module, float], bool],
-                      fused: Callable[..., FusedConv]) -> None:
-    """Replace every convolution with the activation after it in a Sequential, in place."""
-    for i, child in enumerate(sequence):
-        after = next((j for j in range(i + 1, len(sequence)) if not _idle(sequence[j])), None)
-        slope = _slope(sequence[after]) if after is not None else 1.0
-        if slope != 1 and takes(child, slope):
-            sequence[i], sequence[after] = fused(child, slope=slope), nn.Identity()
+def fuse_what_follows(network: nn.Module, takes: Callable[[nn.Module, float], bool], fused: Fuse
+                      ) -> None:
+    """
+    Replace a prepared network's convolutions and the skips and activations after them, in place.
+
+    :param takes: whether a module is a convolution to be replaced, with the slope after it.
+    :param fused: makes what replaces it.
+    """
+    def block(module: nn.Module) -> nn.Module | None:
+        if is_plain(module, RES) and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
+            return FusedConvRES(module, fused)
+        slope = _closing(module)
+        if slope is not None and takes(module.layers[-1][0], slope):
+            return FusedBlock(module, slope, fused)
+        return None
+
+    swap(network, block)
+    for sequence in list(network.modules()):
+        if type(sequence) is not nn.Sequential:
+            continue
+        for i, child in enumerate(sequence):
+            after = next((j for j in range(i + 1, len(sequence)) if not _idle(sequence[j])), None)
+            slope = _slope(sequence[after]) if after is not None else 1.0
+            if slope != 1 and takes(child, slope):
+                sequence[i], sequence[after] = fused(child, slope), nn.Identity()
 
 
 def _count(network: nn.Module) -> int:
