@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ubcn_ros.images import jpeg, tiff
+from ubcn_ros.images import tiff
 from ubcn_ros.images.encodings import demosaic
 from ubcn_ros.images.formats import MESSAGE_FORMATS, find_end, read_header
 from ubcn_ros.images.malformed import CUT, DAMAGED, MalformedImage, check_size
@@ -20,8 +20,6 @@ _PAINTED = (128, 65, 64)
 # Image data for a JPEG that has not enough of it. No ff, which would begin a marker; the first
 # byte is 0, so that one before it does not begin one either.
 _FILLER = bytes(number * 151 % 255 for number in range(4096))
-# Bytes that a decoder of a whole JPEG cannot leave unread, and how many of them are not zero.
-_TAIL, _LEAST_IN_TAIL = 16, 8
 
 
 def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
@@ -31,8 +29,8 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
 
     Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation. Samples of 16 bits
     are scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
-    checksum: of wrong bytes amid its image data those are found that are markers, or that are many
-    zeros, as from bad sectors, and leave the decoder with too much or too little data.
+    checksum: wrong bytes amid its image data are not found, nor, where an end marker follows, that
+    scans of a progressive one are missing, or all from a restart marker on.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.
@@ -54,9 +52,6 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
                                  'end before its end marker', CUT)
         data = data[:end]
-        if header.format == 'JPEG' and jpeg.has_gaps(data):
-            raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
-                                 'have an end marker but not all of the data before it', CUT)
     elif header.format == 'TIFF':
         tiff.check(data)
         data = tiff.as_stored(data)
@@ -87,27 +82,13 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
             tiff.check_compression(data)
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
-    if data[0] != 0xff:
-        return image
-
-    def decodes_alike(*parts: memoryview | bytes) -> bool:
-        again = cv2.imdecode(np.frombuffer(b''.join(parts), np.uint8), flags)
-        return np.array_equal(image, again)
-
     # libjpeg paints what it has no data for in a grey, and lets more data change it. Few whole
     # images have that grey in a corner, as far as it lies in the last block, 16 pixels large at
     # most: they are decoded twice, and libjpeg warns of the filler.
     corner = image[tuple(slice(-1 if 0 < side % 16 < 5 else -4, None) for side in (height, width))]
-    if np.isin(corner, _PAINTED).all() and not decodes_alike(data[:-2], _FILLER, data[-2:]):
-        raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
-                             'have an end marker but no data for its last rows', CUT)
-    # After a hole it is left with data that it never reads, or has not enough.
-    if hole := jpeg.find_hole(data, _TAIL):
-        last, end = hole
-        tail = bytes(data[last - _TAIL:last])
-        if (_TAIL - tail.count(0) >= _LEAST_IN_TAIL and decodes_alike(
-                data[:last - _TAIL], _FILLER[:_TAIL], data[last:])
-                or not decodes_alike(data[:end], _FILLER, data[end:])):
+    if data[0] == 0xff and np.isin(corner, _PAINTED).all():
+        more = b''.join((data[:-2], _FILLER, data[-2:]))
+        if not np.array_equal(image, cv2.imdecode(np.frombuffer(more, np.uint8), flags)):
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
-                                 'have zeros in place of some of them', DAMAGED)
+                                 'have an end marker but no data for its last rows', CUT)
     return image
