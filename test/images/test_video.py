@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -186,8 +187,11 @@ def test_of_a_cut_file_what_is_whole_is_read(tmp_path, share):
     assert abs(len(read) - 10 * share) <= 5
 
 
-def test_a_frame_that_a_recording_ends_in_is_said(tmp_path):
-    path = tmp_path / 'a.ts'
+@pytest.mark.parametrize('name, said', [
+    ('a.ts', pytest.raises(VideoError, match='damaged in a place .a frame is ')),
+    ('a.mkv', nullcontext())])  # whose reader leaves out what is not whole
+def test_a_frame_that_a_recording_ends_in_is_said_or_left_out(tmp_path, name, said):
+    path = tmp_path / name
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=10, options={'bf': '0'})
         stream.width, stream.height, stream.pix_fmt = 96, 96, 'yuv420p'
@@ -201,7 +205,7 @@ def test_a_frame_that_a_recording_ends_in_is_said(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[:int(0.6 * len(data))])
     read = []
-    with pytest.raises(VideoError, match='damaged in 2 places .it ends after'):
+    with said:
         read.extend(iter_into(read, path))
     assert 2 <= len(read) <= 5
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,6 @@ import numpy as np
 
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.images.malformed import MalformedImage, check_size
-from ubcn_ros.images.video_length import announced_bytes
 
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts',
             '.m2ts', '.wmv', '.flv', '.3gp', '.ogv', '.mxf', '.y4m', '.mjpeg', '.mjpg', '.h264',
@@ -141,16 +139,14 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     Yield the frames of a video file, one in memory at a time.
 
     A rotation that a phone notes is applied, in quarter turns; sound is left out. Of a damaged
-    file what can be decoded is yielded before the error.
+    file what can be decoded is yielded before the error; Matroska and WebM do not tell how many
+    frames they have, so that one which is cut is read to its end without an error.
 
     :raises VideoError: missing, not a video, or frames of a size out of range; or, at the end,
         that something of it could not be read.
     """
     damage: list[str] = []
     with _opened(path) as (container, stream):
-        announced, size = announced_bytes(path), os.path.getsize(path)
-        if announced is not None and announced > size:
-            damage.append(f'it ends after {size} of at least {announced} bytes')
         stream.thread_type = 'SLICE'  # threads of frames say no errors of the last ones
         start, time_s, step = None, None, 1 / _rate(stream)
         for number, frame in enumerate(_decoded(container, stream, damage)):
