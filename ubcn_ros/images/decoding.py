@@ -27,8 +27,9 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     """
     Decode an image; its size is checked, also against the number of bytes, before that.
 
-    Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation. Samples of 16 bits
-    are scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
+    Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation, but that of a TIFF
+    is refused, as is all else of it that OpenCV does not read as stored. Samples of 16 bits are
+    scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
     checksum: wrong bytes amid its image data are not found, nor, where an end marker follows, that
     scans of a progressive one are missing, or all from a restart marker on.
 
@@ -41,7 +42,6 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     """
     header = read_header(data, formats)
     height, width = header.height, header.width
-    stored = width
     check_size(height, width)
     if height * width > len(data) * _DENSEST.get(header.format, height * width):
         raise MalformedImage('compressed', f'{len(data)} bytes cannot hold the {width} x {height} '
@@ -54,12 +54,9 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
         data = data[:end]
     elif header.format == 'TIFF':
         tiff.check(data)
-        data = tiff.as_stored(data)
-        _, stored = tiff.size(data)  # of whole tiles
-        check_size(height, stored)
     colours = mosaic is None or not header.grey
-    image = np.ascontiguousarray(_decode(
-        data, height, stored, cv2.IMREAD_COLOR if colours else cv2.IMREAD_GRAYSCALE)[:, :width])
+    image = _decode(data, height, width,
+                    cv2.IMREAD_COLOR if colours else cv2.IMREAD_GRAYSCALE)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if colours else \
         demosaic(mosaic, image)
 
@@ -78,8 +75,6 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
             raise
         image = None
     if image is None or image.shape[:2] != (height, width):
-        if data[0] in b'IM':
-            tiff.check_compression(data)
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
     # libjpeg paints what it has no data for in a grey, and lets more data change it. Few whole

@@ -108,7 +108,8 @@ def read_image(path: Path | str) -> np.ndarray:
     :return: (H, W, 3) uint8 RGB, H and W at least 32. An orientation is ignored, as in the node,
         so that results fit labels and camera geometry; samples of 16 bits are scaled to 8, alpha
         is dropped; of several pages or frames the first is taken.
-    :raises ImageFileError: missing, no image, damaged, or of a size out of range.
+    :raises ImageFileError: missing, no image, damaged, of a size out of range, or a TIFF that is
+        not plain strips of 8 or 16 bits, upright.
     """
     try:
         return decode(Path(path).read_bytes(), FILE_FORMATS)
