@@ -3,20 +3,21 @@
 """
 Say, before images are lost, that the middleware has no room for them, and what to set; ROS-free.
 
-| middleware | images on one machine go through | room by default, and what sets it               |
-|------------|----------------------------------|-------------------------------------------------|
-| Fast DDS   | the publisher's shared memory    | 512 KiB: segment_size of the profile            |
-| Cyclone    | the subscriber's socket          | 1 MiB: SocketReceiveBufferSize, and the kernel  |
-| Zenoh      | TCP, or, where it is enabled,    | 48 MiB: pool_size, or ZENOH_SHM_ALLOC_SIZE      |
-|            | the publisher's shared memory    |                                                 |
+| middleware | images on one machine go through | room by default, and what sets it              |
+|------------|----------------------------------|------------------------------------------------|
+| Fast DDS   | the publisher's shared memory    | 512 KiB: segment_size of the profile           |
+| Cyclone    | the subscriber's socket          | 1 MiB: SocketReceiveBufferSize, and the kernel |
+| Zenoh      | TCP                              | none: a session with shared memory             |
+
+The profile of Fast DDS is read, as the launch file sets one. Whoever configured Cyclone DDS or
+Zenoh has chosen: that is not checked.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,11 +29,8 @@ FAST_DDS_TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 DISCOVERY_RANGE, LOCALHOST_ONLY = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY'
 _OTHER_RANGES = ('', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')  # any other value is read as LOCALHOST
 _FAST_DDS_2 = ('humble', 'iron', 'jazzy')
-CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
-_FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
-_ZENOH_OVERRIDE, _ZENOH_MEMORY = 'ZENOH_CONFIG_OVERRIDE', 'transport/shared_memory/'
-# what these distributions' rmw_zenoh_cpp goes by alone; later ones let it override pool_size
-_ZENOH_ALLOCATED, _ZENOH_OWN_POOL = 'ZENOH_SHM_ALLOC_SIZE', ('humble', 'jazzy', 'kilted')
+CYCLONE, ZENOH = 'CYCLONEDDS_URI', ('ZENOH_SESSION_CONFIG_URI', 'ZENOH_CONFIG_OVERRIDE')
+_FAST_DDS_SEGMENT, _CYCLONE_BUFFER = 512 * 2**10, 2**20
 _LOST = 'or large images are lost'
 _ANY = './/{*}'  # elements below another, whatever their namespace
 
@@ -119,15 +117,6 @@ def explain_room(rmw: str, load: ImageLoad, environment: Mapping[str, str], host
     return ''
 
 
-@contextmanager
-def _read_by(variable: str) -> Iterator[None]:
-    """Name the variable by which a file is read, where that fails."""
-    try:
-        yield
-    except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise ValueError(f'{variable}: {error}; mend the file, or unset the variable') from error
-
-
 def _number(text: str, name: str) -> int:
     """Read a number of bytes, decimal or hexadecimal; ValueError names what it is of."""
     if not re.fullmatch(r'0[xX][\da-fA-F]+|\d+', text):
@@ -138,8 +127,11 @@ def _number(text: str, name: str) -> int:
 def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
     variable = _profile_variable(environment)
     if path := environment.get(variable):
-        with _read_by(variable):
+        try:
             segment, where = profile_segment(Path(path)), f'segment_size in {path}'
+        except (OSError, ValueError, ElementTree.ParseError) as error:
+            raise ValueError(f'{variable}: {error}; mend the file, or unset the variable'
+                             ) from error
     else:
         builtin = builtin_transports(environment).partition('?')[0]
         segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
@@ -196,18 +188,12 @@ def profile_segment(path: Path) -> int | None:
 
 
 def _cyclone(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
-    asked, where = _CYCLONE_BUFFER, f'as {CYCLONE} sets none'
-    with _read_by(CYCLONE):
-        roots = [*map(ElementTree.fromstring, _documents(environment.get(CYCLONE, '')))]
-    for root in roots:
-        for element in root.iterfind(_ANY + 'SocketReceiveBufferSize'):
-            sizes = [_bytes(element.get(name, 'default')) for name in ('min', 'max')]
-            asked, where = max(filter(None, sizes), default=_CYCLONE_BUFFER), f'in {CYCLONE}'
     limit = int(host.receive_buffer.read_text())
     remedies = []
-    if asked < load.received:
-        remedies.append(f'SocketReceiveBufferSize {where} is {_mib(asked)}: set {CYCLONE} to '
-                        'config/cyclonedds.xml, or a copy with more in it')
+    if not environment.get(CYCLONE) and _CYCLONE_BUFFER < load.received:
+        remedies.append(f'as {CYCLONE} is not set, SocketReceiveBufferSize is '
+                        f'{_mib(_CYCLONE_BUFFER)}: set {CYCLONE} to config/cyclonedds.xml, or a '
+                        'copy with more in it')
     if limit < load.received:
         remedies.append(f'net.core.rmem_max is {_mib(limit)}: sudo sysctl -w '
                         f'net.core.rmem_max={load.received}')
@@ -217,68 +203,11 @@ def _cyclone(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str
             f'{"; ".join(remedies)}; {_LOST}')
 
 
-def _documents(uri: str) -> Iterator[str]:
-    """Yield the XML that CYCLONEDDS_URI stands for: itself, or files, separated by commas."""
-    if uri.lstrip().startswith('<'):
-        yield uri
-        return
-    for part in filter(None, map(str.strip, uri.split(','))):
-        yield Path(part.removeprefix('file://')).read_text()
-
-
 def _zenoh(load: ImageLoad, environment: Mapping[str, str], _host: Host) -> str:
-    with _read_by(ZENOH):
-        text = Path(path).read_text() if (path := environment.get(ZENOH)) else ''
-    memory = _block(_without_comments(text), 'shared_memory')
-    overrides = dict(item.split('=', 1) for item in
-                     environment.get(_ZENOH_OVERRIDE, '').split(';') if '=' in item)
-    if overrides.get(_ZENOH_MEMORY + 'enabled', _value(memory, 'enabled')) != 'true':
-        return (f'Zenoh: images ({load}) go through TCP, as shared memory is not enabled: set '
-                f'{ZENOH} to config/zenoh.json5, for the camera driver, too, {_LOST}')
-    pool, setting = environment.get(_ZENOH_ALLOCATED), _ZENOH_ALLOCATED
-    if not pool and environment.get('ROS_DISTRO') not in _ZENOH_OWN_POOL:
-        name = _ZENOH_MEMORY + 'transport_optimization/pool_size'
-        pool = _value(_block(memory, 'transport_optimization'), 'pool_size')
-        setting = f'pool_size in {path}' if pool else 'pool_size'
-        if name in overrides:
-            pool, setting = overrides[name], f'{name} in {_ZENOH_OVERRIDE}'
-    size = _number(pool, setting) if pool else _ZENOH_POOL
-    if size >= load.sent:
+    if any(map(environment.get, ZENOH)):
         return ''
-    return (f'Zenoh: shared memory for {_mib(load.sent)} is needed ({load}, {load.depth} under '
-            f'way), and {setting} is {_mib(size)}: set it to {load.sent} or more, for the camera '
-            f'driver, too, {_LOST}')
-
-
-def _without_comments(text: str) -> str:
-    """Take comments from JSON5; what looks like one in a string stays."""
-    return re.sub(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|//.*|(?s:/\*.*?\*/)""",
-                  lambda found: found[1] or '', text)
-
-
-def _block(text: str, name: str) -> str:
-    """Return what the braces after a name hold in JSON5 without comments; '' without them."""
-    found = re.search(rf'\b{name}\b["\']?\s*:\s*\{{', text)
-    depth, start = 1, found.end() if found else len(text)
-    for place, character in enumerate(text[start:], start):
-        depth += (character == '{') - (character == '}')
-        if not depth:
-            return text[start:place]
-    return ''
-
-
-def _value(block: str, name: str) -> str:
-    """Find the value of a name in a block, not in those inside; '' where there is none."""
-    while (outer := re.sub(r'\{[^{}]*\}', '', block)) != block:
-        block = outer
-    found = re.search(rf'\b{name}\b["\']?\s*:\s*([-+\w]+)', block)
-    return found[1] if found else ''
-
-
-def _bytes(text: str) -> int | None:
-    """Read a size as Cyclone DDS has it, like 10MB, whose units are powers of 1024."""
-    found = re.fullmatch(r'(\d+)\s*(?:([kMG])i?)?B', text.strip())
-    return int(found[1]) * 1024 ** ' kMG'.index(found[2] or ' ') if found else None
+    return (f'Zenoh: images ({load}) go through TCP, as neither {ZENOH[0]} nor {ZENOH[1]} is set: '
+            f'set the first to config/zenoh.json5, for the camera driver, too, {_LOST}')
 
 
 def _mib(count: int) -> str:
