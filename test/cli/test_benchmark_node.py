@@ -138,4 +138,4 @@ def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch
     monkeypatch.setattr('ubcn_ros.benchmark.chaos.chaos', ended)
     result = CliRunner().invoke(benchmark, command)
     assert result.exit_code == 1 and 'after 3 steps: the node ended by itself' in result.output
-    assert CliRunner().invoke(benchmark, [*command, '--fuzz', '9']).exit_code == 2
+    assert CliRunner().invoke(benchmark, [*command, '--peak']).exit_code == 2

@@ -45,8 +45,8 @@ class LoadedNode:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             self._samples = folder / 'lock'
-            self.node = stack.enter_context(start_node(
-                load, folder, samples=self._samples if probe else None))
+            self.node = stack.enter_context(_start_node(
+                load, folder, self._samples if probe else None))
             if self.cores:
                 os.sched_setaffinity(self.node.process.pid, self.cores[0])
             self._cameras = [stack.enter_context(CameraClient(
@@ -206,22 +206,17 @@ def search_peak(sustains: Callable[[float], bool], first: float) -> float | None
     return low
 
 
-def start_node(load: Load, folder: Path, transport: str = 'raw', samples: Path | None = None
-               ) -> NodeProcess:
+def _start_node(load: Load, folder: Path, samples: Path | None) -> NodeProcess:
     """Start the node that a load is for; its log goes to the folder, a LockProbe's to a file."""
     program = ('-m', 'ubcn_ros.benchmark.stand_in') if samples is None else (
         '-m', 'ubcn_ros.benchmark.lock_probe', str(samples))
     parameters = {
         'model': load.model, 'device': load.device, 'iterations': load.iterations,
         'processing_size': load.processing_size, 'warm_up_width': load.width,
-        'warm_up_height': load.height, 'max_failures': 0, 'input_transport': transport}
+        'warm_up_height': load.height, 'max_failures': 0}
     if load.cameras > 1:
         parameters['cameras'] = list(load.names)
-    remappings = {}
-    for name in load.names:
-        image = f'{name}/image' if name else 'image'
-        remappings |= {image: source_topic(name),
-                       f'{image}/compressed': source_topic(name) + '/compressed'}
+    remappings = {f'{name}/image' if name else 'image': source_topic(name) for name in load.names}
     return NodeProcess(folder / 'node.log', parameters, remappings, program)
 
 

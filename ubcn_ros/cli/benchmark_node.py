@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
-_OF_EVERY_RUN = {'messages', 'steps', 'model', 'device', 'json_path'}
+_OF_CHAOS = {'steps', 'model', 'device', 'json_path'}
 
 Columns = dict[str, dict[str, Any] | None]
 """Figures by title; None of a transport over which not one image came through."""
@@ -65,8 +65,6 @@ Columns = dict[str, dict[str, Any] | None]
               help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
               f'side by side (by default with {_COMPARED} images at most; not for several '
               'numbers of cameras).')
-@click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
-              help='Send N messages instead, most of them malformed, half of them compressed.')
 @click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')
@@ -75,10 +73,9 @@ Columns = dict[str, dict[str, Any] | None]
 def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
          cameras: tuple[int, ...], mask_only: bool, stand_in: float | None, model: str,
          device: str, iterations: int, processing_size: int, transport: str,
-         messages: int | None, steps: int | None, json_path: Path | None, picture: Path | None
-         ) -> None:
+         steps: int | None, json_path: Path | None, picture: Path | None) -> None:
     """
-    Measure a running node: rate, loss, latency and memory; or fuzz it.
+    Measure a running node: rate, loss, latency and memory; or send it random traffic.
 
     Starts a node and sends it a stream of images over DDS. Every image is processed, dropped or
     malformed: the table says how many of each, how late and how old the outputs are, where a
@@ -86,16 +83,13 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     exit code is 1 if the node ends, does not answer or miscounts, and 3 if no output of the first
     image comes within a minute; of several runs, those before are still shown and written.
     """
-    if sum(map(bool, (messages, steps, peak))) > 1:
-        raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
     if picture and peak:
         raise click.UsageError('--picture draws a stream: leave --peak away')
     if not cameras:
         raise click.UsageError('--cameras needs a number')
     typed = typed_options()
-    if messages or steps:
-        refuse_options(typed.keys() - _OF_EVERY_RUN,
-                       '--fuzz and --chaos have runs that are always alike')
+    if steps:
+        refuse_options(typed.keys() - _OF_CHAOS, '--chaos has runs that are always alike')
     if stand_in is not None:
         refuse_options(('model',), '--stand-in takes the place of the network')
     if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
@@ -109,7 +103,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     from ubcn_ros.benchmark.node_load import Load
     load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
                 transport != 'default', processing_size, cameras[0], mask_only)
-    runs = _runs(load, cameras, peak, messages, steps, transport == 'both')
+    runs = _runs(load, cameras, peak, steps, transport == 'both')
     columns: Columns = {}
     try:
         for title, run in runs.items():
@@ -121,18 +115,15 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise failure from error
     finally:  # what was measured is kept, whatever came of the rest
         if columns:
-            save_json(json_path, _result(columns, len(cameras) > 1, bool(messages)),
+            save_json(json_path, _result(columns, len(cameras) > 1),
                       _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
 
 
-def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None,
-          steps: int | None, both: bool) -> dict[str, Callable[[], dict[str, Any] | None]]:
+def _runs(load: Load, cameras: tuple[int, ...], peak: bool, steps: int | None, both: bool
+          ) -> dict[str, Callable[[], dict[str, Any] | None]]:
     """Return what is to be measured, by the titles of the columns."""
     if steps:
         return {'chaos': partial(_chaos, steps, load)}
-    if messages:
-        return {'raw': partial(_fuzz, messages - messages // 2, False, load),
-                'compressed': partial(_fuzz, messages // 2, True, load)}
     measure = _peak if peak else _stream
     if len(cameras) > 1:
         return {counted(count, 'camera'): partial(
@@ -144,13 +135,10 @@ def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None
             **({'default transport': partial(_default_transport, load)} if both else {})}
 
 
-def _result(columns: Columns, by_cameras: bool, fuzz: bool) -> dict[str, Any]:
+def _result(columns: Columns, by_cameras: bool) -> dict[str, Any]:
     """Lay out the columns as they are written to JSON."""
     if by_cameras:
         return {'by_cameras': columns}
-    if fuzz:
-        return {'fuzz': columns, **{name: sum(column[name] for column in columns.values())
-                                    for name in ('sent', 'processed', 'dropped', 'malformed')}}
     first, *other = columns.values()
     return {**first, 'without_shared_memory': other[0]} if other else first
 
@@ -200,14 +188,6 @@ def _chaos(steps: int, load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.chaos import chaos
     with progress_bar(total=steps, unit='steps') as bar:
         return chaos(steps, load.model, load.device, progress=bar.update)
-
-
-def _fuzz(messages: int, compressed: bool, load: Load) -> dict[str, Any]:
-    from ubcn_ros.benchmark.node_fuzz import fuzz
-    from ubcn_ros.benchmark.node_load import Load
-    small = Load(model=load.model, device=load.device, iterations=1, width=64, height=64)
-    with progress_bar(total=messages, unit='messages') as bar:
-        return fuzz(messages, compressed, small, progress=bar.update)
 
 
 def _stream(load: Load) -> dict[str, Any]:
