@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 
-_VARIABLE, _TUNABLE = 'MALLOC_MMAP_THRESHOLD_', 'glibc.malloc.mmap_threshold'
+_THRESHOLD = 'MALLOC_MMAP_THRESHOLD_'
 _SETTINGS = (  # of malloc.h
     (-8, 1),  # M_ARENA_MAX: those of threads have no room for such blocks
     (-4, 0),  # M_MMAP_MAX: no block is mapped by itself,
@@ -45,24 +45,12 @@ def give_back_freed_memory() -> None:
 
 def explain_malloc(image: int, environment: Mapping[str, str]) -> str:
     """
-    Say which setting has glibc map new memory for each image, and the remedy; '' for none.
+    Say that MALLOC_MMAP_THRESHOLD_ has glibc map new memory for each image; '' where it has not.
 
     :param image: bytes of the largest; 0 where it is not known.
     """
-    tunables = dict(item.split('=', 1) for item in
-                    environment.get('GLIBC_TUNABLES', '').split(':') if '=' in item)
-    for name, value in ((_VARIABLE, environment.get(_VARIABLE)),
-                        (f'GLIBC_TUNABLES={_TUNABLE}', tunables.get(_TUNABLE))):
-        if value and (size := _number(value)) is not None and 0 <= size < image:
-            return (f'{name}={value} has glibc map new memory for every image ({image} bytes), '
-                    'which takes milliseconds: leave it unset, for the camera driver, too')
-    return ''
-
-
-def _number(text: str) -> int | None:
-    """Read a number as glibc does: decimal, 0x for hexadecimal, 0 for octal; None: it is none."""
-    base = 16 if text.lower().startswith('0x') else 8 if text.startswith('0') else 10
-    try:
-        return int(text, base)
-    except ValueError:
-        return None
+    value = environment.get(_THRESHOLD, '')
+    if not value.isdecimal() or int(value) >= image:
+        return ''
+    return (f'{_THRESHOLD}={value} has glibc map new memory for every image ({image} bytes), '
+            'which takes milliseconds: leave it unset, for the camera driver, too')
