@@ -66,7 +66,7 @@ def test_what_is_wrong_is_left_out(wrong, caplog):
 
 
 def test_a_later_autotuner_takes_the_same_and_times_nothing():
-    choices, said = KernelChoices(None, {}), []
+    choices, said = KernelChoices(None), []
     x = torch.ones(1, 4, 3, 3)
     candidates = {'twice': lambda *_: x * 2}
 
@@ -85,7 +85,7 @@ def test_a_later_autotuner_takes_the_same_and_times_nothing():
 
 
 def test_where_nothing_may_be_timed_the_reference_runs_and_is_not_kept():
-    choices = KernelChoices(None, {})
+    choices = KernelChoices(None)
     x = torch.ones(1, 4, 3, 3)
     autotuner = on_cpu(None, choices=choices)
     assert torch.equal(autotuner.run(('a',), 'sum', add, {'other': add}, x, x), x * 2)
@@ -98,7 +98,7 @@ def test_the_choice_of_another_process_is_taken():
             return 'theirs'
     x = torch.ones(1, 4, 3, 3)
     for candidates, result in (({'theirs': lambda *_: x * 7, 'ours': add}, 7), ({'ours': add}, 2)):
-        autotuner = on_cpu(lambda *_: 'ours', choices=Theirs(None, {}))
+        autotuner = on_cpu(lambda *_: 'ours', choices=Theirs(None))
         assert autotuner.run(('a',), 'sum', add, candidates, x, x).eq(result).all()
 
 
@@ -110,7 +110,7 @@ def test_the_choice_of_another_process_is_taken():
 def test_what_the_system_lacks_decides_for_this_process_alone(error, kept):
     def run(*_):
         raise error
-    choices, x = KernelChoices(None, {}), torch.ones(1, 4, 3, 3)
+    choices, x = KernelChoices(None), torch.ones(1, 4, 3, 3)
     autotuner = on_cpu(choices=choices)
     assert autotuner.run(('a',), 'sum', add, {'triton': run}, x, x).eq(2).all()
     assert set(autotuner.chosen.values()) == {REFERENCE} and len(choices) == kept
@@ -120,7 +120,7 @@ def test_what_the_system_lacks_decides_for_this_process_alone(error, kept):
 def test_what_short_memory_decides_is_not_kept(stage, caplog):
     def full(*_):
         raise torch.OutOfMemoryError('full')
-    choices, x = KernelChoices(None, {}), torch.ones(1, 4, 3, 3)
+    choices, x = KernelChoices(None), torch.ones(1, 4, 3, 3)
     autotuner = on_cpu(fastest if stage == 'a candidate' else full, choices=choices)
     assert autotuner.run(('a',), 'sum', add, {'full': full}, x, x).eq(2).all()
     assert not len(choices) and 'nothing else could be tried' in caplog.text

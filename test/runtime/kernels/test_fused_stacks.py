@@ -139,7 +139,7 @@ def test_timed_with_masks_that_have_zeros_and_kept(tmp_path):
         return by_cells(features, masks, *operands)
 
     sam = sam_of()
-    autotuner = Autotuner('cpu', (torch.float32,), choose, KernelChoices(path, {}))
+    autotuner = Autotuner('cpu', (torch.float32,), choose, KernelChoices(path))
     fuse_stacks(sam, autotuner, {'cells': watching})
     features, _ = inputs()
     full = torch.ones(1, 3, *features.shape[-2:])
@@ -147,7 +147,7 @@ def test_timed_with_masks_that_have_zeros_and_kept(tmp_path):
         sam.path_mixer(features, full)
     assert seen[0] == "SAM's stacks" and 0.3 < seen[1] < 0.67, 'at least one path of three stays'
     assert seen[2:] == [0, 0], 'frames have their own masks, and nothing is timed again'
-    (kind, name), = json.loads(path.read_text())['choices'].items()
+    (kind, name), = json.loads(path.read_text()).items()
     assert 'stacks' in kind and name == 'cells'
 
 

@@ -178,7 +178,7 @@ class Autotuner:
         self._device = device
         self._dtypes = dtypes
         self._choose = choose
-        self._choices = KernelChoices(None, {}) if choices is None else choices
+        self._choices = KernelChoices(None) if choices is None else choices
         self._progress = progress
         self.chosen: dict[tuple[object, ...], str] = {}
 

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -28,16 +28,15 @@ class KernelChoices:
     """
     Names of kernels by kind of work, in a JSON file that later starts read.
 
-    A file that cannot be read, is damaged, or was made for another device or other versions is
-    left aside, with a warning, and written anew by the next choice. Where none can be written,
-    which is a warning, too, choices hold for this process.
+    A file that cannot be read or is damaged is left aside, with a warning, and written anew by the
+    next choice. Where none can be written, which is a warning, too, choices hold for this process.
 
-    :param path: of the file; None keeps choices in this process alone.
-    :param made_for: what choices depend on, as ``made_for`` returns it.
+    :param path: of the file, whose name has the digest of what choices depend on; None keeps them
+        in this process alone.
     """
 
-    def __init__(self, path: Path | None, made_for: Mapping[str, str]) -> None:
-        self.path, self.made_for = path, dict(made_for)
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
         self._names = self._read(_LOG.warning)
 
     def __len__(self) -> int:
@@ -77,16 +76,13 @@ class KernelChoices:
         if self.path is None:
             return {}
         try:
-            found = json.loads(self.path.read_bytes())
-            if found['made_for'] != self.made_for:
-                raise ValueError('they were made for another device or other versions')
-            names = found['choices']
+            names = json.loads(self.path.read_bytes())
             if not all(isinstance(name, str) for name in names.values()):
                 raise ValueError('a name is no text')
             return names
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             tell('kernel choices in %s are not used, and made anew: %s: %s', self.path,
                  type(error).__name__, error)
             return {}
@@ -94,10 +90,10 @@ class KernelChoices:
     def _write(self) -> None:
         if self.path is None:
             return
-        document = {'made_for': self.made_for, 'choices': dict(sorted(self._names.items()))}
+        data = json.dumps(self._names, indent=1, sort_keys=True).encode() + b'\n'
         try:
             # durable: a vehicle is switched off at any time, and should start as it did
-            write_whole(self.path, json.dumps(document, indent=1).encode() + b'\n', durable=True)
+            write_whole(self.path, data, durable=True)
         except OSError as error:
             _LOG.warning('kernel choices cannot be kept, the next start makes them anew: %s: set '
                          'XDG_CACHE_HOME to a folder that can be written to', error)
@@ -107,18 +103,18 @@ class KernelChoices:
 def choices_of(device: torch.device) -> KernelChoices:
     """Return the choices for a device; the same object for all engines of this process."""
     found = made_for(device)
-    name = re.sub('[^A-Za-z0-9]+', '-', found['device']).strip('-')
+    name, key = re.sub('[^A-Za-z0-9]+', '-', found['device']).strip('-'), digest(found)
     try:
-        path = cache_folder() / 'kernels' / f'{name}-{digest(found)}.json'
+        path = cache_folder() / 'kernels' / f'{name}-{key}.json'
     except OSError as error:
         _LOG.warning('kernel choices cannot be kept, every start makes them anew: %s', error)
         path = None
-    return _opened(path, tuple(found.items()))
+    return _opened(path, key)
 
 
 @functools.cache
-def _opened(path: Path | None, found: tuple[tuple[str, str], ...]) -> KernelChoices:
-    return KernelChoices(path, dict(found))
+def _opened(path: Path | None, _key: str) -> KernelChoices:
+    return KernelChoices(path)
 
 
 def made_for(device: torch.device) -> dict[str, str]:
