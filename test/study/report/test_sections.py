@@ -16,7 +16,6 @@ from made_up import (
     written,
 )
 
-from ubcn_ros.study.paper import FIGURE_1
 from ubcn_ros.study.report.assemble import KINDS, study_report
 
 
@@ -41,13 +40,21 @@ def test_figure_1_like_the_papers_agrees(section):
     assert 'in 48 of 48 comparisons' in found.statements[0].found
     assert "the paper's figure: by 0.1 points" in found.statements[0].found
     assert not found.missing and not found.opinions, 'nothing has to be explained'
-    maps = found.blocks[0].maps
-    assert maps[0].values == FIGURE_1['rain'] and maps[0].low == maps[1].low
-    assert maps[1].values[0][0] == pytest.approx(77.2), 'the mean of three seeds'
+    rain = found.blocks[0]
+    assert rain.rows[0] == ('0', '77.0', '51.7', '36.6', '22.5', '77.2', '51.9', '36.8', '22.7'), \
+        "the paper's, and the mean of three seeds"
+    assert rain.strong == {(r, c) for r in range(4) for c in (r + 1, r + 5)}
     table = found.blocks[-1]
     assert table.rows[0][1:3] == ('77.0', '77.2') and table.rows[0][-1] == '1.00'
     assert dict(found.facts)['seeds'].startswith('rain 1, 2, 3; pepper 1;')
     assert dict(found.facts)['time'] == '1 h 23 min, all runs together'
+
+
+def test_heat_maps_that_the_study_has_drawn_are_shown(tmp_path):
+    folder = written(tmp_path, 'degradations')
+    (folder / 'heat-maps-camvid.png').touch()
+    first = study_report([folder], '').sections[0].blocks[0]
+    assert first.kind == 'figure' and first.path == folder / 'heat-maps-camvid.png'
 
 
 def test_a_claim_that_fails_is_said_by_how_much_and_explained(section):
@@ -81,7 +88,7 @@ def test_a_share_of_nothing_is_not_known(section, recwarn):
     rows = results['data']['camvid']['miou']['haze']
     rows['0']['1']['0'] = 0.0
     found = section('degradations', results)
-    (table,) = (each for each in found.blocks if each.kind == 'table')
+    table = found.blocks[-1]
     (haze,) = (row for row in table.rows if row[0] == 'haze')
     assert haze[1:7] == ('77.3', '0.0', '55.4', '–', '91.1', '–')
     assert not recwarn
@@ -99,7 +106,7 @@ def test_what_is_not_tested_yet_is_not_known(section):
     assert said(found, 'three claims hold').holds is None
     assert found.missing == [('20 of the tests on camvid with seed 1', 'ubcn study degradations '
                               '--data camvid --seeds 3 --kind rain --kind haze --seed 1')]
-    assert found.blocks[0].maps[1].values[3] == (None,) * 4
+    assert found.blocks[0].rows[3][5:] == ('–',) * 4
 
 
 def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):

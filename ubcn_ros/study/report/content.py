@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.measured import MEASURES, difference
 from ubcn_ros.study.statements import Statement
@@ -21,69 +19,6 @@ SEEN_RAIN = (
     'Networks that have seen the heaviest rain in training, and the veil that it is mostly made '
     'of, leave less of it. The paper does not say which rates its baselines had seen.')
 """Why we think that others may leave no residue in heavy rain."""
-
-_COLORS = ((255, 246, 229), (249, 214, 160), (150, 205, 214), (58, 139, 188), (22, 62, 122))
-# from low to high, each darker than the one before
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a heat map: its text, and the colours of its ground and of its letters."""
-
-    text: str
-    ground: str
-    ink: str
-    best: bool
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """
-    Numbers on colours from ``low`` to ``high``; the best of each column stands out.
-
-    :param corner: what rows and columns are.
-    :param values: [row][column], None for one that is not there yet.
-    """
-
-    title: str
-    corner: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: tuple[tuple[float | None, ...], ...]
-    low: float
-    high: float
-
-    @property
-    def cells(self) -> list[list[Cell]]:
-        """All cells, [row][column]."""
-        best = [max((row[c] for row in self.values if row[c] is not None), default=None)
-                for c in range(len(self.columns))]
-        return [[self._cell(value, value is not None and value == best[c])
-                 for c, value in enumerate(row)] for row in self.values]
-
-    def _cell(self, value: float | None, best: bool) -> Cell:
-        if value is None:
-            return Cell('–', 'transparent', 'inherit', False)
-        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 1.0
-        red, green, blue = _color(share)
-        light = 0.299 * red + 0.587 * green + 0.114 * blue > 140
-        return Cell(f'{value:.1f}', f'#{red:02x}{green:02x}{blue:02x}',
-                    '#16202c' if light else '#ffffff', best)
-
-
-def _color(share: float) -> tuple[int, int, int]:
-    """RGB of a share of the scale, 0..1."""
-    places = np.linspace(0, 1, len(_COLORS))
-    return tuple(round(float(np.interp(share, places, channel)))
-                 for channel in zip(*_COLORS, strict=True))
-
-
-@dataclass(frozen=True)
-class HeatMaps:
-    """Heat maps side by side: the paper's and ours."""
-
-    kind: ClassVar[str] = 'heat_maps'
-    maps: tuple[HeatMap, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +57,7 @@ class StudyFigure:
     caption: str
 
 
-Block = HeatMaps | Charts | Table | StudyFigure
+Block = Charts | Table | StudyFigure
 
 
 @dataclass

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Figure 1: the paper's heat maps beside ours, the four claims, and how much is kept of clean."""
+"""Figure 1: the paper's mIoU beside ours, the four claims, and how much is kept of clean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, degradation_
 from ubcn_ros.study.degradation_table import over_seeds
 from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
-from ubcn_ros.study.report.content import Charts, HeatMap, HeatMaps, Section, Table
+from ubcn_ros.study.report.content import Charts, Section, StudyFigure, Table
 from ubcn_ros.study.report.sources import Found, without
 from ubcn_ros.study.statements import Statement
 
@@ -32,9 +32,11 @@ def degradation_sections(found: Found) -> Iterator[Section]:
         tables = tables_of(data['miou'])
         means = {kind: over_seeds(table).mean for kind, table in tables.items()}
         section = Section(f'{found.kind.title}: {name}', found.kind.paper, found.kind.lead)
-        for kind in FIGURE_1_LEVELS:
-            if kind in means:
-                section.blocks.append(HeatMaps(_heat_maps(kind, means[kind])))
+        if (drawn := found.folder / f'heat-maps-{name}.png').is_file():
+            section.blocks.append(StudyFigure(drawn, "Ours above the paper's, drawn when the "
+                                                     'study last came to its end.'))
+        section.blocks += [_miou_table(kind, means[kind])
+                           for kind in FIGURE_1_LEVELS if kind in means]
         if means:
             section.blocks += [Charts(tuple(_kept_chart(*each) for each in means.items())),
                                _kept_table(means)]
@@ -73,17 +75,16 @@ def _missing(name: str, data: Mapping[str, Any], tables: Tables) -> Iterator[tup
                f'{without(data["command"], "kind", "seed")}{options} --seed {seed}')
 
 
-def _heat_maps(kind: str, ours: np.ndarray) -> tuple[HeatMap, ...]:
-    """The paper's and ours, on one scale of colours."""
-    paper = np.array(FIGURE_1[kind])
-    both = np.concatenate([paper.ravel(), ours[np.isfinite(ours)]])
+def _miou_table(kind: str, ours: np.ndarray) -> Table:
+    """Lay out the paper's figure beside ours, level of training down, of the test across."""
     levels = tuple(f'{level:g}' for level in FIGURE_1_LEVELS[kind])
-    return tuple(HeatMap(
-        f'{kind}, {UNITS[kind]}: {whose}', 'trained ↓\ntested →', levels, levels,
-        tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in table),
-        float(both.min()), float(both.max()))
-        for whose, table in (("the paper's mIoU, % (read off, ±0.3)", paper),
-                             ('our mIoU, %', ours)))
+    both = np.hstack([FIGURE_1[kind], ours])
+    best = np.argwhere(both == np.fmax.reduce(both))  # of no value in a column: none
+    return Table(
+        f'{kind}, {UNITS[kind]}: mIoU, %', ('trained ↓ tested →', *levels * 2),
+        tuple((level, *map(figure, row)) for level, row in zip(levels, both, strict=True)),
+        (('', 1), ("paper's", 4), ('ours', 4)), frozenset((r, c + 1) for r, c in best.tolist()),
+        "The paper's are read off, ±0.3. Bold: best of the column.")
 
 
 def _kept(table: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ubcn_ros.images.fonts import font_with
 from ubcn_ros.report.charts import Chart
-from ubcn_ros.study.report.content import Block, HeatMap, Section, StudyReport
+from ubcn_ros.study.report.content import Block, Section, StudyReport
 
 _CHART_STYLE = """<style>
 polyline { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
@@ -72,8 +72,6 @@ def _section(section: Section, files: dict[str, bytes]) -> dict[str, Any]:
 
 def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
     """Plain values of a block, and its pictures among the files."""
-    if block.kind == 'heat_maps':
-        return {'kind': block.kind, 'maps': [_heat_map(each) for each in block.maps]}
     if block.kind == 'charts':
         return {'kind': block.kind, 'charts': [
             {'title': each.title, 'y': each.y, 'note': each.note,
@@ -91,15 +89,6 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
         raise ValueError(f'{path}, a figure of a study, cannot be read: make it again') from error
     return {'kind': block.kind, 'caption': block.caption,
             'file': _added(files, picture, path.suffix)}
-
-
-def _heat_map(heat_map: HeatMap) -> dict[str, Any]:
-    return {'title': heat_map.title, 'corner': heat_map.corner, 'columns': heat_map.columns,
-            'rows': [{'name': name, 'cells': [
-                {'text': cell.text, 'best': cell.best,
-                 **({} if cell.ground == 'transparent' else
-                    {'ground': cell.ground, 'ink': cell.ink})} for cell in cells]}
-                for name, cells in zip(heat_map.rows, heat_map.cells, strict=True)]}
 
 
 def _svg(chart: Chart) -> bytes:
