@@ -106,8 +106,10 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     assert len(steps) == 9
     assert json.loads((out / 'degradations.json').read_text()) == results
     page, (section,) = reported(out)
-    assert 'haze, 1/m: our mIoU' in page
-    assert section.missing[0][0] == '48 of the tests on camvid with seed 1'
+    assert 'haze, 1/m: mIoU, %' in page
+    assert section.blocks[0].path == out / 'heat-maps-camvid.png'
+    assert section.missing[0][0].startswith(
+        'Tests on camvid, 16 of rain with seed 1, 16 of pepper with seed 1 and 16 of gaussian')
     other = run(root, out, '--kind', 'haze', '--steps', 3)
     assert other.exit_code == 1
     assert 'optimizer_steps: 2 before, 3 now: choose another --out' in other.output

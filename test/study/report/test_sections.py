@@ -17,6 +17,7 @@ from made_up import (
 )
 
 from ubcn_ros.study.report.assemble import KINDS, study_report
+from ubcn_ros.study.report.content import NO_GPU_TIMES
 
 
 @pytest.fixture
@@ -96,47 +97,45 @@ def test_a_share_of_nothing_is_not_known(section, recwarn):
 
 def test_what_is_not_tested_yet_is_not_known(section):
     results = degradations(seeds=('1',))
-    results['data']['camvid']['command'] = (
-        'ubcn study degradations --kind rain --data camvid --kind=pepper --seeds 3')
     del results['data']['camvid']['miou']['haze'], \
         results['data']['camvid']['miou']['rain']['250']
     found = section('degradations', results)
     assert said(found, 'Training at the level').holds is None
     assert said(found, 'peak at their own').holds is None
     assert said(found, 'three claims hold').holds is None
-    assert found.missing == [('20 of the tests on camvid with seed 1', 'ubcn study degradations '
-                              '--data camvid --seeds 3 --kind rain --kind haze --seed 1')]
+    assert found.missing == [(
+        'Tests on camvid, 4 of rain with seed 1 and 16 of haze with seed 1: this command, with a '
+        '--kind and --seed of each', results['data']['camvid']['command'])]
     assert found.blocks[0].rows[3][5:] == ('–',) * 4
 
 
 def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):
     results = degradations(seeds=('1', '2'))
-    results['data']['camvid']['command'] = ("ubcn study degradations --data 'cam vid' --seed 3 "
-                                            '--kind rain --seed=4')
-    rain = results['data']['camvid']['miou']['rain']
+    found = results['data']['camvid']
+    rain = found['miou']['rain']
     del rain['150']['2'], rain['250']['2']
-    begun = "ubcn study degradations --data 'cam vid' "
-    assert section('degradations', results).missing == [
-        ('8 of the tests on camvid with seed 2', begun + '--kind rain --seed 2')]
-    results['data']['camvid']['errors'] = {'rain 150, seed 2': 'the loss is nan'}
-    assert section('degradations', results).missing == [
-        ('4 of the tests on camvid with seed 2', begun + '--kind rain --seed 2')]
-    results['data']['camvid']['errors']['rain 250, seed 2'] = 'the loss is nan'
-    assert section('degradations', results).missing == [], 'what diverged is not tried again'
-    results['data']['camvid']['errors'] = {'clean, seed 1': 'the loss is nan'}
-    results['data']['camvid']['miou'] = {'haze': {'0.01': {'1': {}}}}
-    assert section('degradations', results).missing[0][0].startswith('48 of the tests')
-    del results['data']['camvid']['errors']
-    results['data']['camvid']['miou'] = {'rain': {'0': {}}}
-    assert section('degradations', results).missing == [
-        ('64 of the tests on camvid with seed 1', begun + '--seed 1')], 'of all kinds'
+
+    def left():
+        return [text.partition(': ')[0] for text, _ in section('degradations', results).missing]
+
+    assert left() == ['Tests on camvid, 8 of rain with seed 2']
+    found['errors'] = {'rain 150, seed 2': 'the loss is nan'}
+    assert left() == ['Tests on camvid, 4 of rain with seed 2']
+    found['errors']['rain 250, seed 2'] = 'the loss is nan'
+    assert left() == [], 'what diverged is not tried again'
+    found['errors'] = {'clean, seed 1': 'the loss is nan'}
+    found['miou'] = {'haze': {'0.01': {'1': {}}}}
+    assert left() == ['Tests on camvid, 12 of rain with seed 1, 12 of pepper with seed 1, 12 of '
+                      'haze with seed 1 and 12 of gaussian with seed 1']
+    found['miou'] = {'rain': {'0': {}}}
+    assert '12 of gaussian with seed 1' in left()[0], 'of all kinds'
 
 
 def test_what_a_second_data_set_lacks_is_asked_for_of_that(tmp_path):
     results, own = degradations(seeds=('1',)), 'ubcn study degradations --data VOC'
     results['data']['voc2012'] = {**results['data']['camvid'], 'miou': {}, 'command': own}
     first, second = study_report([written(tmp_path, 'degradations', results)], '').sections[:2]
-    assert second.missing[0][1] == f'{own} --seed 1' and not first.missing
+    assert second.missing[0][1] == own and not first.missing
     assert dict(second.facts)['command'] == own
     assert dict(first.facts)['command'] == results['command']
 
@@ -174,8 +173,7 @@ def test_table_4_where_ubcn_leads(section):
     assert ('ddn', '0.23', '0.23', '0.23', '0.17', '1.0', '0.068', '1.0', '900') in table.rows
     assert [line.name for line in found.blocks[2].charts[0].lines] == [
         'ubcn', 'ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet', 'idm']
-    assert [text for text, _ in found.missing] == [
-        'Times and memory on a GPU: this on a machine that has one']
+    assert found.missing == [(NO_GPU_TIMES, baselines()['command'])]
     assert not found.opinions
 
 
@@ -233,22 +231,16 @@ def test_table_4_half_done(section):
     results |= {'times': {}, 'model': {}}
     found = section('baselines', results)
     assert {each.holds for each in found.statements} == {None}
-    assert found.missing[0] == ('Trained for as many samples: ubcn', results['command'])
-    assert found.missing[1][0].startswith('Trained for as much time: ddn, rescan')
+    assert [text.partition(':')[0] for text, _ in found.missing] == [
+        'Trained for as many samples, ubcn', 'Trained for as much time, ddn, rescan, prenet, '
+        'jorder-e, rcdnet and ubcn', 'Times and memory on a GPU']
+    assert {command for _, command in found.missing} == {results['command']}
     assert 'Diverged: ddn.' in found.blocks[1].note
-    results['command'] += (' --baseline ddn --budget samples --baseline=prenet --recipe a.yaml '
-                           '--out b --frames 0')
-    for name in ('rcdnet', 'rescan'):
-        del results['settings']['recipes'][name]
-    missing = dict(section('baselines', results).missing)
-    begun, known = 'ubcn study baselines --data camvid', ('--baseline ddn --baseline prenet '
-                                                          '--baseline jorder-e')
-    assert missing['rescan and rcdnet, which the recipe of this study lacks: another recipe and '
-                   '--out'] == f'{begun} --frames 0 --recipe RECIPE --out OUT'
-    there = f'{begun} --recipe a.yaml --out b'
-    assert missing['Trained for as many samples: ubcn'] == f'{there} --frames 0 {known}'
-    assert missing['Times and memory on a GPU: this on a machine that has one'] == \
-        f'{there} {known}'
+    del results['settings']['recipes']['rcdnet'], results['settings']['recipes']['rescan']
+    missing = [text for text, _ in section('baselines', results).missing]
+    assert 'rescan and rcdnet, which the recipe of this study lacks: this command with another ' \
+        '--recipe and --out' in missing
+    assert not any('rcdnet' in text for text in missing if text.startswith('Trained'))
     assert [row[0] for row in found.blocks[1].rows][:3] == ['rainy image', 'idm', 'rescan']
 
 

@@ -19,6 +19,7 @@ from ubcn_ros.study.comparison import (
 from ubcn_ros.study.paper import SECONDS, TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
+    NO_GPU_TIMES,
     SEEN_RAIN,
     Charts,
     Section,
@@ -27,7 +28,7 @@ from ubcn_ros.study.report.content import (
     gain_line,
     quality_table,
 )
-from ubcn_ros.study.report.sources import Found, without
+from ubcn_ros.study.report.sources import Found
 from ubcn_ros.study.statements import Statement, listing
 from ubcn_ros.study.times import timed_rows
 
@@ -131,19 +132,16 @@ def _opinions(statements: list[Statement]) -> Iterator[str]:
 
 
 def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    same, begun = without(results['command'], 'budget'), results['settings']['recipes']
-    command, known = without(same, 'baseline'), [name for name in TABLE_4 if name in begun]
-    absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
-    # without the option all of table 4 are asked for, which the recipe may not have
-    all_known = command + ''.join(f' --baseline {name}' for name in known) * bool(absent)
+    command, begun = results['command'], results['settings']['recipes']
     for budget, words in BUDGETS.items():
         rows = results['trained'].get(budget, {})
         left = [name for name in (*TABLE_4, UBCN) if name in begun and name not in rows]
         if left:
-            yield f'Trained {words}: {listing(left)}', all_known
+            yield (f'Trained {words}, {listing(left)}: this command, unless its --baseline or '
+                   '--budget leaves them out', command)
+    absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
     if absent:
-        yield (f'{listing(absent)}, which the recipe of this study lacks: another recipe and '
-               '--out', f'{without(command, "recipe", "out")} --recipe RECIPE --out OUT')
+        yield (f'{listing(absent)}, which the recipe of this study lacks: this command with '
+               'another --recipe and --out', command)
     if not any(where.startswith('cuda') for where in times):
-        yield ('Times and memory on a GPU: this on a machine that has one',
-               without(all_known, 'frames'))
+        yield NO_GPU_TIMES, command

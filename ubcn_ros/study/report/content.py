@@ -20,6 +20,10 @@ SEEN_RAIN = (
     'of, leave less of it. The paper does not say which rates its baselines had seen.')
 """Why we think that others may leave no residue in heavy rain."""
 
+NO_GPU_TIMES = ('Times and memory on a GPU: this command on a machine that has one, without '
+                '--frames 0')
+"""What is missing of a study that was not timed on a GPU."""
+
 
 @dataclass(frozen=True)
 class Charts:

@@ -16,8 +16,8 @@ from ubcn_ros.study.degradation_table import over_seeds
 from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import Charts, Section, StudyFigure, Table
-from ubcn_ros.study.report.sources import Found, without
-from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.statements import Statement, listing
 
 _SHOWN = 6  # exceptions that are written out
 _SMALL = 1.0  # points of mIoU: what another seed may change in a short training, a guess
@@ -57,22 +57,18 @@ def _missing(name: str, data: Mapping[str, Any], tables: Tables) -> Iterator[tup
 
     What diverged is not tried again by the command, and is not missing.
     """
-    seeds = {kind: seeds_of(data['miou'].get(kind, {})) for kind in FIGURE_1_LEVELS}
-    errors = data.get('errors', {})
-    first = min((seed for begun in seeds.values() for seed in begun), default=1)
-    todo: dict[int, dict[str, int]] = {}
-    for kind, begun in seeds.items():
-        left = np.isnan(tables[kind]).sum((1, 2)) if begun else (16,)
-        levels = FIGURE_1_LEVELS[kind]
-        for seed, count in zip(begun or [first], left, strict=True):
-            count -= len(levels) * sum(training_title(kind, level, seed) in errors
-                                       for level in levels)
-            if count:
-                todo.setdefault(seed, {})[kind] = int(count)
-    for seed, kinds in sorted(todo.items()):
-        options = ''.join(f' --kind {kind}' for kind in kinds) * (len(kinds) < len(seeds))
-        yield (f'{sum(kinds.values())} of the tests on {name} with seed {seed}',
-               f'{without(data["command"], "kind", "seed")}{options} --seed {seed}')
+    rows, errors = data['miou'], data.get('errors', {})
+    first = min((seed for kind in rows.values() for seed in seeds_of(kind)), default=1)
+    left = []
+    for kind, levels in FIGURE_1_LEVELS.items():
+        seeds = seeds_of(rows.get(kind, {})) or [first]
+        for seed, table in zip(seeds, tables.get(kind, np.full((1, 4, 4), np.nan)), strict=True):
+            tried = [training_title(kind, level, seed) in errors for level in levels]
+            if count := np.isnan(table[~np.array(tried)]).sum():
+                left.append(f'{count} of {kind} with seed {seed}')
+    if left:
+        yield (f'Tests on {name}, {listing(left)}: this command, with a --kind and --seed of each',
+               data['command'])
 
 
 def _miou_table(kind: str, ours: np.ndarray) -> Table:

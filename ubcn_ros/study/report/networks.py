@@ -13,6 +13,7 @@ from ubcn_ros.study.networks import PSPNET, networks_statements
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
+    NO_GPU_TIMES,
     Charts,
     Section,
     Table,
@@ -20,7 +21,7 @@ from ubcn_ros.study.report.content import (
     gain_line,
     quality_table,
 )
-from ubcn_ros.study.report.sources import Found, without
+from ubcn_ros.study.report.sources import Found
 from ubcn_ros.study.statements import Statement
 from ubcn_ros.study.times import timed_rows
 
@@ -44,8 +45,7 @@ def networks_sections(found: Found) -> Iterator[Section]:
         section.missing.append(('A second model to compare with: the same command with one more '
                                 '--model', results['command']))
     if not any(where.startswith('cuda') for where in times):
-        section.missing.append(('Times and memory on a GPU: this on a machine that has one',
-                                without(results['command'], 'frames')))
+        section.missing.append((NO_GPU_TIMES, results['command']))
     yield section
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,17 +81,6 @@ def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
                              f'{", ".join(f"{kind.name}.json" for kind in kinds)} in it')
     return [Found(kind, folder, read_results(folder / f'{kind.name}.json'))
             for kind in kinds for folder in folders if (folder / f'{kind.name}.json').is_file()]
-
-
-def without(command: str, *names: str) -> str:
-    """Return a command without options, which may be repeated, and their values."""
-    kept, options, parts = [], {f'--{name}' for name in names}, iter(shlex.split(command))
-    for part in parts:
-        if part in options:
-            next(parts, None)  # its value
-        elif part.partition('=')[0] not in options:
-            kept.append(part)
-    return shlex.join(kept)
 
 
 def study_folders(runs: Path, kinds: Sequence[Kind]) -> list[Path]:
