@@ -45,7 +45,8 @@ def root(tmp_path_factory):
         'name': 'tiny', 'seed': 7, 'model': TINY, 'data': {'validation_images': 0},
         'stages': {'adapt': {'optimizer_steps': 2, 'batch': 2, 'adversarial_weight': 0,
                              'save_every': 1,
-                             'samples': {'crop': [32, 32], 'rain_probability': 0}}}}))
+                             'samples': {'on_device': True, 'crop': [32, 32],
+                                         'rain_probability': 0}}}}))
     return root
 
 

@@ -84,6 +84,8 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {adapt: {samples: {degradation: haze}}}',
      ['rain_probability is 1', 'set rain_probability to 0']),
     ('name: a\nstages: {adapt: {samples: {degradation_level: 30}}}', ['set degradation']),
+    ('name: a\nstages: {adapt: {samples: {degradation: haze, rain_probability: 0}}}',
+     ['degradation is haze', 'set on_device to true']),
     ('name: a\nstages: {derain: {batch: 1.0e+300}}', ['stages.derain', 'batch']),
     ('name: a\ndata: {short_side: 8}', ['data', 'short_side is 8', '32 to 8192']),
     ('name: a\nstages: {derain: {batch: 0}}', ['stages.derain', 'batch', '1 to 1000000000']),

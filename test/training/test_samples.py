@@ -342,38 +342,3 @@ def test_short_sides_are_those_of_the_resized_frame():
     sample = one(ArrayScene(), SampleConfig(crop=(48, 48), short_sides=(32, 32),
                                             rain_probability=0))[0]
     assert int((sample['labels'] != 255).sum()) == 32 * 40
-
-
-DEGRADATIONS = {'rain': 150, 'pepper': 50, 'haze': 0.01, 'gaussian': 50}
-
-
-@pytest.mark.parametrize(('kind', 'level'), DEGRADATIONS.items())
-def test_with_a_fixed_degradation_all_images_have_it(scenes, kind, level):
-    config = replace(CONFIG, rain_probability=0, color_jitter=0)
-    plain = TrainingSamples(scenes, config, 1)
-    degraded = replace(config, degradation=kind, degradation_level=level)
-    first, again = (TrainingSamples(scenes, degraded, 1) for _ in range(2))
-    for n in range(6):
-        sample = first[n]
-        assert torch.equal(sample['clean'], sample['degraded'])
-        assert torch.equal(sample['labels'], plain[n]['labels']), 'the same place'
-        assert not torch.equal(sample['clean'], plain[n]['clean'])
-        assert equal(again[n], sample)
-
-
-def test_noise_is_of_the_samples_size_and_new_in_each(scenes):
-    config = SampleConfig(crop=(48, 64), scale=(2, 2), renders=1, reuse=8, rain_probability=0,
-                          degradation='pepper', degradation_level=50)
-    samples = TrainingSamples(scenes, config, 1)
-    black = [(samples[n]['clean'] == 0).all(0) for n in range(2)]
-    assert all(abs(float(each.float().mean()) - 0.5) < 0.05 for each in black)
-    assert not torch.equal(*black)
-
-
-def test_a_fixed_degradation_follows_the_distances():
-    depth = np.full((64, 80), 10, np.float32)
-    depth[32:] = 300
-    config = SampleConfig(crop=(64, 80), rain_probability=0, degradation='haze',
-                          degradation_level=0.01)
-    near, far = one(ArrayScene(depth=depth), config)[0]['clean'].float().split(32, 1)
-    assert far.mean() > near.mean() + 20

@@ -43,11 +43,6 @@ class Degradation:
             raise ValueError(f'the level of {self.kind} is {self.level}, must be '
                              f'0..{_HIGHEST[self.kind]:g}')
 
-    @property
-    def in_scene(self) -> bool:
-        """Whether it follows distances, as rain and haze; otherwise it is the sensor's noise."""
-        return self.kind in ('rain', 'haze')
-
     def __call__(self, image: np.ndarray, seed: int, depth: np.ndarray | None = None
                  ) -> np.ndarray:
         """

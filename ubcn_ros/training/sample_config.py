@@ -48,6 +48,7 @@ class SampleConfig:
     physical_rain_probability: float = 0.0
     # kind and level of a degradation of all images, which then count as clean: 'rain', 'pepper',
     # 'haze' or 'gaussian', and the level as of data.degradations.Degradation; '' for none
+    # (on_device)
     degradation: str = ''
     degradation_level: float = 0.0
     # samples are made as tensors on the training's device, where all scenes are kept, and rain
@@ -98,9 +99,10 @@ class SampleConfig:
                            'varied_drive_probability'),
                     0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
+        self._check_degradation()
         for name in ('misty_rain_probability', 'photometric_probability',
                      'balanced_crop_probability', 'class_mix_probability',
-                     'whole_frame_probability', 'rotation_deg'):
+                     'whole_frame_probability', 'rotation_deg', 'degradation'):
             if getattr(self, name) and not self.on_device:
                 raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
                                  'have it: set on_device to true')
@@ -110,7 +112,6 @@ class SampleConfig:
                 f'misty_rain_probability {self.misty_rain_probability}: they add up to more than '
                 '1')
         check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
-        self._check_degradation()
 
     def _check_degradation(self) -> None:
         if self.fixed_degradation is None:

@@ -58,8 +58,7 @@ class TrainingSamples(Dataset):
 
     A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB, 'labels' (h, w) uint8, 'rain_rate'
     in mm/hr and 'extinction' of its veil in 1/m, float32: 0 where it is dry, NaN where nobody
-    knows them, as of painted rain. With a fixed degradation all images have it, the clean ones,
-    too; noise of the sensor is put on the sample, not on the frame that it is resized from.
+    knows them, as of painted rain.
 
     :param scenes: what is cropped.
     :param config: how samples are drawn.
@@ -86,10 +85,6 @@ class TrainingSamples(Dataset):
                 self._frames.popitem(last=False)
         rainy = self._frames[frame]
         clean, degraded, labels = _crop(rainy[:3], c, np.random.default_rng([self.seed, 1, n]))
-        fixed = c.fixed_degradation
-        if fixed is not None and not fixed.in_scene:
-            rng = np.random.default_rng([self.seed, 11, n])
-            clean = degraded = fixed(clean, int(rng.integers(1 << 31)))
         return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
                 'labels': torch.from_numpy(labels), 'rain_rate': torch.tensor(rainy.rain_rate),
                 'extinction': torch.tensor(rainy.extinction)}
@@ -122,12 +117,6 @@ class TrainingSamples(Dataset):
             table = Jitter.draw(c.color_jitter, rng).table()
             image = cv2.LUT(image, table)
             rainy = None if rainy is None else cv2.LUT(rainy, table)
-        if c.fixed_degradation is not None:
-            if c.fixed_degradation.in_scene:
-                image = c.fixed_degradation(
-                    image, int(rng.integers(1 << 31)),
-                    complete_depth(depth, labels, self.scenes.class_names))
-            return _Rainy(image, image, labels)
         wet = rng.random() < c.rain_probability
         if wet and rainy is not None:
             return _Rainy(image, rainy, labels)
