@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.data.scenes import Group
 from ubcn_ros.network import Step
 from ubcn_ros.training.pictures import ValidationPictures, samples_sheet
 
@@ -78,11 +77,18 @@ def test_scenes_without_labels_have_no_column_of_labels(sheet, scenes):
     assert not set(CAMVID.colors) <= colors_of(without)
 
 
-def test_groups_of_classes_have_a_name_and_the_mean_of_their_colors(sheet, scenes):
-    grouped = replace(scenes, groups=(Group('flat', (3, 4)),))
-    mean = tuple(int(round((a + b) / 2)) for a, b in zip(CAMVID.colors[3], CAMVID.colors[4],
-                                                         strict=True))
-    assert mean in colors_of(sheet(derain=grouped)[0])
+def test_groups_of_classes_are_shown_as_unlabeled(sheet, scenes, monkeypatch):
+    seen = []
+    monkeypatch.setattr('ubcn_ros.training.pictures.overlay',
+                        lambda image, labels, _label_set: seen.append(labels) or image)
+    count = 2  # ids from here on are those of groups
+    few = replace(CAMVID, classes=CAMVID.classes[:count], colors=CAMVID.colors[:count],
+                  paths=((*range(count),),))
+    sheet(derain=scenes)
+    sheet(derain=replace(scenes, label_set=few))
+    known, shown = np.array(seen).reshape(2, -1)
+    assert np.array_equal(shown, np.where(known < count, known, 255))
+    assert ((known >= count) & (known < 255)).any()
 
 
 def frame(value, height=40, width=64):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +50,7 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
         return contact_sheet(
             _sample_rows(samples, STAGES.index(name), rows),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
-            _legend(training) if name == [*scenes][-1] else None,
+            training.label_set if name == [*scenes][-1] else None,
             f'{config.name}: {name} (batch {stage.batch})',
             f'{width}x{height} from {len(training)} scenes, {training.name}', _SAMPLE_WIDTH)
 
@@ -60,7 +59,7 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
 
 def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int, rows: int
                  ) -> list[tuple[list[str], list[np.ndarray]]]:
-    legend = _legend(samples.scenes)
+    label_set = samples.scenes.label_set
     drawn = []
     for n, number in enumerate(next(batch_numbers(0, 1, 2 * rows, stage=stage))):
         sample = {name: values.cpu() for name, values in samples[number].items()}
@@ -68,37 +67,14 @@ def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int, rows: int
         dry = (', dry' if np.array_equal(clean, degraded) and not samples.config.degradation
                else '')
         images, captions = [clean, degraded], ['', f'sample {n}{dry}']
-        if legend is not None:
+        if label_set is not None:
             labels = sample['labels'].numpy()
-            images.append(overlay(clean, labels, legend))
             captions.append('' if (labels != UNLABELED).any() else 'no labels')
+            labels[labels >= label_set.num_classes] = UNLABELED  # groups of classes, too
+            images.append(overlay(clean, labels, label_set))
         drawn.append((captions, images))
     return [(left[0] + right[0], left[1] + right[1])
             for left, right in zip(drawn[::2], drawn[1::2], strict=True)]
-
-
-@dataclass(frozen=True)
-class _Legend:
-    """Names and colours of classes and of groups of classes, as a label set has them."""
-
-    classes: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
-
-    def colorize(self, labels: np.ndarray) -> np.ndarray:
-        """Turn (H, W) uint8 ids into (H, W, 3) uint8 RGB, black without a class or group."""
-        table = np.zeros((256, 3), np.uint8)
-        table[:len(self.colors)] = self.colors
-        return table[labels]
-
-
-def _legend(scenes: SceneList) -> LabelSet | _Legend | None:
-    """What the ids of the scenes' labels look like; a group has its classes' mean colour."""
-    label_set, groups = scenes.label_set, scenes.groups
-    if label_set is None or not groups:
-        return label_set
-    means = (np.mean([label_set.colors[i] for i in group.ids], 0).round() for group in groups)
-    return _Legend((*label_set.classes, *(f'{group.name} (group)' for group in groups)),
-                   (*label_set.colors, *(tuple(int(part) for part in mean) for mean in means)))
 
 
 class ValidationPictures:
