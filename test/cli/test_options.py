@@ -15,8 +15,8 @@ from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.cli.training import RecipeType
 from ubcn_ros.data.validation_rain import RAINS
-from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.malformed import MAX_PIXELS
+from ubcn_ros.json_files import write_json
 from ubcn_ros.network import PRESETS
 from ubcn_ros.network.baselines import REGISTRY
 from ubcn_ros.runtime.backends.backend import BACKENDS

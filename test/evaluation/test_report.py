@@ -1,14 +1,13 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-import json
 import math
 
 import cv2
 import pytest
 
 from ubcn_ros.evaluation.metrics import Metric
-from ubcn_ros.evaluation.report import draw, pair_text, scene_text, write_json
+from ubcn_ros.evaluation.report import draw, pair_text, scene_text
 from ubcn_ros.text_table import table
 
 STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None},
@@ -45,19 +44,6 @@ def test_every_measured_figure_is_in_the_table():
 def test_figures_of_pairs_are_in_the_table():
     text = pair_text(PAIRS, [Metric('k', 'gain', 3.5, 'dB')])
     assert '23.50' in text and '3.50' in text
-
-
-def test_json_holds_no_infinity(tmp_path):
-    path = tmp_path / 'new' / 'report.json'
-    write_json(path, {**RESULTS, 'more': [math.nan, (1.5, math.inf)]})
-
-    def refuse(name):
-        raise AssertionError(f'{name} is not JSON')
-
-    found = json.loads(path.read_text(), parse_constant=refuse)
-    assert found['rates']['0']['input'] == {'psnr': None, 'ssim': 1.0}
-    assert found['rates']['50']['steps'][1]['psnr'] == 27.5
-    assert found['more'] == [None, [1.5, None]]
 
 
 @pytest.mark.parametrize('results', [RESULTS, PAIRS])

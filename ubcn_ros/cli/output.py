@@ -67,7 +67,7 @@ def save_json(path: Path | None, figures: Any, text: str | None = None,
     :param files: further ones, each with what writes it; those without a path are left out.
     :raises OSError: one of them cannot be written.
     """
-    from ubcn_ros.evaluation.report import json_text, write_json
+    from ubcn_ros.json_files import json_text, write_json
     printed = str(path) == '-'
     written: list[Path] = []
 

@@ -1,13 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results as a table on the terminal, as JSON and as a picture."""
+"""Results as tables on the terminal and as a picture."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.images.plots import save_plot
 from ubcn_ros.text_table import fixed, table
-from ubcn_ros.whole_files import write_whole
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'clean': 'not derained, segmentation trained on clean images',
@@ -71,31 +68,6 @@ def metric_text(metrics: Sequence[Metric]) -> str:
     """Tabulate derived metrics."""
     return table(('figure', 'value', 'unit'),
                  [[m.text, f'{m.value:.2f}', m.unit] for m in metrics], left=(0, 2))
-
-
-@contextlib.contextmanager
-def as_written(path: Path, command: str) -> Iterator[None]:
-    """
-    Turn what goes wrong in reading figures of a JSON file into a ValueError that names it.
-
-    :param path: of the file.
-    :param command: that writes such files.
-    """
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f'{path} is not as `{command}` writes it ({type(error).__name__}: '
-                         f'{error}): move it away and make it again') from error
-
-
-def json_text(report: Any) -> str:
-    """Return a report as JSON; figures that are not finite (PSNR of equal images) are null."""
-    return json.dumps(_finite(report), indent=1) + '\n'
-
-
-def write_json(path: Path, report: Any) -> None:
-    """Write a report as of ``json_text``, whole or not at all, and its folder."""
-    write_whole(path, json_text(report).encode())
 
 
 def draw(path: Path, title: str, results: dict[str, Any]) -> None:
@@ -180,11 +152,3 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence
     """Tabulate rows that may lack their last cells, without columns that all of them lack."""
     width = max(map(len, rows))
     return table(columns[:width], [[*row, *[''] * (width - len(row))] for row in rows], left)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ubcn_ros import __version__
-from ubcn_ros.evaluation.report import as_written
+from ubcn_ros.json_files import as_written
 from ubcn_ros.report.charts import Chart, Line, number
 from ubcn_ros.report.page import Report, Table, Tile
 from ubcn_ros.text_table import counted

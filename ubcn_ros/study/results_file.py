@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.evaluation.report import as_written, write_json
+from ubcn_ros.json_files import as_written, write_json
 from ubcn_ros.training.plain_values import differences
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from ubcn_ros.evaluation.measure import LoadedModel
+from ubcn_ros.json_files import as_written
 from ubcn_ros.runtime.weights import SUFFIX
-from ubcn_ros.study.results_file import as_written, read_results
+from ubcn_ros.study.results_file import read_results
 from ubcn_ros.study.shown_image import step_labels
 
 TITLES = {'ddn': 'DDN', 'rescan': 'RESCAN', 'prenet': 'PReNet', 'jorder-e': 'JORDER-E',

@@ -31,10 +31,10 @@ from ubcn_ros.bags.live.replay_report import (
     summary_text,
 )
 from ubcn_ros.bags.messages import decode_record
-from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
+from ubcn_ros.json_files import write_json
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL

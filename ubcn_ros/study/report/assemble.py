@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros import __version__
+from ubcn_ros.json_files import as_written
 from ubcn_ros.study.report.baselines import baselines_sections
 from ubcn_ros.study.report.content import Section, StudyReport
 from ubcn_ros.study.report.degradations import degradation_sections
 from ubcn_ros.study.report.figures import methods_sections, real_rain_sections, steps_sections
 from ubcn_ros.study.report.networks import networks_sections
 from ubcn_ros.study.report.sources import Found, Kind, find_studies
-from ubcn_ros.study.results_file import as_written
 from ubcn_ros.training.record import source_commit
 
 TITLE = "UBCN: the paper's tables and figures, made again"
