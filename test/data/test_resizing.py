@@ -99,7 +99,6 @@ def test_the_typical_short_side_is_the_median_of_what_is_read():
     given = scenes((100, 200), (90, 60), (300, 400))
     assert typical_short_side(given) == 100
     assert typical_short_side(shrunk(given, 80)) == 80
-    assert typical_short_side(given, at_most=1) == 100
 
 
 @pytest.mark.parametrize('count', [1, 24, 25, 26, 49, 50, 100])

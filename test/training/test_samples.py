@@ -245,7 +245,7 @@ def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     assert text.startswith(f'{path} is 40x32') and '\n' not in text
 
 
-def test_kept_files_are_bounded(scenes):
+def test_kept_files_are_bounded(scenes, monkeypatch):
     reads = []
 
     class Counted(Scene):
@@ -261,7 +261,8 @@ def test_kept_files_are_bounded(scenes):
     expected = [free[n] for n in range(10)]
     assert sorted(reads) == sorted({scene.name for scene in scenes.scenes})
     reads.clear()
-    bounded = TrainingSamples(counted, config, 1, kept_bytes=2 * 64 * 80 * 4)
+    monkeypatch.setattr('ubcn_ros.training.samples._KEPT_BYTES', 2 * 64 * 80 * 4)
+    bounded = TrainingSamples(counted, config, 1)
     assert all(equal(bounded[n], expected[n]) for n in range(10))
     assert len(reads) >= 8  # of the second epoch at most two were kept
 

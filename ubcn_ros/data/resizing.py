@@ -80,10 +80,6 @@ def shrunk(scenes: SceneList, short_side: int) -> SceneList:
         for scene in scenes.scenes))
 
 
-def typical_short_side(scenes: SceneList, at_most: int = 25) -> int:
-    """
-    Return the median short side, in pixels, of a list's frames.
-
-    :param at_most: so many of them, spread evenly, are read.
-    """
-    return median_low(min(scene.image().shape[:2]) for scene in evenly(scenes.scenes, at_most))
+def typical_short_side(scenes: SceneList) -> int:
+    """Return the median short side, in pixels, of 25 frames of a list, spread evenly."""
+    return median_low(min(scene.image().shape[:2]) for scene in evenly(scenes.scenes, 25))

@@ -34,6 +34,7 @@ Sample = dict[str, torch.Tensor]
 CLASS_DISTANCES = 0.6
 """Share of rain with other than physical parameters that follows the distances of classes."""
 
+_KEPT_BYTES = 512 << 20  # of decoded files that a worker keeps: all of CamVid at 480x360
 _STAGE_SAMPLES = 1 << 32  # more than any stage takes
 
 
@@ -63,13 +64,10 @@ class TrainingSamples(Dataset):
     :param scenes: what is cropped.
     :param config: how samples are drawn.
     :param seed: of everything that is drawn.
-    :param kept_bytes: of decoded files that a worker keeps; by default all of CamVid at 480x360.
     """
 
-    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,
-                 kept_bytes: int = 512 << 20) -> None:
+    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
-        self.kept_bytes = kept_bytes
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, _Rainy] = OrderedDict()
@@ -105,7 +103,7 @@ class TrainingSamples(Dataset):
             frame = self.scenes.scenes[index].read()
             self._files[index] = frame
             self._files_bytes += _bytes(frame)
-            while self._files_bytes > self.kept_bytes and len(self._files) > 1:
+            while self._files_bytes > _KEPT_BYTES and len(self._files) > 1:
                 self._files_bytes -= _bytes(self._files.popitem(last=False)[1])
         return self._files[index]
 
