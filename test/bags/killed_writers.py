@@ -55,5 +55,11 @@ def process_frames(source, out, frames):
     processed(source, out, progress=lambda tally: tally.frames >= frames and _kill())
 
 
+def process_without_sidecar(source, out):
+    """Begin to process a bag, up to its first process.json."""
+    run.write_sidecar = lambda *_: _kill()
+    processed(source, out)
+
+
 def _kill():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -25,12 +25,12 @@ from drives import (
     stored,
     write_bag,
 )
-from killed_writers import process_frames, run_until_killed
+from killed_writers import process_frames, process_without_sidecar, run_until_killed
 from mcap.writer import CompressionType
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, McapBagWriter, open_bag
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, open_bag
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, read_sidecar, run
 from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -140,16 +140,32 @@ def test_a_full_disk_is_told_and_gone_on_with_once_there_is_room(source, tmp_pat
     check_resumed(source, tmp_path / 'out')
 
 
-def test_a_kill_right_at_the_start_is_gone_on_with(source, tmp_path):
+def test_a_bag_that_does_not_say_how_it_was_made_stays_as_it_is(source, tmp_path):
     with pytest.raises(MemoryError):
         processed(source, tmp_path / 'out', engine=Engine(raise_at(1, MemoryError())))
     (tmp_path / 'out' / 'process.json').unlink()
-    with pytest.raises(BagError, match=r'has no process.json'):
+    before = {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
+    with pytest.raises(BagError, match=r'has no process.json.* give another path, or remove it'):
         processed(source, tmp_path / 'out', resume=True)
-    for path in (tmp_path / 'out').iterdir():
-        path.unlink()
-    (tmp_path / 'out' / 'out_0.mcap').write_bytes(b'\x89MCAP0\r\n')
-    (tmp_path / 'out' / '.0a.partial').write_bytes(b'{"fini')  # of its first process.json
+    assert {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()} == before
+
+
+def test_a_kill_right_at_the_start_is_gone_on_with(source, tmp_path):
+    run_until_killed(process_without_sidecar, source, tmp_path / 'out')
+    (tmp_path / 'out' / '.0a.partial').write_bytes(b'{"fini')  # of its process.json
+    assert check_resumed(source, tmp_path / 'out') == FRAMES
+    (tmp_path / 'empty' / 'out').mkdir(parents=True)
+    assert check_resumed(source, tmp_path / 'empty' / 'out') == FRAMES
+
+
+def test_a_bag_that_cannot_say_how_it_was_made_is_not_left(source, tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(run, 'write_sidecar', fail)
+        processed(source, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
     assert check_resumed(source, tmp_path / 'out') == FRAMES
 
 
@@ -260,32 +276,6 @@ def test_a_finished_bag_that_is_not_what_was_written_is_told(source, tmp_path, d
     damage(tmp_path / 'out' / 'out_0.mcap')
     with pytest.raises(BagError, match=r'out is not what was written: .*; check its disk, remove'):
         processed(source, tmp_path / 'out', resume=True)
-
-
-def test_a_kill_in_the_middle_of_the_first_chunk_is_gone_on_with(source, tmp_path):
-    out = tmp_path / 'out'
-    processed(source, out)
-    for name in ('process.json', 'metadata.yaml'):
-        (out / name).unlink()
-    os.truncate(out / 'out_0.mcap', 1000)
-    assert check_resumed(source, out) == FRAMES
-
-
-@pytest.mark.parametrize('place', [8 + 4, 200])  # of the header's length; in the first chunk
-def test_a_damaged_bag_of_somebody_else_is_not_removed(source, tmp_path, place):
-    out = tmp_path / 'out'
-    with McapBagWriter(out) as writer, open_bag(source) as reader:
-        for record in reader.records():
-            writer.write(record)
-            writer.flush()
-    (out / 'metadata.yaml').unlink()
-    with (out / 'out_0.mcap').open('r+b') as file:
-        file.seek(place)
-        file.write(b'\xff' * 4)
-    before = (out / 'out_0.mcap').read_bytes()
-    with pytest.raises(BagError, match=r'has no process.json'):
-        processed(source, out, resume=True)
-    assert (out / 'out_0.mcap').read_bytes() == before
 
 
 def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):

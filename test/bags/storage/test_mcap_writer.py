@@ -304,6 +304,17 @@ def test_a_time_that_mcap_cannot_hold_is_named_and_the_bag_stays_whole(tmp_path,
     assert read(tmp_path / 'bag') == [text(1)]
 
 
+def test_what_begins_without_a_message_is_left_by_no_exception(tmp_path):
+    with pytest.raises(KeyboardInterrupt), McapBagWriter(tmp_path / 'bag') as writer:
+        writer.attach(EXTRAS[0])
+        raise KeyboardInterrupt
+    assert not (tmp_path / 'bag').exists()
+    write_bag(tmp_path / 'bag', [])
+    with pytest.raises(KeyboardInterrupt), McapBagWriter.reopen(tmp_path / 'bag'):
+        raise KeyboardInterrupt
+    assert read(tmp_path / 'bag') == []
+
+
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(BagError, match='it exists already'), McapBagWriter(tmp_path):
         pass

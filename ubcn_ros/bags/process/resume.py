@@ -15,7 +15,6 @@ from ubcn_ros.bags.messages import CAMERA_INFO
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import read_sidecar
-from ubcn_ros.bags.storage.mcap_tail import is_bare
 from ubcn_ros.whole_files import PARTIAL
 
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
@@ -95,8 +94,7 @@ def _as_given(name: str, value: Any) -> str:
 
 
 def _is_bare(out: Path) -> bool:
-    """Say whether a run ended between making the folder and the first message."""
-    if not out.is_dir() or out.is_symlink():
-        return False
-    return all(path.suffix == PARTIAL or (path.suffix == '.mcap' and path.is_file()
-                                          and is_bare(path)) for path in out.iterdir())
+    """Say whether a run was killed between making the folder and its first process.json."""
+    return out.is_dir() and not out.is_symlink() and all(
+        path.suffix == PARTIAL or (path.suffix == '.mcap' and not path.lstat().st_size)
+        for path in out.iterdir())

@@ -26,7 +26,6 @@ from ubcn_ros.bags.process.sidecar import (
     CameraTally,
     Tally,
     describe,
-    read_sidecar,
     read_tally,
     write_sidecar,
 )
@@ -130,11 +129,8 @@ class _Run:
         else:
             writer = McapBagWriter(
                 self._job.out, claim=lambda folder: lock.enter_context(locked(folder)), **options)
-        with ExitStack() as stack:
+        with writer:
             if not self._goes_on:  # nothing can go on with a bag that does not say what it is
-                stack.callback(self._remove_bare, writer)
-            stack.enter_context(writer)
-            if not self._goes_on:
                 self.save(finished=False)
             yield writer
 
@@ -195,10 +191,6 @@ class _Run:
         write_sidecar(self._job.out, describe(
             self._job, self.tally, topics, self._engine, self._settings, self._reader.notes,
             finished))
-
-    def _remove_bare(self, writer: McapBagWriter) -> None:
-        if read_sidecar(self._job.out) is None:
-            writer.remove()
 
     def _begin(self, writer: McapBagWriter) -> None:
         """Write what stands at the beginning of a bag or range."""

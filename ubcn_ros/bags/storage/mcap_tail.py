@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from itertools import groupby, takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,7 +19,7 @@ from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.opcode import Opcode
 
 from ubcn_ros.bags.errors import BagError, reason
-from ubcn_ros.bags.storage.mcap_layout import CUT, DAMAGE, HEAD, find_records
+from ubcn_ros.bags.storage.mcap_layout import HEAD, find_records
 from ubcn_ros.bags.storage.mcap_records import Message, channel_of, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
 from ubcn_ros.bags.storage.reach import check_in_reach
@@ -94,17 +94,6 @@ def find_tail(path: Path, keep: int) -> Tail | None:
                 [(schema.name, schema.encoding, schema.data)
                  for _, schema in sorted(known.schemas.items())],
                 [channel for _, channel in sorted(channels.items())])
-
-
-def is_bare(path: Path) -> bool:
-    """Return whether a file that `McapOutput` made holds no message, not behind damage either."""
-    tail, size = find_tail(path, keep=1), path.stat().st_size
-    if tail is not None and (tail.messages or tail.pending):
-        return False
-    with _reading(path) as file:
-        whole = takewhile(lambda place: place.opcode != CUT, find_records(file, size, 0)) \
-            if size else ()
-        return not any(place.opcode in (Opcode.CHUNK, DAMAGE) for place in whole)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from mcap.records import Attachment
@@ -19,7 +19,7 @@ from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.storage.channels import read_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import McapOutput
-from ubcn_ros.bags.storage.mcap_tail import find_tail, is_bare
+from ubcn_ros.bags.storage.mcap_tail import find_tail
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.stopping import signals_held
@@ -34,8 +34,8 @@ class McapBagWriter:
 
     A context manager. The bag is whole also when an exception or a signal ends it; what was
     written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
-    from there. A folder without a whole message is removed after an error. After a first failure
-    everything fails with its text.
+    from there. A folder that this writer made and wrote no message to is removed after an
+    exception or a signal. After a first failure everything fails with its text.
 
     :param folder: to make.
     :param split_bytes: begin another file before one has more bytes, those of its summary and
@@ -91,6 +91,9 @@ class McapBagWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with signals_held():
+            if kind is not None and self._made and not self.messages:
+                self._abandon()
+                return
             try:
                 if self._failure is not None:
                     raise self._failure
@@ -237,13 +240,11 @@ class McapBagWriter:
         self._flushed = time.monotonic()
 
     def _abandon(self) -> None:
-        """Close the file as it is; remove the bag where no message of it is whole."""
+        """Close the file as it is; remove the bag where no message was written."""
         if self._file is not None:
             self._file.abandon()
-        if self._made and not self._whole:
-            with suppress(OSError):
-                if self._file is None or is_bare(self._file.path):
-                    self.remove()
+        if not self.messages:
+            self.remove()
 
 
 def check_times(record: Record) -> None:
