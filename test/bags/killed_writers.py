@@ -10,7 +10,7 @@ import time
 from bag_files import SECOND, serialized
 from drives import processed
 
-from ubcn_ros.bags import IMAGE, BagWriter, McapBagWriter
+from ubcn_ros.bags import IMAGE, McapBagWriter
 from ubcn_ros.bags.process import run
 
 
@@ -30,12 +30,12 @@ def run_until_killed(function, *arguments):
 
 def write_images(bag):
     """Write images 1 and 2, a second later 3, and 4."""
-    writer = BagWriter(bag)
+    writer = McapBagWriter(bag).__enter__()
     for number in (1, 2, 3):
         if number == 3:
             time.sleep(1.05)
-        writer.write('/image', IMAGE, serialized(number), number * SECOND)
-    writer.write('/image', IMAGE, serialized(4), 4 * SECOND)
+        writer.write_message('/image', IMAGE, serialized(number), number * SECOND)
+    writer.write_message('/image', IMAGE, serialized(4), 4 * SECOND)
     _kill()
 
 

@@ -9,7 +9,7 @@ from random_images import noise
 
 from ubcn_ros.bags import (
     BagError,
-    BagWriter,
+    McapBagWriter,
     create,
     deserialize,
     image_connection,
@@ -69,10 +69,10 @@ def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
 
 
 def test_topics_are_chosen_or_listed(tmp_path):
-    with BagWriter(tmp_path / 'bag') as writer:
+    with McapBagWriter(tmp_path / 'bag') as writer:
         for topic in ('/left/image', '/right/image'):
-            writer.write(topic, IMAGE, make_image(make_header(1, 'c'), noise()), 1)
-        writer.write('/header', 'std_msgs/msg/Header', make_header(1, 'c'), 1)
+            writer.write_message(topic, IMAGE, make_image(make_header(1, 'c'), noise()), 1)
+        writer.write_message('/header', 'std_msgs/msg/Header', make_header(1, 'c'), 1)
     assert next(read_images(tmp_path / 'bag', 'left/image')).topic == '/left/image'
     with pytest.raises(BagError, match='several image topics.*/left/image, /right/image'):
         list(read_images(tmp_path / 'bag'))
@@ -100,7 +100,7 @@ def test_bags_that_cannot_be_are_clear_errors(tmp_path):
 
 
 def test_an_empty_bag_says_that_it_has_no_images(tmp_path):
-    with BagWriter(tmp_path / 'bag'):
+    with McapBagWriter(tmp_path / 'bag'):
         pass
     with pytest.raises(BagError, match='no images'):
         list(read_images(tmp_path / 'bag'))

@@ -14,7 +14,7 @@ from drives import image, write_bag
 from drives import processed as made
 from random_images import noise
 
-from ubcn_ros.bags import IMAGE, BagError, BagWriter, create, make_header, make_image
+from ubcn_ros.bags import IMAGE, BagError, McapBagWriter, create, make_header, make_image
 from ubcn_ros.bags.rerun_layer import recording_id, write_layer
 from ubcn_ros.data.formats.camvid import CAMVID
 
@@ -26,13 +26,14 @@ DERAINED, LABELS = '/camera/derained/image_raw', '/camera/labels/image_raw'
 def processed(tmp_path):
     """What `bag process` leaves: outputs with the stamps of their inputs, and process.json."""
     folder = tmp_path / 'processed'
-    with BagWriter(folder) as writer:
+    with McapBagWriter(folder) as writer:
         for number, time in enumerate(TIMES):
             header, later = make_header(time, 'c'), time + 5_000_000
-            writer.write('/camera/image_raw', IMAGE, make_image(header, noise(number)), later)
-            writer.write(DERAINED, IMAGE, make_image(header, 255 - noise(number)), later)
+            writer.write_message('/camera/image_raw', IMAGE, make_image(header, noise(number)),
+                                 later)
+            writer.write_message(DERAINED, IMAGE, make_image(header, 255 - noise(number)), later)
             mask = noise(number)[..., 0] % 11
-            writer.write(LABELS, IMAGE, make_image(header, mask, 'mono8'), later)
+            writer.write_message(LABELS, IMAGE, make_image(header, mask, 'mono8'), later)
     (folder / 'process.json').write_text(json.dumps({
         'finished': True, 'input': {'path': str(tmp_path / 'drive')},
         'model': {'label_set': CAMVID.to_dict()},

@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 
-from ubcn_ros.bags import IMAGE, BagWriter, make_header, make_image
+from ubcn_ros.bags import IMAGE, McapBagWriter, make_header, make_image
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.data.formats.camvid import CAMVID
 
@@ -61,7 +61,7 @@ def write_bag(path, topics, count=4, stamps=None, times=None):
     A function may return a message in place of an image, or None for none; those that take a
     header are called with it, too. ``stamps`` are those of the frames, ``times`` of recording, ns.
     """
-    with BagWriter(path) as writer:
+    with McapBagWriter(path) as writer:
         for number in range(count):
             time = times[number] if times else SECOND + number * SECOND // 10
             header = make_header(stamps[number] if stamps else time, 'camera')
@@ -71,7 +71,7 @@ def write_bag(path, topics, count=4, stamps=None, times=None):
                     made = make_image(header, made, 'rgb8' if made.ndim == 3 else 'mono8')
                 if made is not None:
                     kind = IMAGE if isinstance(made, bytes) else made.__msgtype__
-                    writer.write(topic, kind, made, time)
+                    writer.write_message(topic, kind, made, time)
     return path
 
 

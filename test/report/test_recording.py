@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from processed_bags import SECOND, debug, labels
 
-from ubcn_ros.bags import IMAGE, BagWriter, make_header, make_image
+from ubcn_ros.bags import IMAGE, McapBagWriter, make_header, make_image
 from ubcn_ros.bags.messages import LABEL_INFO, make_label_info
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
@@ -18,15 +18,15 @@ from ubcn_ros.report.recording import CameraTopics
     make_header(0, ''), SimpleNamespace(classes=()), 0.0)], ids=['cut', 'no class'])
 def test_what_a_recording_says_beside_its_images_may_be_malformed(tmp_path, damaged):
     whole = make_label_info(make_header(0, ''), CAMVID, 0.0)
-    with BagWriter(tmp_path / 'bag') as writer:
+    with McapBagWriter(tmp_path / 'bag') as writer:
         for number, info in enumerate((damaged, whole)):
             header = make_header(number * SECOND, 'c')
-            writer.write('/labels/label_info', LABEL_INFO, info, number * SECOND)
-            writer.write('/labels/image_raw', IMAGE, make_image(header, labels(0), 'mono8'),
-                         number * SECOND)
+            writer.write_message('/labels/label_info', LABEL_INFO, info, number * SECOND)
+            writer.write_message('/labels/image_raw', IMAGE,
+                                 make_image(header, labels(0), 'mono8'), number * SECOND)
             message = debug(header, 7.0)
             message.status[0].values[1].value = ('soon', '7.0')[number]
-            writer.write('/debug/frame', message.__msgtype__, message, number * SECOND)
+            writer.write_message('/debug/frame', message.__msgtype__, message, number * SECOND)
     made = bag_report(BagPaths(tmp_path / 'bag'),
                       BagReportOptions(tmp_path / 'report.html', 4, None, 1))
     assert made.label_set.classes == CAMVID.classes

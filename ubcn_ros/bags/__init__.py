@@ -25,7 +25,6 @@ from ubcn_ros.bags.messages import (
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, Connection, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
-from ubcn_ros.bags.storage.writer import BagWriter
 from ubcn_ros.bags.topics import image_connection
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     'IMAGE',
     'BagError',
     'BagReader',
-    'BagWriter',
     'Channel',
     'Connection',
     'MalformedMessage',

@@ -22,7 +22,7 @@ from ubcn_ros.bags.messages import (
     make_header,
     make_image,
 )
-from ubcn_ros.bags.storage.writer import BagWriter
+from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.topics import check_names
 from ubcn_ros.images.files import ImageFileError, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
@@ -76,7 +76,7 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
         errors.append(error)
         on_error(str(error))
 
-    count, start, writer = 0, 0, BagWriter(out)
+    count, start, writer = 0, 0, McapBagWriter(out)
     try:
         with writer:
             for number, time_ns, image, pixels in _readable(images.frames, failed):
@@ -89,13 +89,13 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
                     pixels = image = rain(pixels, (time_ns - start) / 1e9)
                 header = make_header(time_ns, frame_id)
                 if compressed:
-                    writer.write(topic, COMPRESSED,
-                                 make_compressed(header, _encoded(image, pixels)), time_ns)
+                    writer.write_message(topic, COMPRESSED,
+                                         make_compressed(header, _encoded(image, pixels)), time_ns)
                 else:
-                    writer.write(topic, IMAGE, make_image(header, pixels), time_ns)
+                    writer.write_message(topic, IMAGE, make_image(header, pixels), time_ns)
                 if info is not None:
                     info.header = header
-                    writer.write(info_topic, CAMERA_INFO, info, time_ns)
+                    writer.write_message(info_topic, CAMERA_INFO, info, time_ns)
                 count += 1
                 if progress is not None:
                     progress(count)

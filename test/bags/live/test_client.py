@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubcn_ros.bags import BagError, BagWriter
+from ubcn_ros.bags import BagError
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS, Client, NoAnswerError, Output
 from ubcn_ros.bags.live.node_process import private_domain
@@ -57,14 +57,17 @@ def test_a_lost_image_is_waited_for_no_longer_than_a_slow_one(monkeypatch):
 
 
 @pytest.mark.integration
-def test_a_recording_that_fails_is_told(tmp_path, monkeypatch):
+def test_a_recording_that_fails_is_told(monkeypatch):
     pytest.importorskip('rclpy')
     from sensor_msgs.msg import Image
     for name, value in private_domain().items():
         monkeypatch.setenv(name, value)
-    node, recorder = SimpleNamespace(check=lambda: None), BagWriter(tmp_path / 'file' / 'bag')
-    (tmp_path / 'file').write_text('')
-    with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory'), \
+
+    def fail(*_):
+        raise BagError('the disk is full')
+
+    node, recorder = SimpleNamespace(check=lambda: None), SimpleNamespace(write_message=fail)
+    with pytest.raises(BagError, match='the disk is full'), \
             Client(node, False, recorder) as client:
         client.recording = True
         publisher = client.node.create_publisher(Image, DERAINED, 1)

@@ -17,7 +17,7 @@ from command_line import ubcn
 from random_images import noise
 
 from ubcn_ros.bags import (
-    BagWriter,
+    McapBagWriter,
     create,
     image_connection,
     make_header,
@@ -146,11 +146,11 @@ def test_a_drive_is_sent_as_the_node_follows_and_no_longer_than_said(
 
 def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):
     bag = tmp_path / 'bag'
-    with BagWriter(bag) as writer:
+    with McapBagWriter(bag) as writer:
         for number in range(10):
             message = make_image(make_header(number, 'c'), noise(number, 600, 400))
-            writer.write('/image', 'sensor_msgs/msg/Image', message, number)
-        writer.write('/image', 'sensor_msgs/msg/Image', b'\0\1\0\0cut', 10)
+            writer.write_message('/image', 'sensor_msgs/msg/Image', message, number)
+        writer.write_message('/image', 'sensor_msgs/msg/Image', b'\0\1\0\0cut', 10)
     result = send(bag)
     assert len(result.sent) == 10
     assert result.unread == ['message 11 of /image: 7 bytes hold no header']
@@ -219,11 +219,11 @@ def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
 @pytest.mark.integration
 def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, demo_here):
     images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
-    with BagWriter(tmp_path / 'bag') as writer:
+    with McapBagWriter(tmp_path / 'bag') as writer:
         for number, image in enumerate(images):
             message = make_image(make_header(number * 10**8, 'c'), image)
             message.step -= number in (0, 5)
-            writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
+            writer.write_message('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
     before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
     code, text = demo_here('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
                            '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
@@ -274,8 +274,8 @@ def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model):
     for line in process.stdout:
         if line.startswith('Replaying'):
             break
-    end = time.monotonic() + 60
-    while not (tmp_path / 'out' / 'outputs').exists():  # once something was received
+    end, recorded = time.monotonic() + 60, tmp_path / 'out' / 'outputs' / 'outputs_0.mcap'
+    while not recorded.exists() or recorded.stat().st_size < 200:  # nothing was received
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from ubcn_ros.bags import (
     COMPRESSED,
     IMAGE,
     BagError,
-    BagWriter,
+    McapBagWriter,
     create,
     image_connection,
     make_compressed,
@@ -158,12 +158,12 @@ def test_damage_that_sqlite_passes_over_is_told(database, how):
 
 
 def test_a_time_that_mcap_cannot_hold_is_named(tmp_path):
-    with BagWriter(tmp_path / 'bag') as writer:
+    with McapBagWriter(tmp_path / 'bag') as writer:
         for number, time in enumerate([1, -1, 2**63, 2**64]):
             cannot = nullcontext() if time in (1, 2**63) else pytest.raises(
                 BagError, match=f'/image was recorded at {time} ns, which mcap cannot hold: corr')
             with cannot:
-                writer.write('/image', IMAGE, serialized(number), time)
+                writer.write_message('/image', IMAGE, serialized(number), time)
     with open_bag(tmp_path / 'bag') as reader:
         assert [record.time_ns for record in reader.records()] == [1, 2**63]
 

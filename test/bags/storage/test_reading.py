@@ -30,8 +30,8 @@ from rosbags.rosbag2 import CompressionMode
 from ubcn_ros.bags import (
     IMAGE,
     BagError,
-    BagWriter,
     MalformedMessage,
+    McapBagWriter,
     create,
     image_connection,
     make_header,
@@ -225,10 +225,10 @@ def test_other_counts_than_announced_are_told_with_both_numbers(tmp_path, storag
 
 
 def test_malformed_messages_count_as_found(tmp_path):
-    with BagWriter(tmp_path / 'bag') as writer:
+    with McapBagWriter(tmp_path / 'bag') as writer:
         for time, data in enumerate([serialized(1), b'', b'\0\1\0\0', serialized(2)[:40],
                                      serialized(2) + bytes(9), b'\xff' * 50, serialized(3)]):
-            writer.write('/image', IMAGE, data, time)
+            writer.write_message('/image', IMAGE, data, time)
     result = processed(tmp_path / 'bag', tmp_path / 'out')
     assert result.tally.frames == 2 and len(result.errors) == 5
     assert result.errors[0].startswith(
@@ -238,8 +238,8 @@ def test_malformed_messages_count_as_found(tmp_path):
 def test_the_remedy_for_a_malformed_image_is_that_of_a_bag(tmp_path):
     message = make_image(make_header(1, 'c'), noise())
     message.encoding = 'surprise'
-    with BagWriter(tmp_path / 'bag') as writer:
-        writer.write('/image', IMAGE, message, 1)
+    with McapBagWriter(tmp_path / 'bag') as writer:
+        writer.write_message('/image', IMAGE, message, 1)
     with pytest.raises(MalformedMessage, match="message 1 of /image: .*'surprise'") as error:
         list(read_images(tmp_path / 'bag'))
     assert 'publish' not in str(error.value)
@@ -382,15 +382,15 @@ def test_the_option_is_named_as_it_is_typed(tmp_path):
 
 def test_a_message_of_several_zstd_frames_is_read(tmp_path):
     data = serialized(1)
-    with BagWriter(tmp_path / 'bag') as writer:
-        writer.write('/image', IMAGE, zstandard.compress(data[:900])
-                     + zstandard.compress(data[900:]), SECOND)
+    with McapBagWriter(tmp_path / 'bag') as writer:
+        writer.write_message('/image', IMAGE, zstandard.compress(data[:900])
+                             + zstandard.compress(data[900:]), SECOND)
     assert found(tmp_path / 'bag') == ([1], [])
 
 
 def test_messages_compressed_with_lz4_are_named(tmp_path):
-    with BagWriter(tmp_path / 'bag') as writer:
-        writer.write('/image', IMAGE, LZ4, 1)
+    with McapBagWriter(tmp_path / 'bag') as writer:
+        writer.write_message('/image', IMAGE, LZ4, 1)
     edit_metadata(tmp_path / 'bag', compression_mode='MESSAGE', compression_format='lz4')
     with open_bag(tmp_path / 'bag') as reader:
         assert 'messages are compressed as lz4: only zstd is read' in reader.notes[0]

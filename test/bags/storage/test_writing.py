@@ -18,7 +18,7 @@ from random_images import noise
 from ubcn_ros.bags import (
     IMAGE,
     BagError,
-    BagWriter,
+    McapBagWriter,
     create,
     image_connection,
     open_bag,
@@ -55,14 +55,14 @@ def test_a_full_disk_is_one_line_with_a_remedy(tmp_path):
 
 def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path):
     with (ExitStack() as limited, pytest.raises(BagError, match='make room'),
-          BagWriter(tmp_path / 'bag') as writer):
+          McapBagWriter(tmp_path / 'bag') as writer):
         for number in range(1, 9):
             if number == 3:  # what came before is in the file by now
                 time.sleep(1.05)
             if number == 5:
                 limited.enter_context(file_limit(100_000))
-            writer.write('/image', IMAGE, serialized(number, height=96, width=128),
-                         number * SECOND)
+            writer.write_message('/image', IMAGE, serialized(number, height=96, width=128),
+                                 number * SECOND)
     with open_bag(tmp_path / 'bag') as reader:
         connection = image_connection(reader)
         times = [record.time_ns // SECOND for record in reader.records()]
@@ -77,15 +77,16 @@ def test_nothing_is_left_where_nothing_could_be_written(tmp_path):
 
 def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path):
     with (file_limit(100_000), pytest.raises(BagError, match='make room on its disk'),
-          BagWriter(tmp_path / 'bag') as writer):
+          McapBagWriter(tmp_path / 'bag') as writer):
         with pytest.raises(BagError, match='make room on its disk'):
             for number in range(1, 30):
-                writer.write('/image', IMAGE, serialized(number, height=2000), number)
+                writer.write_message('/image', IMAGE, serialized(number, height=2000), number)
 
 
 def test_a_bag_whose_metadata_cannot_be_written_stays_readable(tmp_path):
-    with pytest.raises(BagError, match='cannot be written'), BagWriter(tmp_path / 'bag') as writer:
-        writer.write('/image', IMAGE, serialized(1), SECOND)
+    with (pytest.raises(BagError, match='cannot be written'),
+          McapBagWriter(tmp_path / 'bag') as writer):
+        writer.write_message('/image', IMAGE, serialized(1), SECOND)
         (tmp_path / 'bag' / 'metadata.yaml').mkdir()
     (tmp_path / 'bag' / 'metadata.yaml').rmdir()
     assert [image.stamp_ns for image in read_images(tmp_path / 'bag')] == [SECOND]
@@ -94,7 +95,7 @@ def test_a_bag_whose_metadata_cannot_be_written_stays_readable(tmp_path):
 def test_paths_that_cannot_be_written_say_why(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'), \
-            BagWriter(tmp_path / 'file' / 'bag'):
+            McapBagWriter(tmp_path / 'file' / 'bag'):
         pass
     with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
         create([noise()], tmp_path / 'file' / 'bag')

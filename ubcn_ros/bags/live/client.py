@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ubcn_ros.bags import IMAGE, BagError, BagWriter
+from ubcn_ros.bags import IMAGE, BagError, McapBagWriter
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns, with_stamp
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, starting_ros
 from ubcn_ros.node import topics
@@ -61,7 +61,7 @@ class Client:
     :ivar node: its rclpy node, which runs in a thread of its own.
     """
 
-    def __init__(self, process: NodeProcess, compressed: bool, recorder: BagWriter | None,
+    def __init__(self, process: NodeProcess, compressed: bool, recorder: McapBagWriter | None,
                  debug: bool = False, camera: str = '',
                  outputs: Sequence[str] = (DERAINED, LABELS)):
         import rclpy
@@ -248,7 +248,7 @@ class Client:
         while (item := self._to_write.get()) is not None:
             topic, data, stamp = item
             try:
-                self._recorder.write(topic, IMAGE, data, stamp)
+                self._recorder.write_message(topic, IMAGE, data, stamp)
             except BagError as error:  # in a thread: told by check()
                 self._write_error = error
                 return

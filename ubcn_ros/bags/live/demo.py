@@ -178,7 +178,7 @@ def _replay(options: DemoOptions, source: _Source, model: Path) -> Replayed:
     compressed = source.connection.msgtype == bags.COMPRESSED
     log = options.out / LOG
     click.echo(f'Starting the node (log: {log})')
-    with bags.BagWriter(options.out / OUTPUTS) as recorder, NodeProcess(
+    with bags.McapBagWriter(options.out / OUTPUTS) as recorder, NodeProcess(
             log, {'model': str(model), 'iterations': options.iterations,
                   'convergence': options.convergence,
                   'processing_size': options.processing_size,

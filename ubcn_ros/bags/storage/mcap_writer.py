@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mcap.records import Attachment
 
 from ubcn_ros.bags.errors import BagError, exists_error, write_error
-from ubcn_ros.bags.storage.channels import read_yaml
+from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.storage.channels import read_yaml, ros_channel
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import McapOutput
 from ubcn_ros.bags.storage.mcap_tail import find_tail
@@ -124,6 +126,18 @@ class McapBagWriter:
             self._file.write(record)
             if time.monotonic() - self._flushed >= _FLUSH_S:
                 self._flush()
+
+    def write_message(self, topic: str, msgtype: str, message: Any, time_ns: int) -> None:
+        """
+        Write a message of one of `TYPES`, behind those before.
+
+        :param msgtype: like 'sensor_msgs/msg/Image'.
+        :param message: as rosbags has it, or serialized (CDR) bytes.
+        :param time_ns: the time that it counts as recorded and published at.
+        """
+        if not isinstance(message, bytes | memoryview):
+            message = TYPES.serialize_cdr(message, msgtype)
+        self.write(Record(ros_channel(topic, msgtype), time_ns, time_ns, 0, message))
 
     def attach(self, attachment: Attachment) -> None:
         """Write an attachment as it is."""
