@@ -94,9 +94,8 @@ def _cameras(info: BagInfo) -> str:
     rows = []
     for camera in info.cameras:
         topic = by_topic[camera['topic'], camera['type']]
-        calibration = camera['camera_info'] or 'none beside it'
         rows.append((camera['topic'], f'{topic.width}x{topic.height}', topic.encoding or '-',
-                     calibration + ('' if camera['paired'] else ', other stamps')))
+                     camera['camera_info'] or 'none beside it'))
     return table(('camera', 'size', 'encoding', 'camera info'), rows, left=(0, 2, 3))
 
 

@@ -102,14 +102,6 @@ def test_a_topic_of_what_is_not_read_is_not_read_whole(tmp_path, monkeypatch, ma
         assert find_cameras(reader)[0] == [] and 20 <= len(read) < 100
 
 
-def test_a_camera_whose_info_was_recorded_long_before_is_not_read_whole(tmp_path, monkeypatch):
-    source = write_bag(tmp_path / 'x.mcap', [camera_info('/camera_info', 3, 1000), *(
-        image('/image', number, 9000 + 100 * number) for number in range(300))])
-    with counting(source, monkeypatch) as (reader, read):
-        (camera,), _ = find_cameras(reader)
-        assert not camera.paired and len(read) < 100
-
-
 def test_a_topic_that_is_left_out_is_said_to_be(tmp_path):
     records = [image('/front/image', 1, 1000), imu(1, 1001)]
     with pytest.raises(BagError, match="'/front/image' is left out by --topics or --exclude: let"):
@@ -179,13 +171,13 @@ def test_a_topic_counts_by_its_whole_images(tmp_path):
     assert 'it is not a sensor_msgs/msg/Image' in skipped['/none']
 
 
-def test_the_camera_info_beside_the_images_is_told_by_its_stamps(tmp_path):
+def test_the_camera_info_is_the_one_beside_the_images(tmp_path):
     records = [image('/a/image_raw', 1, 1001), camera_info('/a/camera_info', 1000, 1002),
                jpeg('/b/image/compressed', 1, 1003), camera_info('/b/camera_info', 5, 1003),
                image('/c/image', 1, 1004)]
-    infos = {c.topic: (c.camera_info, c.paired) for c in found(tmp_path, records)[0]}
-    assert infos == {'/a/image_raw': ('/a/camera_info', True), '/c/image': (None, True),
-                     '/b/image/compressed': ('/b/camera_info', False)}
+    infos = {c.topic: c.camera_info for c in found(tmp_path, records)[0]}
+    assert infos == {'/a/image_raw': '/a/camera_info', '/c/image': None,
+                     '/b/image/compressed': '/b/camera_info'}
 
 
 def test_a_camera_info_that_is_left_out_is_none(tmp_path):

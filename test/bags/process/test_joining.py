@@ -42,12 +42,14 @@ def run_pieces(source, out, pieces, options=None):
 
 
 def infos_apart():
-    """Images whose CameraInfo was recorded in another piece, before or after."""
+    """Images whose CameraInfo, which changes, was recorded in another piece, before or after."""
     records = []
     for number in range(12):
         time = 1000 + 100 * number
-        records += [image('/front/image_raw', number, time, stamp_ms=time),
-                    camera_info('/front/camera_info', time, time + (250 if number % 2 else -50))]
+        records.append(image('/front/image_raw', number, time))
+        if number > 5:
+            records.append(camera_info('/front/camera_info', 1, width=40 + number,
+                                       time_ms=time + (250 if number % 2 else -50)))
     return sorted(records, key=lambda record: record.time_ns)
 
 

@@ -12,7 +12,7 @@ from drives import imu
 from ubcn_ros.bags import MalformedMessage
 from ubcn_ros.bags.process import pipeline as module
 from ubcn_ros.bags.process.cameras import BagCamera
-from ubcn_ros.bags.process.job_reader import CameraImage, Item, Position
+from ubcn_ros.bags.process.job_reader import Item, Position
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
 
 CAMERA = BagCamera('/front', 'sensor_msgs/msg/Image', 1)
@@ -20,7 +20,7 @@ CAMERA = BagCamera('/front', 'sensor_msgs/msg/Image', 1)
 
 def item(number, image=True, size=40):
     record = imu(number, number)._replace(data=bytes(size), sequence=number)
-    return Item(record, Position(number, 1, {}), True, CameraImage(CAMERA, b'') if image else None)
+    return Item(record, Position(number, 1, {}), True, CAMERA if image else None)
 
 
 def pause(seed):
@@ -93,7 +93,7 @@ def test_a_malformed_image_is_told_and_the_next_goes_on():
     errors = {}
     with ThreadedPipeline([item(n) for n in range(6)], malformed, infer, encode, 2) as pipeline:
         for one in pipeline:
-            errors[one.record.sequence] = one.error, one.image.whole, one.outputs != []
+            errors[one.record.sequence] = one.error, one.frame is not None, one.outputs != []
     assert errors.pop(3) == ('broken', False, False)
     assert {*errors.values()} == {(None, True, True)}
 

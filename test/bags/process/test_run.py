@@ -26,13 +26,8 @@ from random_images import noise
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode
 
-from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, Channel, Record, open_bag
-from ubcn_ros.bags.headers import header_stamp_ns
+from ubcn_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, BagError, Channel, Record, open_bag
 from ubcn_ros.bags.process import Options, read_sidecar
-
-
-def stamps(records, topic):
-    return [header_stamp_ns(r.data) for r in records if r.channel.topic == topic]
 
 
 def test_every_camera_is_processed_and_all_else_is_as_it_was(tmp_path):
@@ -62,7 +57,7 @@ def test_outputs_stand_behind_their_input(tmp_path):
     assert [r.channel.topic for r in stored(tmp_path / 'out')] == [
         '/front/labels/label_info', '/rear/labels/label_info', *2 * [
             '/imu', '/front/image_raw', '/front/derained/image_raw', '/front/labels/image_raw',
-            '/front/camera_info', '/front/derained/camera_info', '/imu',
+            '/front/derained/camera_info', '/front/camera_info', '/imu',
             '/rear/image/compressed', '/rear/derained/image_raw', '/rear/labels/image_raw']]
 
 
@@ -116,8 +111,8 @@ def test_the_sidecar_tells_what_was_done(tmp_path):
 
 
 @pytest.mark.parametrize('gap', [-3, 0, 3, 150])
-def test_camera_infos_are_paired_by_stamp(tmp_path, gap):
-    """Recorded before, with or after its image, also after other images."""
+def test_every_image_has_a_camera_info_under_its_header(tmp_path, gap):
+    """Recorded before, with or after it, also after other images."""
     records = []
     for number in range(5):
         time = 1000 + 100 * number
@@ -125,12 +120,26 @@ def test_camera_infos_are_paired_by_stamp(tmp_path, gap):
                     camera_info('/front/camera_info', time, time + gap)]
     del records[2]  # an info without its image,
     del records[6]  # an image without its info
-    records.append(camera_info('/front/camera_info', 1, 1700))
     records.sort(key=lambda record: record.time_ns)
     processed(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
-    infos = stamps(stored(tmp_path / 'out'), '/front/derained/camera_info')
-    assert len(infos) == 3 and {*infos} == {*stamps(records, '/front/image_raw')} & {
-        *stamps(records, '/front/camera_info')}
+    infos = stored(tmp_path / 'out', '/front/derained/camera_info')
+    images = [record for record in records if record.channel.topic == '/front/image_raw']
+    assert [(r.time_ns, r.publish_ns, decoded(r).header) for r in infos] == [
+        (r.time_ns, r.publish_ns, decoded(r).header) for r in images] != []
+
+
+def test_of_several_calibrations_the_last_before_an_image_counts_or_else_the_first(tmp_path):
+    records = [image('/image', 0, 1000),
+               message('/camera_info', CAMERA_INFO, b'broken', 1005),
+               camera_info('/camera_info', 1009, 1010, width=41), image('/image', 1, 1020),
+               camera_info('/camera_info', 1039, 1030, width=42), image('/image', 2, 1040),
+               camera_info('/camera_info', 1039, 1040, width=43)]
+    processed(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
+    infos = stored(tmp_path / 'out', '/derained/camera_info')
+    assert [decoded(info).width for info in infos] == [41, 41, 42]
+    processed(tmp_path / 'in.mcap', tmp_path / 'later', Options(start_s=0.015, duration_s=0.01))
+    (info,) = stored(tmp_path / 'later', '/derained/camera_info')
+    assert decoded(info).width == 41
 
 
 def test_a_latched_camera_info_goes_with_every_image_that_follows(tmp_path):

@@ -12,9 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode, deserialize
-from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.storage.reader import BagReader
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.node import topics as node_topics
@@ -38,17 +36,14 @@ class BagCamera:
     A camera of a bag: a topic of images, `type` as in 'sensor_msgs/msg/Image'.
 
     `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
-    where there is none. `paired` is whether the stamps of that equal the images'; else the latest
-    goes with an image, as in the node. `focal_length` is the calibration's, as a share of the
-    image's short side, None where it does not say. `twin` is the topic of its other transport,
-    which is not processed.
+    where there is none. `focal_length` is the calibration's, as a share of the image's short side,
+    None where it does not say. `twin` is the topic of its other transport, which is not processed.
     """
 
     topic: str
     type: str
     messages: int
     camera_info: str | None = None
-    paired: bool = True
     focal_length: float | None = None
     twin: str | None = None
 
@@ -194,7 +189,7 @@ class _Topics:
         if not infos or not self._counts.get((info, CAMERA_INFO)):
             return BagCamera(topic, kind, self._counts[topic, kind])
         return BagCamera(topic, kind, self._counts[topic, kind], info,
-                         self._paired(self._of(topic, kind), infos), self._focal_length(infos))
+                         self._focal_length(infos))
 
     def why_not(self, topic: str, kind: str) -> _Look:
         """Say why a topic is not a camera, without a reason where it is one."""
@@ -253,25 +248,6 @@ class _Topics:
             start = first + (end - first) * part // _PARTS
             yield from islice(self._reader.records(channels, start_ns=start),
                               PEEK if part == 0 else _PEEK_LATER)
-
-    def _paired(self, images: list[Channel], infos: list[Channel]) -> bool:
-        """Say whether images and camera infos have equal stamps, where both begin."""
-        firsts = [next(self._reader.records(channels), None) for channels in (images, infos)]
-        if None in firsts:
-            return True
-        begin = max(record.time_ns for record in firsts)
-        of_images, of_infos, since = set(), set(), 0
-        for record in self._reader.records([*images, *infos], start_ns=begin - WINDOW_NS):
-            is_image = record.channel in images
-            with suppress(ValueError):
-                (of_images if is_image else of_infos).add(header_stamp_ns(record.data))
-            if of_images & of_infos:
-                return True
-            # the infos of the first images have come by then, if not all come before
-            since += is_image and (bool(of_infos) or record.time_ns > begin + WINDOW_NS)
-            if since > PEEK:
-                break
-        return False
 
     def _focal_length(self, infos: list[Channel]) -> float | None:
         """Return the first that the camera infos say, as the node would take it; else None."""

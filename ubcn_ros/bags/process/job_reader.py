@@ -5,22 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage
-from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, decode_record, deserialize, stamp_ns
+from ubcn_ros.bags.messages import CAMERA_INFO, deserialize
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Record
+from ubcn_ros.bags.storage.records import Channel, Record
 
-_SEARCH_NS = 10_000_000_000
+_SEARCH_NS = 1_000_000_000  # of a camera that sends one with each image
 
 
 class Position(NamedTuple):
@@ -37,34 +34,22 @@ class Position(NamedTuple):
 
 
 @dataclass
-class CameraImage:
-    """An image that is processed: its camera, and its header as a serialized message."""
-
-    camera: BagCamera
-    header: bytes
-    whole: bool = False
-    """Whether it could be decoded, known once it was."""
-
-
-@dataclass
 class Item:
     """
     A record and what comes of it.
 
-    `position` is the place after the record, `copied` whether its topic is copied. `image` is set
-    where the record is an image to process, `info` is the CameraInfo that goes with it; `late` are
-    earlier images that this record is the CameraInfo of; `error` says why the image cannot be
-    decoded, or the CameraInfo of a camera be read. The others are the pipeline's: `decoded` and
-    `outputs` (records in the end) are futures, `pixels` and `frame` are what went into the engine
-    and came out.
+    `position` is the place after the record, `copied` whether its topic is copied. `camera` is set
+    where the record is an image to process, `info` is then the camera's CameraInfo, if it has one;
+    `error` says why the image cannot be decoded, or the CameraInfo of a camera be read. The others
+    are the pipeline's: `decoded` and `outputs` (records in the end) are futures, `pixels` and
+    `frame` are what went into the engine and came out.
     """
 
     record: Record
     position: Position
     copied: bool
-    image: CameraImage | None = None
-    info: bytes | None = None
-    late: list[CameraImage] = field(default_factory=list)
+    camera: BagCamera | None = None
+    info: Any = None
     error: str | None = None
     decoded: Any = None
     outputs: Any = None
@@ -76,6 +61,9 @@ class JobReader:
     """
     The items of a job, in the order of recording.
 
+    The CameraInfo of an image is the last one of its camera that was recorded before it; before
+    the first, that. So any part of a bag can be worked out by itself.
+
     :param reader: of the job's bag.
     :param position: to go on from.
     """
@@ -83,98 +71,61 @@ class JobReader:
     def __init__(self, reader: BagReader, job: Job, position: Position):
         self._reader, self._job, self._position = reader, job, position
         self._cameras = {(camera.topic, camera.type, 'cdr'): camera for camera in job.cameras}
-        self._pairings = {camera: Pairing(camera.paired) for camera in job.cameras}
-        self._infos = {(camera.camera_info, CAMERA_INFO, 'cdr') for camera in job.cameras}
+        self._infos: dict[tuple[str, str, str], Any] = dict.fromkeys(
+            (camera.camera_info, CAMERA_INFO, 'cdr') for camera in job.cameras
+            if camera.camera_info)
         self._channels = [channel for channel in reader.channels if channel.topic in job.read]
         self._copied = job.copied
-        self._numbers = {camera.topic: 0 for camera in job.cameras}
+        self._numbers = {camera.topic: 0 for camera in job.cameras} | dict(position.images)
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the items; in between, the reader may be used by this thread alone."""
-        start = self._position.time_ns - LOOKBACK_NS
-        self._recall_infos(start)
-        self._set_numbers(start)
-        for taken, record in self._placed(start, self._job.end_ns):
-            if (record.time_ns, taken) <= self._position[:2]:
-                self._look_back(taken, record)
-            else:
-                yield self._item(taken, record)
-
-    def _placed(self, start: int, end: int) -> Iterator[tuple[int, Record]]:
-        """Yield the place of each record, from 1, among those of its time, and the record."""
+        self._recall_infos(self._position.time_ns)
         time, taken = None, 0
-        for record in self._reader.records(self._channels, start, end):
+        for record in self._reader.records(self._channels, self._position.time_ns,
+                                           self._job.end_ns):
             taken = taken + 1 if record.time_ns == time else 1
             time = record.time_ns
-            yield taken, record
+            if (time, taken) > self._position[:2]:
+                yield self._item(taken, record)
+            elif record.channel.kind in self._infos:
+                self._take_info(record)
 
     def _item(self, taken: int, record: Record) -> Item:
-        image, info, late, error = None, None, [], None
-        camera = self._cameras.get(record.channel.kind)
+        kind = record.channel.kind
+        camera = self._cameras.get(kind)
         if camera is not None:
             number = self._numbers[camera.topic]
             self._numbers[camera.topic] += 1
-            if number % self._job.options.every == 0:
-                image, info = self._pair_image(camera, record)
-        elif record.channel.kind in self._infos:
-            try:
-                late = self._pair_info(record)
-            except MalformedMessage as malformed:
-                error = str(malformed)
+            if number % self._job.options.every:
+                camera = None
+        info = camera and self._infos.get((camera.camera_info, CAMERA_INFO, 'cdr'))
+        error = self._take_info(record) if kind in self._infos else None
         return Item(record, Position(record.time_ns, taken, dict(self._numbers)),
-                    record.channel.topic in self._copied, image, info, late, error)
+                    record.channel.topic in self._copied, camera, info, error)
 
-    def _pair_image(self, camera: BagCamera, record: Record) -> tuple[CameraImage, bytes | None]:
+    def _take_info(self, record: Record) -> str | None:
+        """Take the newest CameraInfo; return why it is none, else None."""
         try:
-            image = CameraImage(camera, bytes(record.data[:4]) + header_bytes(record.data))
-            stamp = header_stamp_ns(record.data)
-        except ValueError:  # decoding it says so, too
-            return CameraImage(camera, b''), None
-        if camera.camera_info is None:
-            return image, None
-        return image, self._pairings[camera].image(stamp, record.time_ns, image)
-
-    def _pair_info(self, record: Record) -> list[CameraImage]:
-        stamp = stamp_ns(deserialize(record.data, CAMERA_INFO).header)  # all of it has to be whole
-        return [image for camera, pairing in self._pairings.items()
-                if camera.camera_info == record.channel.topic
-                for image in pairing.info(stamp, record.time_ns, bytes(record.data))]
-
-    def _look_back(self, taken: int, record: Record) -> None:
-        """Take note of what was recorded before the position, for the pairs that it makes."""
-        if record.time_ns < self._job.begin_ns:
-            if record.channel.kind in self._infos:
-                with suppress(MalformedMessage):
-                    self._pair_info(record)
-            return
-        item = self._item(taken, record)
-        if item.image is not None and item.info is None and item.image.camera.camera_info:
-            with suppress(MalformedMessage):
-                decode_record(record)
-                item.image.whole = True
-
-    def _set_numbers(self, start: int) -> None:
-        """Set the numbers of images to those at the time that is looked back to."""
-        self._numbers |= self._position.images
-        for taken, record in self._placed(max(start, self._job.begin_ns),
-                                          self._position.time_ns + 1):
-            camera = self._cameras.get(record.channel.kind)
-            if camera is not None and (record.time_ns, taken) <= self._position[:2]:
-                self._numbers[camera.topic] -= 1
+            self._infos[record.channel.kind] = deserialize(record.data, CAMERA_INFO)
+        except MalformedMessage as error:
+            return str(error)
+        return None
 
     def _recall_infos(self, before: int) -> None:
-        """Find the latest whole CameraInfo before a time, where it goes with all that follow."""
-        for camera in self._job.cameras:
-            if camera.camera_info is None or camera.paired:
-                continue
-            kind = camera.camera_info, CAMERA_INFO, 'cdr'
-            channels = [channel for channel in self._channels if channel.kind == kind]
-            span, found = _SEARCH_NS, False
-            while not found and before > self._reader.start_ns:
-                for record in self._reader.records(channels, before - span, before):
-                    with suppress(MalformedMessage):
-                        self._pair_info(record)
-                        found = True
-                if before - span <= self._reader.start_ns:
-                    break
-                span *= 4
+        """Find the latest whole CameraInfos before a time, else the first of the bag."""
+        start, span = before, _SEARCH_NS
+        while (channels := self._without_info()) and start > self._reader.start_ns:
+            start, span = before - span, 4 * span
+            for record in self._reader.records(channels, start, before):
+                self._take_info(record)
+        for record in self._reader.records(channels, before) if channels else ():
+            if self._infos[record.channel.kind] is None:
+                self._take_info(record)
+            if None not in self._infos.values():
+                break
+
+    def _without_info(self) -> list[Channel]:
+        """List the channels of the CameraInfos that are still to be found."""
+        return [channel for channel in self._channels
+                if self._infos.get(channel.kind, channel) is None]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -139,12 +140,13 @@ class CameraOutputs:
         message = make_label_info(make_header(stamp, ''), self._label_set, self._threshold)
         return self._record(node_topics.LABEL_INFO, LABEL_INFO, message, time_ns, time_ns, 0)
 
-    def of_frame(self, record: Record, message: Any, frame: Any) -> list[Record]:
+    def of_frame(self, record: Record, message: Any, frame: Any, info: Any) -> list[Record]:
         """
-        Make the output images of a frame, under its header and times.
+        Make the outputs of a frame, under its header and times.
 
         :param record: of the image that came in; `message`: the same, deserialized.
         :param frame: as the engine returns it.
+        :param info: the CameraInfo that goes with it, deserialized; None where there is none.
         """
         encoding = output_encoding(getattr(message, 'encoding', 'rgb8'))  # none where compressed
         pixels = {node_topics.DERAINED: (frame.derained, encoding),
@@ -154,22 +156,13 @@ class CameraOutputs:
             pixels[node_topics.COLOR] = self._label_set.colorize(frame.labels), 'rgb8'
             pixels[node_topics.OVERLAY] = overlay(frame.derained, frame.labels,
                                                   self._label_set), 'rgb8'
-        return [self._image(name, message.header, *pixels[name], record)
+        made = [self._image(name, message.header, *pixels[name], record)
                 for name in pixels if name in self._channels]
-
-    def of_info(self, times: Record, header: bytes, info: bytes) -> Record:
-        """
-        Make the CameraInfo of a derained image.
-
-        :param times: a record with the times that it is to have.
-        :param header: of the image, a serialized message; `info`: the CameraInfo that came in.
-        """
-        if not info.startswith(header):
-            message = TYPES.deserialize_cdr(info, CAMERA_INFO)
-            message.header = TYPES.deserialize_cdr(header, 'std_msgs/msg/Header')
-            info = bytes(TYPES.serialize_cdr(message, CAMERA_INFO))
-        return Record(self._channels[node_topics.DERAINED_INFO], times.time_ns, times.publish_ns,
-                      times.sequence, info)
+        if info is not None:
+            made.append(self._record(
+                node_topics.DERAINED_INFO, CAMERA_INFO, replace(info, header=message.header),
+                record.time_ns, record.publish_ns, record.sequence))
+        return made
 
     def _image(self, name: str, header: Any, pixels: np.ndarray, encoding: str, record: Record
                ) -> Record:

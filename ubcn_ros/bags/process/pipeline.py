@@ -72,7 +72,7 @@ class ThreadedPipeline:
             size = _size(item)
             item.outputs = [] if item.outputs is None else item.outputs.result()
             yield item
-            self._room.leave(size, item.image is not None)
+            self._room.leave(size, item.camera is not None)
 
     def _run(self, work: Callable[[], None], queue: SimpleQueue) -> None:
         try:
@@ -88,9 +88,9 @@ class ThreadedPipeline:
             begun = time.perf_counter()
             item = next(items, None)
             self._worked('read', begun)
-            if item is None or not self._room.enter(_size(item), item.image is not None):
+            if item is None or not self._room.enter(_size(item), item.camera is not None):
                 return
-            if item.image is not None:
+            if item.camera is not None:
                 item.decoded = self._pool.submit(self._decode, item.record)
             self._to_infer.put(item)
 
@@ -112,7 +112,6 @@ class ThreadedPipeline:
         begun = time.perf_counter()
         item.frame = self._infer(item)
         self._worked('infer', begun)
-        item.image.whole = True
         item.outputs = self._pool.submit(self._encode, item, message)
 
     def _timed(self, stage: str, work: Callable) -> Callable:

@@ -146,9 +146,9 @@ class _Run:
                 decode_record,
                 lambda item: engine(item.pixels, iterations=options.iterations,
                                     confidence=options.confidence,
-                                    processing_size=sizes[item.image.camera.topic]),
-                lambda item, message: self._outputs[item.image.camera.topic].of_frame(
-                    item.record, message, item.frame),
+                                    processing_size=sizes[item.camera.topic]),
+                lambda item, message: self._outputs[item.camera.topic].of_frame(
+                    item.record, message, item.frame, item.info),
                 max(2, min(8, os.cpu_count() or 2))) as pipeline:
             try:
                 for item in pipeline:
@@ -215,13 +215,10 @@ class _Run:
         begun = time.perf_counter()
         with signals_held():
             copied = [item.record] * (item.copied or self._is_left(item))
-            infos = self._infos(item)
-            self._write(writer, copied + item.outputs + [info for _, info in infos])
-            for topic, _ in infos:
-                self.tally.cameras[topic].camera_infos += 1
+            self._write(writer, copied + item.outputs)
             self.tally.read[' '.join(item.record.channel.kind)] += 1
             self.tally.position = item.position
-            if item.image is not None:
+            if item.camera is not None:
                 self._count(item)
             elif item.error is not None:
                 self.tally.malformed_infos += 1
@@ -240,22 +237,14 @@ class _Run:
             writer.write(record)
         self.tally.written.update(record.channel.topic for record in records)
 
-    def _infos(self, item: Item) -> list[tuple[str, Record]]:
-        """Make the CameraInfos that can be told now that this item is there, with the cameras."""
-        pairs = [(image, item.record.data) for image in item.late]
-        if item.image is not None and item.info is not None:
-            pairs.append((item.image, item.info))
-        return [(topic := image.camera.topic,
-                 self._outputs[topic].of_info(item.record, image.header, info))
-                for image, info in pairs if image.whole]
-
     def _count(self, item: Item) -> None:
-        camera, frame = self.tally.cameras[item.image.camera.topic], item.frame
+        camera, frame = self.tally.cameras[item.camera.topic], item.frame
         if frame is None:
             camera.malformed += 1
             self._note_malformed(item)
             return
         camera.frames += 1
+        camera.camera_infos += item.info is not None
         camera.iterations += frame.iterations
         for sizes, size in ((camera.sizes, frame.labels.shape),
                             (camera.processing_sizes, frame.working_size)):

@@ -69,5 +69,5 @@ class CameraVideos(ExitStack):
     def __call__(self, item: Item) -> None:
         """Write the frame of an item."""
         frame = item.frame
-        self._videos[item.image.camera.topic].write_panes(
+        self._videos[item.camera.topic].write_panes(
             item.pixels, frame.derained, frame.labels, header_stamp_ns(item.record.data) / 1e9)
