@@ -99,7 +99,7 @@ def compressed_depth(number):
 def test_a_topic_of_what_is_not_read_is_not_read_whole(tmp_path, monkeypatch, make):
     source = write_bag(tmp_path / 'x.mcap', [make(number) for number in range(900)])
     with counting(source, monkeypatch) as (reader, read):
-        assert find_cameras(reader)[0] == [] and 20 <= len(read) < 100
+        assert find_cameras(reader)[0] == [] and 20 <= len(read) < 40
 
 
 def test_a_topic_that_is_left_out_is_said_to_be(tmp_path):

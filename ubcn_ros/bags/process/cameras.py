@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +21,6 @@ from ubcn_ros.node.topics import base_topic
 
 PEEK = 20
 """First messages of a topic that are looked at."""
-_PARTS, _PEEK_LATER = 20, 3  # of the bag's time; messages in each part but the first
 _DEPTH = ('16UC1', '32FC1')
 _DEPTH_WORDS = {'depth', 'disparity'}  # 16 bits of an unknown kind are depth where a name says so
 _MASK_WORDS = {'mask', 'masks', 'label', 'labels', 'segmentation', 'semantic', 'instance'}
@@ -221,7 +220,7 @@ class _Topics:
         if not channels:
             encodings = {channel.serialization for channel in self._channels[topic]}
             return _Look(f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr')
-        found = self._look(self._samples(channels), kind)
+        found = self._look(islice(self._reader.records(channels), PEEK), kind)
         if found.broken and found.encoding not in _DEPTH:  # one may be among those not looked at
             found = self._look(self._reader.records(channels), kind)
         return found
@@ -240,14 +239,6 @@ class _Topics:
             else:
                 return _Look('', encoding)
         return _Look(reason or 'none of its messages can be read', encoding, broken)
-
-    def _samples(self, channels: list[Channel]) -> Iterator[Record]:
-        """Yield the first messages, and some from later on, as of a camera that starts slowly."""
-        first, end = self._reader.start_ns or 0, self._reader.end_ns or 0
-        for part in range(_PARTS):
-            start = first + (end - first) * part // _PARTS
-            yield from islice(self._reader.records(channels, start_ns=start),
-                              PEEK if part == 0 else _PEEK_LATER)
 
     def _focal_length(self, infos: list[Channel]) -> float | None:
         """Return the first that the camera infos say, as the node would take it; else None."""
