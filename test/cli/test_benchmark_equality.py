@@ -67,3 +67,17 @@ def test_nothing_to_compare_is_named(tiny_model, images, tmp_path, monkeypatch):
     (tmp_path / 'empty').mkdir()
     result = invoke(tmp_path / 'empty', '--model', tiny_model)
     assert result.exit_code == 1 and 'holds no images' in result.output
+
+
+def test_the_reference_is_not_fused(tiny_model, images, monkeypatch):
+    from ubcn_ros.runtime import Engine
+    load, fused = Engine.load, []
+
+    def noted(*arguments, **options):
+        fused.append(options.get('fused', True))
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(Engine, 'load', noted)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--backend', 'eager')
+    assert result.exit_code == 0, result.output
+    assert fused == [False, True], 'the reference first'

@@ -66,7 +66,7 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     if is_exported(model):
         raise click.BadParameter(f'{model} is an export: give the .safetensors file that it was '
                                  'made of, whose weights are the reference', param_hint='--model')
-    reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True,
+    reference = Engine.load(model, device, 'fp32', 'eager', fused=False, allow_partial=True,
                             processing_size=processing_size)
     engines = _load_engines(model, device, backends, precisions, processing_size)
     rows: list[dict[str, Any]] = []

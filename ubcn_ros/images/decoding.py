@@ -31,7 +31,8 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     is refused, as is all else of it that OpenCV does not read as stored. Samples of 16 bits are
     scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
     checksum: wrong bytes amid its image data are not found, nor, where an end marker follows, that
-    scans of a progressive one are missing, or all from a restart marker on.
+    scans of a progressive one are missing, or all from a restart marker on. Nor are wrong bytes
+    amid the compressed strips of a TIFF.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.

@@ -109,7 +109,7 @@ def read_image(path: Path | str) -> np.ndarray:
         so that results fit labels and camera geometry; samples of 16 bits are scaled to 8, alpha
         is dropped; of several pages or frames the first is taken.
     :raises ImageFileError: missing, no image, damaged, of a size out of range, or a TIFF that is
-        not plain strips of 8 or 16 bits, upright.
+        not plain strips of 8 or 16 bits, upright, or of unassociated alpha.
     """
     try:
         return decode(Path(path).read_bytes(), FILE_FORMATS)

@@ -23,7 +23,7 @@ def size(data: memoryview | bytes) -> tuple[int, int] | None:
 
 def check(data: memoryview | bytes) -> None:
     """
-    Check that OpenCV returns what is stored.
+    Check that OpenCV can return what is stored; strips are not decompressed for that.
 
     :raises MalformedImage: samples that are signed, floating point, of other bits than 8 or 16, or
         more than four; a compression that it does not know; tiles, separate planes, an

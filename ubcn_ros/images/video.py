@@ -139,8 +139,9 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     Yield the frames of a video file, one in memory at a time.
 
     A rotation that a phone notes is applied, in quarter turns; sound is left out. Of a damaged
-    file what can be decoded is yielded before the error; Matroska and WebM do not tell how many
-    frames they have, so that one which is cut is read to its end without an error.
+    file what can be decoded is yielded before the error. MP4 and MOV tell how many frames they
+    have; of others one that is cut may be read to its end without an error, and Matroska and WebM
+    always are.
 
     :raises VideoError: missing, not a video, or frames of a size out of range; or, at the end,
         that something of it could not be read.

@@ -36,7 +36,7 @@ class McapBagWriter:
 
     A context manager. The bag is whole also when an exception or a signal ends it; what was
     written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
-    from there. A folder that this writer made and wrote no message to is removed after an
+    from there. A folder that this writer made and was given no message to is removed after an
     exception or a signal. After a first failure everything fails with its text.
 
     :param folder: to make.
@@ -254,7 +254,7 @@ class McapBagWriter:
         self._flushed = time.monotonic()
 
     def _abandon(self) -> None:
-        """Close the file as it is; remove the bag where no message was written."""
+        """Close the file as it is; remove the bag where it was given no message."""
         if self._file is not None:
             self._file.abandon()
         if not self.messages:
