@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +20,8 @@ from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
 from ubcn_ros.bags.fleet.tasks import RunPiece
 from ubcn_ros.bags.process import Options, Tally, plan, read_sidecar
+from ubcn_ros.bags.process import run as running
 from ubcn_ros.bags.process.job_reader import Position
-from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.bags.process.sidecar import CameraTally
 from ubcn_ros.cli.fleet_table import FleetTable
 
@@ -106,32 +105,27 @@ def test_two_workers_write_what_one_process_writes(tmp_path, process):
         assert ours['problems'] == theirs['problems'] and ours['cameras'] == theirs['cameras']
 
 
-def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, process):
-    source, out = write_bag(tmp_path / 'in.mcap', drive(200)), tmp_path / 'out'
-    over = threading.Event()
+@pytest.mark.usefixtures('worker_here')
+def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, process, monkeypatch):
+    source, out = write_bag(tmp_path / 'in.mcap', drive(4)), tmp_path / 'out'
+    real, calls = running.Tally.timings, []
 
-    def stop_once_begun():
-        while not list(pieces_folder(out).glob('*/process.json')):
-            if over.wait(0.05):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)
+    def stop(self):
+        calls.append(1)
+        if len(calls) == 2:  # of its first piece
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self)
 
-    stopping = threading.Thread(target=stop_once_begun)
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # where it comes too late
-    try:
-        stopping.start()
-        done = process(source, out, '--workers', 1, '--pieces', 2, '--topic', '/front/image_raw')
-    finally:
-        over.set()
-        stopping.join()
-        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr(running, 'CHECKPOINT_S', 0)
+    monkeypatch.setattr(running.Tally, 'timings', stop)
+    done = process(source, out, '--workers', 1, '--pieces', 2, '--topic', '/front/image_raw')
     assert done.exit_code == 143, done.output
     assert done.output == 'Stopped by SIGTERM: 0 of 1 bags written; --resume goes on\n'
     assert not out.exists()
     done = process(source, out, '--topic', '/front/image_raw')
     assert done.exit_code == 1 and 'go on with it (--resume)' in done.output
     done = process(source, out, '--topic', '/front/image_raw', '--resume')
-    assert done.exit_code == 0 and f'200 images of {source} written' in done.output, done.output
+    assert done.exit_code == 0 and f'4 images of {source} written' in done.output, done.output
     assert read_sidecar(out)['pieces'] == 2 and not (tmp_path / 'summary.json').exists()
 
 
