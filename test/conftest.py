@@ -198,29 +198,3 @@ def own_model(tmp_path_factory):
         save_model(path, network, {})
         return path
     return made
-
-
-@pytest.fixture(scope='session')
-def voc_root(tmp_path_factory):
-    """Folder of PASCAL VOC's devkit with two images to train on and one to validate on."""
-    import cv2
-    import numpy as np
-    from PIL import Image
-
-    from ubcn_ros.data.formats.voc2012 import VOC2012
-    root = tmp_path_factory.mktemp('voc')
-    base = root / 'VOCdevkit' / 'VOC2012'
-    for name in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
-        (base / name).mkdir(parents=True)
-    names = ['2007_000032', '2007_000039', '2008_000001']
-    for i, name in enumerate(names):
-        image = np.random.default_rng(i).integers(30, 200, (8, 10, 3)).astype(np.uint8)
-        cv2.imwrite(str(base / 'JPEGImages' / f'{name}.jpg'), cv2.resize(image, (80, 64)))
-        ids = np.zeros((64, 80), np.uint8)
-        ids[20:50, 10:60], ids[18:20] = 1 + 7 * i, 255
-        mask = Image.fromarray(ids)
-        mask.putpalette(VOC2012.palette().reshape(-1).tolist())
-        mask.save(base / 'SegmentationClass' / f'{name}.png')
-    for split, chosen in (('train', names[:2]), ('val', names[2:])):
-        (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').write_text('\n'.join(chosen))
-    return root

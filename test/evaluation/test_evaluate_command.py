@@ -73,6 +73,19 @@ def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
     assert reports[0] == reports[1]
 
 
+def test_the_rain_may_be_painted(tmp_path, tiny_model, camvid_folder):
+    found = {}
+    for rain in ('painted', 'rendered'):
+        result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1,
+                     '--rates', '0,150', '--limit', 1, '--rain', rain, '--json',
+                     tmp_path / 'report.json')
+        assert result.exit_code == 0, result.output
+        found[rain] = json.loads((tmp_path / 'report.json').read_text())
+        assert found[rain]['data']['rain'] == rain
+    painted, rendered = (found[rain]['rates'] for rain in ('painted', 'rendered'))
+    assert painted['0'] == rendered['0'] and painted['150']['input'] != rendered['150']['input']
+
+
 def test_pairs(tmp_path, tiny_model, pairs_folder):
     found, picture = tmp_path / 'report.json', tmp_path / 'quality.svg'
     result = run('--model', tiny_model, '--data', pairs_folder,

@@ -10,11 +10,12 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from ubcn_ros import Engine
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.network import build
+from ubcn_ros.node.loading import load_and_warm_up, load_engine
+from ubcn_ros.node.parameters import Settings
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.architecture import model_config
@@ -68,8 +69,10 @@ def test_every_variant_is_a_recipe_of_its_own(path):
 
 
 def _check_voc2012(path):
-    """It has a path for the background and one for all else, and runs in the engine."""
-    engine = Engine.load(path, device='cpu')
+    """It has a path for the background and one for all else, and the node loads and runs it."""
+    settings = Settings.of({'model': str(path), 'device': 'cpu', 'warm_up_height': 48,
+                            'warm_up_width': 64})
+    engine, _ = load_and_warm_up(load_engine, settings, lambda text: None)
     assert engine.label_set == VOC2012
     assert [len(group) for group in VOC2012.paths] == [1, 20]
     assert load_model(path)[0].path_groups.shape[:2] == (2, 21)
