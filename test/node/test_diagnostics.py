@@ -50,13 +50,14 @@ def test_every_frame_ends_in_one_counter(statistics):
     statistics.dropped_stale(3)
     statistics.dropped_malformed('step', 'step 1 is shorter')
     statistics.dropped_failed('out of memory')
+    statistics.reduced_to_one_step('memory for one step')
     for _ in range(6):
         finish(statistics)
     values = {k: int(v) for k, v in statistics.report().values.items() if v.isdigit()}
     assert values['received'] == 15
     assert values['processed'] + values['dropped'] + values['malformed'] == 15
     assert values['dropped'] == values['dropped (stale)'] + values['dropped (failed)'] == 8
-    assert values['malformed (step)'] == 1
+    assert values['malformed (step)'] == values['reduced to one step'] == 1
     assert values['dropped (of the stale, in transport)'] == 4
 
 

@@ -333,6 +333,7 @@ def test_too_little_memory_is_warned_of_and_counted(bench):
     made = bench('small')
     made.process([(made.camera, arrival())])
     assert made.camera.statistics.reduced == made.camera.statistics.processed == 1
+    assert [numbers.iterations for numbers in made.camera.outputs.numbers] == [1]
     assert made.camera.warnings == [
         '/image: one step instead of 3: MemoryError: no memory for 3 steps; use a smaller image '
         'or fewer iterations']
@@ -408,6 +409,15 @@ def test_failures_that_are_not_in_a_row_end_in_nothing(bench):
         made.process([(made.camera, arrival())])
     assert (made.camera.statistics.failed, made.camera.statistics.processed) == (4, 4)
     assert not made.given_up
+
+
+def test_without_memory_for_a_single_step_frames_are_dropped_and_nothing_is_given_up(bench):
+    made = bench('full', max_failures=0)
+    for _ in range(9):
+        made.process([(made.camera, arrival())])
+    assert made.camera.statistics.failed == 9 and not made.given_up
+    assert set(made.camera.errors) == {
+        ('MemoryError', '/image: frame dropped: MemoryError: no memory for 1 steps')}
 
 
 def test_a_frame_that_failed_is_let_go_at_once(bench):

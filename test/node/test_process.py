@@ -122,27 +122,6 @@ def test_compressed_images_and_their_faults(start, client):
     assert node.stop() == 0
 
 
-def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(start, client):
-    node = start(fake_engine=True, model='raises:3')
-    outputs = connect(client)
-    before = client.diagnostics()
-    failed = before['dropped (failed)']
-    for number in range(1, 10):  # one by one: none is skipped
-        end, answered = time.monotonic() + 0.5, len(outputs)
-        client.publisher('/image').publish(image_message(number))
-        while len(outputs) == answered and time.monotonic() < end:
-            time.sleep(0.01)
-        if len(outputs) == answered:
-            failed = wait_until(
-                lambda: len(outputs) > answered and failed  # noqa: B023
-                or (now := client.diagnostics()['dropped (failed)']) != failed and now,  # noqa: B023
-                'an answer or a failure')
-    values = client.counted(before, **{'dropped (failed)': 3})
-    assert values['last problem'] == 'RuntimeError: injected failure'
-    assert 'frame dropped: RuntimeError: injected failure' in node.output
-    assert node.stop() == 0
-
-
 def test_incompatible_qos_and_unknown_parameters_are_explained(start, client):
     node = start(fake_engine=True, iteration=1,
                  **{'qos_overrides./image.subscription.reliability': 'reliable'})
