@@ -56,9 +56,8 @@ def test_blocks_change_linearly_and_pixels_of_a_block_alike():
     assert (white - black).any() and black.any()
 
 
-@pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 500)])
-@pytest.mark.parametrize('texture', [0, 5])
-@pytest.mark.parametrize('factor', [1, 2])
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (400, 500)])
+@pytest.mark.parametrize(('factor', 'texture'), [(1, 0), (2, 5)])
 def test_any_size(size, texture, factor):
     sam = FieldSAM(FieldSAMConfig(channels=8, blocks=1, unshuffle=factor, veil_channels=4,
                                   veil_texture=texture, veil_depth=1), 5).eval()
@@ -151,7 +150,8 @@ def test_features_cannot_die():
         assert layer[0].weight.grad.abs().max() > 0
 
 
-def test_a_veil_is_learnt():
+def test_a_veil_is_learnt(monkeypatch):
+    monkeypatch.setattr('ubcn_ros.network.veil_field.THUMBNAIL', (24, 32))
     # every scene's mean is 0.5, the veil is brighter: the whole frame tells how thick it is
     torch.manual_seed(0)
     sam = FieldSAM(FieldSAMConfig(channels=4, blocks=1, unshuffle=2, veil_channels=8), 5)
