@@ -198,3 +198,10 @@ def own_model(tmp_path_factory):
         save_model(path, network, {})
         return path
     return made
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Large baselines with the least that has all of their parts: two stages, one block a pass."""
+    monkeypatch.setattr('ubcn_ros.network.baselines.rcdnet.STAGES', 2)
+    monkeypatch.setattr('ubcn_ros.network.baselines.jorder_e.BLOCKS', 1)

@@ -28,13 +28,6 @@ def make(recipe):
     return made
 
 
-@pytest.fixture
-def shallow(monkeypatch):
-    """The large ones with the least that has all of their parts: two stages, one block a pass."""
-    monkeypatch.setattr('ubcn_ros.network.baselines.rcdnet.STAGES', 2)
-    monkeypatch.setattr('ubcn_ros.network.baselines.jorder_e.BLOCKS', 1)
-
-
 @pytest.mark.usefixtures('shallow')
 @pytest.mark.parametrize('name', REGISTRY)
 def test_a_few_steps_train_it_alone(name, make, data, tmp_path):

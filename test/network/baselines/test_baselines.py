@@ -60,6 +60,7 @@ def test_a_residual_starts_at_zero(name):
     assert torch.equal(build_baseline(BaselineConfig(name)).eval()(image), image)
 
 
+@pytest.mark.usefixtures('shallow')
 @pytest.mark.parametrize('name', REGISTRY)
 def test_a_gradient_reaches_every_parameter(name):
     network = made(name).train()
@@ -68,6 +69,7 @@ def test_a_gradient_reaches_every_parameter(name):
     assert not without
 
 
+@pytest.mark.usefixtures('shallow')
 @pytest.mark.parametrize('name', REGISTRY)
 def test_later_estimates_come_of_the_ones_before(name):
     network, image = made(name).eval(), torch.rand(1, 3, 16, 16)
@@ -76,6 +78,7 @@ def test_later_estimates_come_of_the_ones_before(name):
     assert not torch.allclose(stages[-1], image)
 
 
+@pytest.mark.usefixtures('shallow')
 @pytest.mark.parametrize('name', REGISTRY)
 def test_folding_and_half_precision_keep_the_result(name):
     network, image = made(name).eval(), torch.rand(1, 3, 24, 24)
@@ -88,6 +91,7 @@ def test_folding_and_half_precision_keep_the_result(name):
     assert half.shape == image.shape and (half - before).abs().mean() < 0.1
 
 
+@pytest.mark.usefixtures('shallow')
 @pytest.mark.parametrize('name', REGISTRY)
 def test_a_model_file_holds_it_in_the_place_of_idm(name, tmp_path):
     config = UBCNConfig(derain=BaselineConfig(name), segmentation='ddrnet23_slim',
