@@ -98,11 +98,16 @@ WRONG = [
 
 
 @pytest.mark.parametrize('name', WRONG)
-def test_nothing_else_is_called_or_run(package, name, loaded, tmp_path):
+def test_nothing_else_is_called_or_run(package, name):
     with pytest.raises(ValueError) as error:
         build_segmentation(name, 3)
     assert repr(name) in str(error.value)
-    # from a file it is one line that says which
+
+
+@pytest.mark.parametrize('name', ['own_net:net', 'own_loud:Net', 'os:system', '\udc80:x', None,
+                                  ['own_net:Net']])
+def test_nor_where_a_model_file_names_it(package, name, loaded, tmp_path):
+    """It is one line that says which file."""
     network, config = loaded[0], loaded[1] | {'segmentation': name}
     network.config = type('Config', (), {'to_dict': lambda self: config})()
     path = tmp_path / 'wrong.safetensors'
