@@ -22,7 +22,7 @@ from ubcn_ros.stopping import (
 )
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('others', [0, 1])
 def test_a_signal_waits_for_the_end_of_a_write(others, number):
     """Also where another thread takes it, as those of PyTorch and DDS do."""
@@ -39,16 +39,17 @@ def test_a_signal_waits_for_the_end_of_a_write(others, number):
     assert steps == ['written']
 
 
-def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end():
-    before, steps = signal.getsignal(signal.SIGTERM), []
-    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end(number):
+    before, steps = signal.getsignal(number), []
+    with pytest.raises(Stopped, match=number.name), stop_on_signals():
         with signals_noted() as noted:
             assert not noted
             with signals_held():
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             steps.append([*noted])
         steps.append('too late')
-    assert steps == [[signal.SIGTERM]] and signal.getsignal(signal.SIGTERM) == before
+    assert steps == [[number]] and signal.getsignal(number) == before
     with signals_noted():
         pass
 

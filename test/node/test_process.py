@@ -136,14 +136,13 @@ def test_incompatible_qos_and_unknown_parameters_are_explained(start, client):
     assert node.stop() == 0
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_frame_ends_it_cleanly(start, client, number):
+def test_a_signal_in_the_middle_of_a_frame_ends_it_cleanly(start, client):
     node = start(fake_engine=True, model='slow:1.0', iterations=1)
     client.wait_for_subscriber('/image')
     node.wait_for_log(ACTIVE)
     client.publisher('/image').publish(image_message(1))
     time.sleep(0.3)
-    assert node.end(number) == 0, node.output
+    assert node.end(signal.SIGINT) == 0, node.output
     assert 'Traceback' not in node.output and 'terminate called' not in node.output
 
 
@@ -159,12 +158,11 @@ def test_signals_that_follow_each_other_end_it_cleanly(start):
     assert node.wait() == 0 and number, node.output
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_loading_ends_it_cleanly(start, number):
+def test_a_signal_while_loading_ends_it_cleanly(start):
     node = start(fake_engine=True, model='loading:1.5')
     node.wait_for_log('loading model')
     time.sleep(0.2)
-    assert node.end(number) == 0, node.output
+    assert node.end(signal.SIGTERM) == 0, node.output
     assert 'Traceback' not in node.output
 
 
@@ -196,7 +194,6 @@ def test_a_signal_in_the_middle_of_a_service_ends_it_cleanly(start, client):
     ({'model': 'broken'}, 1,
      'cannot configure: broken.safetensors is not a model file: train one'),
     ({'iterations': 99}, 2, 'iterations must be 1 to 10, got 99'),
-    ({'precision': 'int8'}, 2, 'precision must be one of auto, fp32, bf16, fp16'),
     ({'iterations': 'many'}, 2, "iterations must be an integer, like 3; got 'many'"),
 ])
 def test_what_cannot_start_says_why_and_fails(start, options, code, text):
