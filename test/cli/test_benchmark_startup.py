@@ -71,8 +71,3 @@ def test_the_starts_before_one_that_fails_are_kept(rows, tmp_path, monkeypatch):
     result = CliRunner().invoke(startup, ['--json', str(found)])
     assert result.exit_code == 1 and 'Error: no memory is left' in result.output
     assert json.loads(found.read_text()) == rows[:2]
-
-
-def test_a_wrong_size_is_named():
-    result = CliRunner().invoke(startup, ['--size', '640'])
-    assert result.exit_code != 0 and "'640' is not WIDTHxHEIGHT" in result.output

@@ -141,8 +141,9 @@ def wrong_values(name, parameter):
         ends = [kind.min - 1] + ([] if kind.max is None else [kind.max + 1, 10 ** 30])
         return ('x', '', 'nan', '1.5', *map(str, ends))
     if isinstance(kind, click.FloatRange):
+        below = ['0'] if kind.min_open or kind.min > 0 else []
         above = 'inf' if kind.max is None else str(kind.max + 1)
-        return ('x', '', 'nan', '-inf', f'{kind.min - 1:g}', above)
+        return ('x', '', 'nan', '-inf', f'{kind.min - 1:g}', *below, above)
     if isinstance(kind, click.Choice):
         return ('x', '', kind.choices[0] + 'x')
     if isinstance(kind, DeviceType):

@@ -80,7 +80,7 @@ def test_sizes_are_those_of_images():
     assert param_types.SIZE.convert('8192x8192', None, None) == (8192, 8192)
     assert 8192 * 8192 == MAX_PIXELS
     for size in ('8192x8193', '31x64', '64'):
-        with pytest.raises(click.BadParameter, match='is not WIDTHxHEIGHT'):
+        with pytest.raises(click.BadParameter, match='is not WIDTHxHEIGHT of at least 32x32'):
             param_types.SIZE.convert(size, None, None)
 
 
@@ -132,12 +132,10 @@ def test_outputs_may_be_pipes_and_devices(monkeypatch):
     ('bag', 'play', 'BAG', '--duration'),
     ('bag', 'play', 'BAG', '--rate'),
     ('bag', 'create', '.', 'OUT', '--rate')], ids=' '.join)
-@pytest.mark.parametrize('value', ['nan', 'inf', '1e300', '-1'])
-def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
-    done = ubcn(*command[:-1], f'{command[-1]}={value}')
+def test_times_and_rates_are_within_what_a_bag_can_have(command):
+    done = ubcn(*command, '1e300')
     assert done.exit_code == 2, done.output
-    assert f"Invalid value for '{command[-1]}': {float(value)} is not" in done.output, \
-        done.output
+    assert f"Invalid value for '{command[-1]}': 1e+300 is not" in done.output, done.output
 
 
 @pytest.mark.parametrize('option', ['--split-size', '--split-duration'])
@@ -148,16 +146,15 @@ def test_a_split_that_makes_a_file_of_every_message_is_refused(option, value):
     assert f"Invalid value for '{option}': {float(value)} is not in the range" in done.output
 
 
-@pytest.mark.parametrize('command', [
-    ('bag', 'info', 'BAG', '--json'), ('bag', 'compare', 'A', 'B', '--csv'),
-    ('bag', 'compare', 'A', 'B', '--json'), ('report', 'A', '--out'), ('derain', '.', 'OUT',
-                                                                        '--json')], ids=' '.join)
-@pytest.mark.parametrize('name', ['drive.mcap', 'drive.db3', 'drive.bag', 'metadata.yaml',
-                                  'process.json', 'export.json', 'model.safetensors',
-                                  'drive.mcap.zstd'])
+@pytest.mark.parametrize('command, name', [
+    *(('bag info BAG --json', name) for name in (
+        'drive.mcap', 'drive.db3', 'drive.bag', 'metadata.yaml', 'process.json', 'export.json',
+        'model.safetensors', 'drive.mcap.zstd')),
+    ('bag compare A B --csv', 'drive.mcap'), ('bag compare A B --json', 'process.json'),
+    ('report A --out', 'drive.mcap'), ('derain . OUT --json', 'drive.mcap')])
 def test_what_commands_read_is_not_written_over(tmp_path, command, name):
     (tmp_path / name).write_bytes(b'a drive')
-    done = ubcn(*command, tmp_path / name)
+    done = ubcn(*command.split(), tmp_path / name)
     assert done.exit_code == 2 and 'would be overwritten' in done.output, done.output
     assert (tmp_path / name).read_bytes() == b'a drive'
 

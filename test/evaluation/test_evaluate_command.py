@@ -100,14 +100,9 @@ def test_pairs(tmp_path, tiny_model, pairs_folder):
 
 
 @pytest.mark.parametrize('arguments, expected', [
-    (['--rates', 'heavy'], "'heavy' is not a list of numbers"),
     (['--rates', '0,400'], '400 mm/hr is outside 0..300'),
-    (['--model', 'no-such-model'], "no model 'no-such-model'"),
     (['--split', 'train'], "no split 'train': choose one of val"),
-    (['--only', 'Z'], 'no scene in'),
-    (['--precision', 'fp7'], "'fp7' is not one of"),
-    (['--data', 'no/such/folder'], 'no/such/folder'),
-])
+    (['--only', 'Z'], 'no scene in')])
 def test_errors_name_the_value_and_the_remedy(tiny_model, camvid_folder, arguments, expected):
     result = run('--model', tiny_model, '--data', camvid_folder, *arguments)
     assert result.exit_code != 0
