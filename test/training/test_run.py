@@ -168,18 +168,6 @@ def test_what_is_overwritten_is_not_started_from_to_estimate(copied):
     assert [estimate.stage for estimate in run.estimates(fabric, stages, 0, 0.0)] == list(STAGES)
 
 
-def test_what_a_checkpoint_has_done_is_not_left(copied):
-    run = copied()
-    folder = run.files.folder('joint')
-    (folder / 'last.safetensors').unlink()
-    state = torch.load(folder / 'last.ckpt', weights_only=True)
-    torch.save({**state, 'optimizer_step': 1}, folder / 'last.ckpt')
-    fabric = Fabric(accelerator='cpu', devices=1, precision='32-true')
-    for overwrite, first in ((False, 1), (True, 0)):
-        found, = run.estimates(fabric, ['joint'], 0, 0.0, overwrite)
-        assert (found.first, found.left) == (first, 2 - first)
-
-
 def test_what_a_run_leaves(whole):
     left = {str(path.relative_to(whole.out)) for path in whole.out.rglob('*') if path.is_file()
             and 'events.out' not in path.name}

@@ -249,13 +249,6 @@ def test_overwriting_starts_again(finished, tmp_path, monkeypatch):
     assert not (out / 'tiny.safetensors').exists()
 
 
-def test_a_finished_run_is_resumed_to_its_end(finished, tmp_path):
-    before = contents(tmp_path / 'out')
-    done = finished('--resume')
-    assert done.exit_code == 0 and 'nothing is left to train' in done.output
-    assert contents(tmp_path / 'out') == before
-
-
 def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_path):
     recipe('derain', {'optimizer_steps': 1, 'optimizer': {'lr': 2e-3},
                       'samples': {'crop': [48, 48]}, 'save_every': 7, 'validate_every': 1},
