@@ -167,7 +167,7 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
     assert 0.1 < found.seconds_per_validation < 5
 
 
-def test_samples_on_the_device_are_timed_by_the_batch(trainer):
+def test_samples_on_the_device_are_timed_by_the_batch(trainer, few_pictures):
     changes = {'samples': {'on_device': True}}
     found = estimate(trainer(changes=changes, validation=None), 0.05)
     assert 0 < found.seconds_per_step < 5 and found.seconds_ahead > 0

@@ -111,7 +111,7 @@ def test_only_the_paths_names_decide_on_what_depends_on_paths():
     assert 'head.0.0.weight' not in by_path
 
 
-@pytest.mark.parametrize('count', [1, 2, 199, 200])
+@pytest.mark.parametrize('count', [1, 200])
 def test_any_number_of_classes(count):
     names = [f'class {i}' for i in range(count)]
     changes = {'attention': SAMConfig(4, 1, 2, form='trunk')}
