@@ -34,7 +34,17 @@ Fuse = Callable[[nn.Conv2d, float], nn.Module]
 """Makes of a convolution and the slope after it a module that takes a skip, too: see FusedConv."""
 
 
-class FusedConv(nn.Conv2d):
+class SameConv(nn.Conv2d):
+    """A convolution with another one's weights, to be computed in another way."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
+                         conv.padding, conv.dilation, device='meta')
+        self.weight, self.bias = conv.weight, conv.bias
+        self.train(conv.training)
+
+
+class FusedConv(SameConv):
     """
     A trained convolution, to which a skip may be added, and a leaky ReLU of a given slope.
 
@@ -48,9 +58,7 @@ class FusedConv(nn.Conv2d):
 
     def __init__(self, conv: nn.Conv2d, autotuner: Autotuner, slope: float = 1.0,
                  kernel: Any = None) -> None:
-        super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
-                         conv.padding, conv.dilation, device='meta')
-        self.weight, self.bias = conv.weight, conv.bias
+        super().__init__(conv)
         weight = conv.weight.detach()
         missing = -conv.in_channels % ALIGNED
         self.register_buffer('_aligned', F.pad(weight, (0, 0, 0, 0, 0, missing)).contiguous(
@@ -64,7 +72,6 @@ class FusedConv(nn.Conv2d):
         self.register_buffer('_packed', pack(weight) if ours else None, persistent=False)
         self._convolve = kernel.convolve if ours else None
         self._slope, self._autotuner = slope, autotuner
-        self.train(conv.training)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """Turn (N, C, H, W) and, of the result's shape, the skip into (N, C', H', W')."""
@@ -191,8 +198,8 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
         return FusedConv(conv, autotuner, slope, kernel)
 
     fuse_what_follows(network, takes, fused)
-    kept = {id(module) for fused_ in network.modules() if isinstance(fused_, WithReference)
-            for module in fused_.reference_modules()}
+    kept = {id(part) for module in network.modules() if isinstance(module, WithReference)
+            for part in module.reference_modules()}
     swap(network, lambda module: fused(module, 1.0)
          if id(module) not in kept and takes(module, 1.0) else None)
     return _count(network) - before

@@ -16,12 +16,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.runtime.kernels.autotune import first_line
-from ubcn_ros.runtime.kernels.fused_convolution import fits, fuse_what_follows
+from ubcn_ros.runtime.kernels.fused_convolution import SameConv, fits, fuse_what_follows
 
 _LOG = logging.getLogger(__name__)
 
 
-class OneDNNConv(nn.Conv2d):
+class OneDNNConv(SameConv):
     """
     A trained convolution, to which a skip may be added, and a leaky ReLU of a given slope.
 
@@ -33,11 +33,8 @@ class OneDNNConv(nn.Conv2d):
     """
 
     def __init__(self, conv: nn.Conv2d, slope: float = 1.0) -> None:
-        super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
-                         conv.padding, conv.dilation, device='meta')
-        self.weight, self.bias = conv.weight, conv.bias
+        super().__init__(conv)
         self._slope = slope
-        self.train(conv.training)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """Turn (N, C, H, W) and, of the result's shape, the skip into (N, C', H', W')."""
