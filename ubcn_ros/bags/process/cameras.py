@@ -19,8 +19,7 @@ from ubcn_ros.node import topics as node_topics
 from ubcn_ros.node.processing import focal_length
 from ubcn_ros.node.topics import base_topic
 
-PEEK = 20
-"""First messages of a topic that are looked at."""
+_PEEK = 20  # first messages of a topic that are looked at
 _DEPTH = ('16UC1', '32FC1')
 _DEPTH_WORDS = {'depth', 'disparity'}  # 16 bits of an unknown kind are depth where a name says so
 _MASK_WORDS = {'mask', 'masks', 'label', 'labels', 'segmentation', 'semantic', 'instance'}
@@ -220,7 +219,7 @@ class _Topics:
         if not channels:
             encodings = {channel.serialization for channel in self._channels[topic]}
             return _Look(f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr')
-        found = self._look(islice(self._reader.records(channels), PEEK), kind)
+        found = self._look(islice(self._reader.records(channels), _PEEK), kind)
         if found.broken and found.encoding not in _DEPTH:  # one may be among those not looked at
             found = self._look(self._reader.records(channels), kind)
         return found
@@ -242,7 +241,7 @@ class _Topics:
 
     def _focal_length(self, infos: list[Channel]) -> float | None:
         """Return the first that the camera infos say, as the node would take it; else None."""
-        for record in islice(self._reader.records(infos), PEEK):
+        for record in islice(self._reader.records(infos), _PEEK):
             with suppress(MalformedMessage):
                 if length := focal_length(deserialize(record.data, CAMERA_INFO)):
                     return length
