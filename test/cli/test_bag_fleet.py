@@ -71,8 +71,7 @@ def test_another_run_leaves_the_record_of_what_is_whole(tmp_path, process):
     before = (out / 'summary.json').read_text()
     there = 'exists already; go on with it (--resume)'
     for new, arguments, text in (
-            ('', (), there), ('', ('--resume', '--every', 2), '--every was 1'),
-            ('b', (), there), ('b', ('--video', tmp_path / 'x.mp4'), there)):
+            ('', (), there), ('', ('--resume', '--every', 2), '--every was 1'), ('b', (), there)):
         for name in new:
             write_bag(folder / f'{name}.mcap', drive(1))
         done = process(folder, out, *arguments)
@@ -136,6 +135,14 @@ def test_what_cannot_be_is_told_before_the_work(tmp_path, more, text):
     source = write_bag(tmp_path / 'in.mcap', drive(1))
     done = ubcn('bag', 'process', f'{source}', f'{tmp_path}/out', *more)
     assert done.exit_code in (1, 2) and text in done.output
+
+
+@pytest.mark.parametrize('option, name', [('--rrd', 'x.rrd'), ('--video', 'x.mp4')])
+def test_layers_are_of_one_bag(tmp_path, option, name):
+    for bag in 'ab':
+        write_bag(tmp_path / 'in' / f'{bag}.mcap', drive(1))
+    done = ubcn('bag', 'process', f'{tmp_path}/in', f'{tmp_path}/out', option, name)
+    assert done.exit_code == 2 and f'{option} {name} is of one bag, not of 2' in done.output
 
 
 def working(tmp_path, now):

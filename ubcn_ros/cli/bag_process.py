@@ -102,8 +102,8 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     folder of its own name in OUT. Bags are split into time ranges (not with --every), which
     --workers processes or the machines of --ray share; the parts are joined in order and equal
     what one process writes with the same --threads. If a worker dies, another takes over its part
-    and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags (without
-    --video). All machines must see IN, OUT and the model at the same paths.
+    and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags. All
+    machines must see IN, OUT and the model at the same paths.
 
     Malformed messages are reported and left out, and the intact part of a damaged bag is
     processed; the exit code is then 1. However a run ends, --resume continues it.
@@ -126,10 +126,10 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
-            if shared or len(pairs) > 1 and video is None:
+            if shared or len(pairs) > 1:
                 failed = process_fleet(pairs, out, options, sharing, resume)
             else:
-                failed = _process_here(pairs, options, sharing.threads, resume, video, frames)
+                failed = _process_here(*pairs[0], options, sharing.threads, resume, video, frames)
             if rrd is not None:
                 _write_layer(*pairs[0], rrd)
     except Stopped as stop:
@@ -141,9 +141,11 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
 def _check_layers(rrd: Path | None, video: Path | None, bags: int, shared: bool, resume: bool
                   ) -> None:
     """Refuse what cannot be written beside the bags, before the work."""
+    for option, path in (('--rrd', rrd), ('--video', video)):
+        if path is not None and bags > 1:
+            raise click.UsageError(f'{option} {path} is of one bag, not of {bags}: process them '
+                                   'one by one')
     if rrd is not None:
-        if bags > 1:
-            raise click.UsageError('--rrd is of one bag: process them one by one')
         import rerun  # noqa: F401 (missed before the work)
     if video is not None:
         if resume:
@@ -155,44 +157,23 @@ def _check_layers(rrd: Path | None, video: Path | None, bags: int, shared: bool,
         import av  # noqa: F401 (as above)
 
 
-def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int | None,
-                  resume: bool, video: Path | None, frames: Counter[Path]) -> bool:
+def _process_here(source: Path, out: Path, options: Options, threads: int | None, resume: bool,
+                  video: Path | None, frames: Counter[Path]) -> bool:
     """
-    Process bags in this process, one after the other, and report; of several, others go on.
+    Process a bag in this process, and report.
 
     :param frames: is kept at how many went out, by output.
-    :return: whether something could not be processed.
+    :return: whether something of the bag could not be processed.
     """
-    from ubcn_ros.bags.errors import BagError, about
     from ubcn_ros.bags.process import plan
     from ubcn_ros.bags.process.video import video_paths
-    failed: list[Path] = []
-
-    def kept_going(source: Path, work: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return work(*arguments)
-        except BagError as error:
-            if len(pairs) == 1:
-                raise
-            failed.append(source)
-            say_error(about(source, str(error)))
-            return None
-
-    # errors of bags before the seconds of loading
-    plans = [kept_going(source, plan, [(source, out)], options) for source, out in pairs]
-    jobs = [job for planned in plans for job in planned or ()]
-    if not jobs:
-        return True
-    for job in jobs:
-        for skipped in job.skipped:
-            click.echo(skipped.text, err=True)
-    videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
+    (job,) = plan([(source, out)], options)  # errors of the bag before the seconds of loading
+    for skipped in job.skipped:
+        click.echo(skipped.text, err=True)
+    videos = {} if video is None else video_paths(video, job)
     from ubcn_ros.runtime.device import use_threads
     use_threads(threads)
-    engine = load_engine(**dict(options.engine))
-    wrong = [kept_going(job.source, _run, job, resume, engine, frames, paths)
-             for job, paths in zip(jobs, videos, strict=True)]
-    return bool(failed) or any(wrong)
+    return _run(job, resume, load_engine(**dict(options.engine)), frames, videos)
 
 
 def _write_layer(source: Path, out: Path, rrd: Path) -> None:

@@ -56,49 +56,15 @@ def test_stamps_of_a_clock_that_is_set_are_told_once_for_each_video(tmp_path, qu
     assert f'Warning: 2 of 4 frames of {tmp_path}/seen.front.mp4 are not shown' in done.output
 
 
-def test_videos_of_several_bags_have_names_of_their_own(tmp_path):
-    prefixes = (('/image_raw', '/'), ('/a/b/image', '/a/b/'), ('/a_b/image', '/a_b/'))
-    jobs = [SimpleNamespace(out=tmp_path / name, cameras=prefixes, prefixes=prefixes)
-            for name in ('monday', 'friday')]
-    found = video_paths(tmp_path / 'seen.mp4', jobs)
-    assert found[1]['/a/b/image'] == tmp_path / 'seen.friday.a-b.mp4'
-    assert len({path for paths in found for path in paths.values()}) == 6
+def test_cameras_have_videos_of_their_own(tmp_path):
+    def paths(*prefixes):
+        return video_paths(tmp_path / 'seen.mp4', SimpleNamespace(
+            cameras=prefixes, prefixes=[(f'{prefix}image', prefix) for prefix in prefixes]))
 
-
-def test_bags_of_one_name_in_two_folders_have_videos_of_their_own(tmp_path, quick):
-    for name in 'ab':
-        write_bag(tmp_path / 'in' / name / 'x.mcap', [image('/front/image_raw', 1, 1000)])
-    done = process(tmp_path / 'in', tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
-    assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in tmp_path.glob('*.mp4')) == [
-        'seen.a-x.front.mp4', 'seen.b-x.front.mp4']
-    jobs = [SimpleNamespace(out=tmp_path / name, cameras=(), prefixes=(('/image', '/'),))
-            for name in ('a/x', 'a-x')]
-    with pytest.raises(BagError, match='seen.a-x.mp4: process the bags one by one'):
-        video_paths(tmp_path / 'seen.mp4', jobs)
-
-
-def test_a_bag_that_fails_does_not_stop_the_others(tmp_path, quick, monkeypatch):
-    for name in 'abc':
-        write_bag(tmp_path / 'in' / f'{name}.mcap', [image('/front/image_raw', 1, 1000)])
-    (tmp_path / 'in' / 'a.mcap').write_bytes(b'garbage' * 9)
-
-    def full(self, finish=_Run.finish):
-        if self._job.out.name == 'b':
-            raise BagError('no room')
-        finish(self)
-
-    monkeypatch.setattr(_Run, 'finish', full)
-    done = process(tmp_path / 'in', tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
-    assert done.exit_code == 1, done.output
-    assert f'Error: {tmp_path}/in/a.mcap cannot be read' in done.output
-    assert f'Error: {tmp_path}/in/b.mcap: no room' in done.output
-    assert f'1 image of /front/image_raw written to {tmp_path}/out/c' in done.output
-    assert len(list(read_video(tmp_path / 'seen.c.front.mp4'))) == 1
-    write_bag(tmp_path / 'in' / 'b.mcap', [])
-    (tmp_path / 'in' / 'c.mcap').unlink()
-    done = process(tmp_path / 'in', tmp_path / 'none', '--video', tmp_path / 'seen.mp4', *quick)
-    assert done.exit_code == 1 and done.output.count('Error: ') == 2, done.output
+    assert [path.name for path in paths('/', '/a/b/', '/a_b/').values()] == [
+        'seen.mp4', 'seen.a-b.mp4', 'seen.a_b.mp4']
+    with pytest.raises(BagError, match='seen.a-b.mp4: process the cameras one by one'):
+        paths('/a/b/', '/a-b/')
 
 
 def test_a_signal_leaves_whole_videos(tmp_path, quick, monkeypatch):

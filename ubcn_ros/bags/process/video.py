@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,31 +16,26 @@ from ubcn_ros.bags.process.options import Job
 from ubcn_ros.images.panes import PaneVideo
 
 
-def video_paths(path: Path, jobs: Sequence[Job]) -> list[dict[str, Path]]:
+def video_paths(path: Path, job: Job) -> dict[str, Path]:
     """
-    Name the video of each camera of each job: `path` itself where there is only one.
+    Name the video of each camera of a job: `path` itself where there is only one.
 
-    Of two cameras seen.mp4 becomes seen.front.mp4 and seen.rear.mp4; of several jobs, the place of
-    the output below a folder of them all goes before the camera: seen.monday-drive.front.mp4.
+    Of two cameras seen.mp4 becomes seen.front.mp4 and seen.rear.mp4.
 
-    :return: for each job, from the topic to the file.
+    :return: from the topic to the file.
     :raises BagError: two would get the same name.
     """
-    if len(jobs) == 1 and len(jobs[0].cameras) == 1:
-        return [{jobs[0].cameras[0].topic: path}]
-    folder = os.path.commonpath([job.out.parent for job in jobs])
-    paths = [{topic: path.with_name('.'.join(filter(None, (
-        path.stem, _dashed(os.path.relpath(job.out, folder)) if len(jobs) > 1 else '',
-        _dashed(prefix)))) + path.suffix) for topic, prefix in job.prefixes} for job in jobs]
-    counts = Counter(name for job in paths for name in job.values())
-    if twice := [name for name, count in counts.items() if count > 1]:
-        raise BagError(f'the videos of two bags would be {twice[0]}: process the bags one by one, '
-                       'or leave out --video')
+    if len(job.cameras) == 1:
+        return {job.cameras[0].topic: path}
+    paths: dict[str, Path] = {}
+    for topic, prefix in job.prefixes:
+        camera = prefix.strip('/').replace('/', '-')
+        name = path.with_name('.'.join(filter(None, (path.stem, camera))) + path.suffix)
+        if name in paths.values():
+            raise BagError(f'the videos of two cameras would be {name}: process the cameras one '
+                           'by one (--topic), or leave out --video')
+        paths[topic] = name
     return paths
-
-
-def _dashed(name: str) -> str:
-    return name.strip('/').replace('/', '-')
 
 
 class CameraVideos(ExitStack):
