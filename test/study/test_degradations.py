@@ -93,7 +93,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     for row in rows.values():
         assert [*row] == ['1'] and [*row['1']] == [*rows]
         assert all(0 <= value <= 100 for value in row['1'].values())
-    for expected in ('haze, 1/m', "paper's 0.03", 'Training at the level', '36 are not measured',
+    for expected in ('haze, 1/m', "paper's: 0", 'Training at the level', '36 are not measured',
                      'Rows of rain and pepper fall with the level of the test\n           not '
                      'measured; ', 'wrote'):
         assert expected in first.output

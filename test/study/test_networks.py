@@ -14,8 +14,8 @@ from ubcn_ros.cli.study_networks import networks
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.study.networks import networks_text
 from ubcn_ros.study.parameters import megabytes
+from ubcn_ros.study.report.assemble import study_text
 from ubcn_ros.study.results_file import read_results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -66,10 +66,11 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
             assert row['alone'][rate] == entry['segmentation']['own']['miou']
             for step, expected in zip(row['steps'], entry['steps'], strict=True):
                 assert {**step[rate]} == {name: expected[name] for name in step[rate]}
-    for expected in ('rainy image', 'at 0 / 150 mm/hr', f'{where} 64x48, fp32: s',
-                     "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
+    for expected in ('rainy image', '150 mm/hr: PSNR dB', f'{where} 64x48, fp32: s',
+                     "The paper's table 4: 13.40 + 0.40 + 177.60 MB"):
         assert expected in both.output
-    assert networks_text(read_results(tmp_path / 'out' / 'networks.json')) in both.output
+    path = tmp_path / 'out' / 'networks.json'
+    assert study_text(path, read_results(path)) in both.output
     page, _ = reported(tmp_path / 'out')
     assert 'rain, T = 2' in page and 'Step 2 derains and labels better than step 1' in page
 

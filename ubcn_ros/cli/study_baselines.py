@@ -73,7 +73,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     scratch on the same samples by one recipe. Rainy images derained by each are measured, with the
     labels that the segmentation network of --model gives them. That model itself is measured as it
     is, with all the training it had. Times are of random weights, on the CPU and, if there is one,
-    the GPU. Below the table stands what beats UBCN, and by how much. After an interruption the
+    the GPU. Below the tables stands what beats UBCN, and by how much. After an interruption the
     same command continues; all figures are in OUT/baselines.json.
     """
     check_devices(accelerator)
@@ -82,7 +82,6 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy, with_steps
-    from ubcn_ros.study.baselines_table import baselines_text
     from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
@@ -102,4 +101,4 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
             say=click.echo)
         study.train()
         study.time(presets, size, time_precision, frames)
-    click.echo(f'\n{baselines_text(study.results)}\n\nwrote {study.path}')
+    click.echo(f'\n{study.text_of(study.results)}\n\nwrote {study.path}')

@@ -66,12 +66,9 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     import torch
 
     from ubcn_ros.runtime.device import use_threads
-    from ubcn_ros.study.degradation_claims import degradation_statements
     from ubcn_ros.study.degradation_figures import curves, heat_maps
-    from ubcn_ros.study.degradation_table import degradations_text
     from ubcn_ros.study.degradations import DegradationStudy, tables_of
     from ubcn_ros.study.figure_files import save_figure
-    from ubcn_ros.study.statements import statements_text
     from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
@@ -90,8 +87,8 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
             say=click.echo)
         study.train()
         tables = tables_of(study.found['miou'])
-        statements = statements_text(degradation_statements(study.name, tables))
-        click.echo(f'\n{degradations_text(tables)}\n\n{statements}\n')
+        text = study.text_of({**study.results, 'data': {study.name: study.found}})
+        click.echo(f'\n{text}\n')
         title = f'{study.segmentation} on {study.name}'
         for name, draw in (('heat-maps', heat_maps), ('curves', curves)):
             for path in save_figure(draw(tables, title), out, f'{name}-{study.name}'):

@@ -65,7 +65,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     from ubcn_ros.data.check.check import check_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
-    from ubcn_ros.study.networks import NetworkStudy, networks_text
+    from ubcn_ros.study.networks import NetworkStudy
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
     images = open_kept([data], load_model(models[0])[1].config.label_set)
@@ -81,4 +81,4 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
         with progress_bar() as bar:
             study.measure(bar.update)
         study.time(size, time_precision, frames)
-    click.echo(f'\n{networks_text(study.results)}\n\nwrote {study.path}')
+    click.echo(f'\n{study.text_of(study.results)}\n\nwrote {study.path}')

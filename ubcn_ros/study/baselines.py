@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
-from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
@@ -122,7 +121,7 @@ class BaselineStudy(Study):
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
             'optimizer_seconds': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
-            baselines_text)
+            self.text_of)
         self._check_segmentation()
 
     @cached_property

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -110,6 +112,26 @@ def _claim(text: str, kinds: Sequence[str], tables: Mapping[str, np.ndarray],
         else:
             missing += 1
     return Claim(text, tuple(compared), missing)
+
+
+class OverSeeds(NamedTuple):
+    """Mean, lowest and highest over the seeds, each (4, 4) in %, NaN where nothing is known."""
+
+    mean: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+
+
+def over_seeds(values: np.ndarray) -> OverSeeds:
+    """
+    Sum up one kind of degradation.
+
+    :param values: (4, 4) or (S, 4, 4), as of ``claims``.
+    """
+    values = np.asarray(values, float).reshape(-1, 4, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # of cells of which nothing is known
+        return OverSeeds(np.nanmean(values, 0), np.nanmin(values, 0), np.nanmax(values, 0))
 
 
 def degradation_statements(name: str, tables: Mapping[str, np.ndarray]) -> list[Statement]:

@@ -11,12 +11,9 @@ from typing import Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.text_table import fixed
 
 MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
 """Figures of quality: key, heading and digits."""
-HEADER = tuple(heading for _, heading, _ in MEASURES)
-"""Of the columns of ``cells``."""
 
 
 def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
@@ -69,9 +66,3 @@ def mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     found = sum(known) / len(known) if known else math.nan
     return None if math.isnan(found) else found
-
-
-def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
-    return [' / '.join(fixed(row.get(key), digits) for row in rates.values())
-            for key, _, digits in MEASURES]

@@ -15,32 +15,20 @@ Whole models side by side: quality by rain rate and step, size, and time on one 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
-from ubcn_ros.report.charts import figure
 from ubcn_ros.runtime.device import resolve_device, resolve_precision
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import HEADER, by_step, cells, difference, labelled_scenes
-from ubcn_ros.study.paper import TABLE_4_UBCN
-from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
+from ubcn_ros.study.measured import by_step, labelled_scenes
+from ubcn_ros.study.parameters import WHOLE, parameters
 from ubcn_ros.study.results_file import open_results
-from ubcn_ros.study.statements import Statement, listing, statements_text
 from ubcn_ros.study.study import Study
-from ubcn_ros.study.times import time_all, time_cells, time_header
-from ubcn_ros.text_table import table
+from ubcn_ros.study.times import time_all
 from ubcn_ros.training.record import scenes_record
-
-PSPNET = 'pspnet_resnet50'
-"""The segmentation network that table 4's size of UBCN's fits."""
-
-_SIZES = "UBCN's parts have the sizes of table 4"
-_BYTES = {'MB': 1e6, 'MiB': 2 ** 20}
-_CLOSE = 0.02  # share of the paper's figure
 
 
 @dataclass(kw_only=True)
@@ -78,7 +66,7 @@ class NetworkStudy(Study):
             'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
             'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
             'precision': resolve_precision(self.precision, resolve_device(self.device))},
-            {'input': {}, 'networks': {}, 'times': {}}, networks_text)
+            {'input': {}, 'networks': {}, 'times': {}}, self.text_of)
         self.files: dict[str, Path] = {}
         for model in self.models:
             info = load_model(model, WHOLE)[1]
@@ -126,70 +114,3 @@ class NetworkStudy(Study):
                 'parameters': sizes, 'steps': by_step(rates),
                 'alone': {rate: entry['segmentation']['own']['miou']
                           for rate, entry in rates.items()}}
-
-
-def networks_text(results: Mapping[str, Any]) -> str:
-    """
-    Lay out all that a study has found, a line for every step; times are of the last.
-
-    :param results: of ``NetworkStudy``.
-    """
-    times = results['times']
-    header = ('model', 'segmentation', 'MB: IDM + SAM + segmentation', 'T', *HEADER,
-              *time_header(times))
-    nothing = [''] * len(time_header(times))
-    lines = [['rainy image', '', '', '', *cells(results['input']), *nothing]]
-    for name, row in results['networks'].items():
-        lines.append([name, row['segmentation'], megabytes(row['parameters']), '', '', '',
-                      cells({rate: {'miou': miou} for rate, miou in row['alone'].items()})[-1],
-                      *nothing])
-        for t, rates in enumerate(row['steps'], 1):
-            lines.append(['', '', '', str(t), *cells(rates),
-                          *time_cells(times, f'{name}, T = {t}')])
-    size, seconds = TABLE_4_UBCN
-    rates = ' / '.join(results['input'])
-    return (f'at {rates} mm/hr; without a T: labelled without deraining\n'
-            f'{table(header, lines, left=(0, 1, 2))}\n\n'
-            f"the paper's table 4: {size} MB, {seconds} s at T = 3 and 2048x1024 on an RTX 2080 "
-            'Ti; of its UBCN these are MiB, 4.9 % more each than ours: so its 177.60 fit '
-            f'PSPNet-ResNet50\n\n{statements_text(networks_statements(results))}')
-
-
-def networks_statements(results: Mapping[str, Any]) -> list[Statement]:
-    """
-    State what was found of table 4's sizes, and of what the loop gains.
-
-    :param results: of ``NetworkStudy``.
-    """
-    networks = results['networks'].items()
-    sizes = [_size_statement(name, row['parameters']) for name, row in networks
-             if row['segmentation'] == PSPNET]
-    return [*(sizes or [Statement(_SIZES, None, f'needs a model with {PSPNET}')]),
-            *(_loop_statement(name, row['steps']) for name, row in networks)]
-
-
-def _size_statement(name: str, counts: Mapping[str, int]) -> Statement:
-    """State whether the parts of a model have table 4's sizes, in MB or in MiB."""
-    parts, holds = [], True
-    for part, paper in zip(WHOLE, re.findall(r'[\d.]+', TABLE_4_UBCN[0]), strict=True):
-        ours = {unit: 4 * counts[part] / size for unit, size in _BYTES.items()}
-        close = [f'{figure(value, 2)} {unit}' for unit, value in ours.items()
-                 if abs(value - float(paper)) < _CLOSE * float(paper)]
-        holds &= bool(close)
-        parts.append(f'{part} ' + (close[0] if close else '{} MB ({} MiB)'.format(
-            *(figure(value, 2) for value in ours.values()))) + f' against {paper}')
-    return Statement(f'{_SIZES} ({name})', holds, listing(parts))
-
-
-def _loop_statement(name: str, steps: Sequence[Mapping[str, Any]]) -> Statement:
-    """State whether the last step of a model is better than its first, in rain."""
-    first, last, t = steps[0], steps[-1], len(steps)
-    gains = {rate: [difference(last[rate][key], first[rate][key]) for key in ('psnr', 'miou')]
-             for rate in first if float(rate)}
-    known = [gain for pair in gains.values() for gain in pair if gain is not None]
-    text = f'Step {t} derains and labels better than step 1, in rain ({name})'
-    if t < 2 or not known:
-        return Statement(text, None, 'needs two steps and a rain rate')
-    return Statement(text, min(known) > 0, ', '.join(
-        f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} mm/hr'
-        for rate, (psnr, miou) in gains.items()))

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from ubcn_ros.report.charts import figure
 
-_ASCII = str.maketrans({'−': '-', '–': '-', '∞': 'inf'})  # what every terminal can show
+ASCII = str.maketrans({'−': '-', '–': '-', '∞': 'inf', '±': '+-', '×': 'x', '↓': 'down,',
+                       '→': 'across'})
+"""For ``str.translate``: what every terminal can show."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def statements_text(statements: Iterable[Statement]) -> str:
     """Lay out statements for the terminal: the verdict before each, below it what was found."""
     return '\n'.join(f'{head:11}{line}' for each in statements for head, line in (
         (each.word, each.text), *(('', line) for line in (each.found, *each.details)))
-    ).translate(_ASCII)
+    ).translate(ASCII)
 
 
 def residue_statement(where: str, psnr: Mapping[str, float | None],

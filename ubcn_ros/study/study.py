@@ -52,6 +52,11 @@ class Study:
         """Write all figures."""
         self.results.save(self.path)
 
+    def text_of(self, results: Mapping[str, Any]) -> str:
+        """Lay out results of this study for a terminal: tables and statements of its report."""
+        from ubcn_ros.study.report.assemble import study_text  # which imports the studies
+        return study_text(self.path, results)
+
     @property
     def data_settings(self) -> dict[str, Any]:
         """

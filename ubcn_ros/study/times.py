@@ -103,15 +103,3 @@ def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str,
     """
     return {f'{device} {size}': rows for device, sizes in times.items()
             for size, rows in sizes.items()}
-
-
-def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Head the columns of ``time_cells``."""
-    return [f'{where}: {unit}' for where in timed_rows(times) for unit in ('s', 'MiB')]
-
-
-def time_cells(times: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
-    """Return seconds and MiB of a method on every device and size, empty where not timed."""
-    found = [rows.get(name) for rows in timed_rows(times).values()]
-    return [cell for row in found for cell in (
-        ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}'))]

@@ -8,12 +8,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.measured import MEASURES, difference
-from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.statements import ASCII, Statement, statements_text
+from ubcn_ros.text_table import table
 
 SEEN_RAIN = (
     'Networks that have seen the heaviest rain in training, and the veil that it is mostly made '
@@ -91,6 +93,20 @@ class Section:
     def empty(self) -> bool:
         """Whether nothing of it is there."""
         return not self.blocks and not self.statements
+
+
+def section_text(section: Section) -> str:
+    """Lay out the tables of a section, and below them its statements, for a terminal."""
+    parts = []
+    for block in section.blocks:
+        if isinstance(block, Table):
+            groups = [f'{name}: ' if name and not place else ''
+                      for name, count in block.groups for place in range(count)]
+            header = [group + column for group, column in zip_longest(
+                groups, block.columns, fillvalue='')]
+            parts.append('\n'.join(filter(None, (
+                block.title, table(header, block.rows), block.note))).translate(ASCII))
+    return '\n\n'.join([*parts, statements_text(section.statements)])
 
 
 class Tally(NamedTuple):

@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line, figure
-from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, degradation_statements
-from ubcn_ros.study.degradation_table import over_seeds
+from ubcn_ros.study.degradation_claims import (
+    UNITS,
+    Claim,
+    claims,
+    degradation_statements,
+    over_seeds,
+)
 from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import Charts, Section, StudyFigure, Table
@@ -80,7 +85,7 @@ def _miou_table(kind: str, ours: np.ndarray) -> Table:
         f'{kind}, {UNITS[kind]}: mIoU, %', ('trained ↓ tested →', *levels * 2),
         tuple((level, *map(figure, row)) for level, row in zip(levels, both, strict=True)),
         (('', 1), ("paper's", 4), ('ours', 4)), frozenset((r, c + 1) for r, c in best.tolist()),
-        "The paper's are read off, ±0.3. Bold: best of the column.")
+        "The paper's are read off, ±0.3.")
 
 
 def _kept(table: np.ndarray) -> np.ndarray:

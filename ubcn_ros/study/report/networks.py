@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.measured import difference, mean
-from ubcn_ros.study.networks import PSPNET, networks_statements
 from ubcn_ros.study.paper import TABLE_4_UBCN
-from ubcn_ros.study.parameters import megabytes
+from ubcn_ros.study.parameters import WHOLE, megabytes
 from ubcn_ros.study.report.content import (
     NO_GPU_TIMES,
     Charts,
@@ -22,9 +22,13 @@ from ubcn_ros.study.report.content import (
     quality_table,
 )
 from ubcn_ros.study.report.sources import Found
-from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.statements import Statement, listing
 from ubcn_ros.study.times import timed_rows
 
+_PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's fits
+_SIZES = "UBCN's parts have the sizes of table 4"
+_BYTES = {'MB': 1e6, 'MiB': 2 ** 20}
+_CLOSE = 0.02  # share of the paper's figure
 _NAME = 20  # characters
 
 Results = Mapping[str, Any]
@@ -36,9 +40,9 @@ def networks_sections(found: Found) -> Iterator[Section]:
     times = timed_rows(results['times'])
     section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
         _gains(results, 'psnr', 'PSNR', 'dB'), _gains(results, 'miou', 'mIoU', 'points')))]
-    section.statements = networks_statements(results)
+    section.statements = _statements(results)
     section.opinions = [*_opinions(results, section.statements)]
-    if not any(row['segmentation'] == PSPNET for row in results['networks'].values()):
+    if not any(row['segmentation'] == _PSPNET for row in results['networks'].values()):
         section.missing.append(("A model of the paper's own setting, to be measured with the "
                                 'others', 'ubcn train paper --data FOLDER'))
     if len(results['networks']) < 2:
@@ -93,6 +97,42 @@ def _short(name: str) -> str:
     return name if len(name) <= _NAME else f'{name[:_NAME - 1]}…'
 
 
+def _statements(results: Results) -> list[Statement]:
+    """State what was found of table 4's sizes, and of what the loop gains."""
+    networks = results['networks'].items()
+    sizes = [_size_statement(name, row['parameters']) for name, row in networks
+             if row['segmentation'] == _PSPNET]
+    return [*(sizes or [Statement(_SIZES, None, f'needs a model with {_PSPNET}')]),
+            *(_loop_statement(name, row['steps']) for name, row in networks)]
+
+
+def _size_statement(name: str, counts: Mapping[str, int]) -> Statement:
+    """State whether the parts of a model have table 4's sizes, in MB or in MiB."""
+    parts, holds = [], True
+    for part, paper in zip(WHOLE, re.findall(r'[\d.]+', TABLE_4_UBCN[0]), strict=True):
+        ours = {unit: 4 * counts[part] / size for unit, size in _BYTES.items()}
+        close = [f'{figure(value, 2)} {unit}' for unit, value in ours.items()
+                 if abs(value - float(paper)) < _CLOSE * float(paper)]
+        holds &= bool(close)
+        parts.append(f'{part} ' + (close[0] if close else '{} MB ({} MiB)'.format(
+            *(figure(value, 2) for value in ours.values()))) + f' against {paper}')
+    return Statement(f'{_SIZES} ({name})', holds, listing(parts))
+
+
+def _loop_statement(name: str, steps: Sequence[Mapping[str, Any]]) -> Statement:
+    """State whether the last step of a model is better than its first, in rain."""
+    first, last, t = steps[0], steps[-1], len(steps)
+    gains = {rate: [difference(last[rate][key], first[rate][key]) for key in ('psnr', 'miou')]
+             for rate in first if float(rate)}
+    known = [gain for pair in gains.values() for gain in pair if gain is not None]
+    text = f'Step {t} derains and labels better than step 1, in rain ({name})'
+    if t < 2 or not known:
+        return Statement(text, None, 'needs two steps and a rain rate')
+    return Statement(text, min(known) > 0, ', '.join(
+        f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} mm/hr'
+        for rate, (psnr, miou) in gains.items()))
+
+
 def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str]:
     if any(s.text.startswith("UBCN's parts") and s.holds is False for s in statements):
         yield ("The paper's tables disagree: IDM's 11 blocks of 32 channels of table 1 "
@@ -104,9 +144,9 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
         yield ('Where a further step loses, the first one may have left little to do, or may '
                'have been trained for longer than SAM was on its outputs.')
     networks = results['networks']
-    heavy = next((name for name, row in networks.items() if row['segmentation'] == PSPNET), None)
+    heavy = next((name for name, row in networks.items() if row['segmentation'] == _PSPNET), None)
     for name, row in networks.items():
-        if heavy is None or row['segmentation'] == PSPNET:
+        if heavy is None or row['segmentation'] == _PSPNET:
             continue
         sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
         if sizes[1] >= sizes[0]:
