@@ -131,7 +131,7 @@ class Engine:
 
 def processed(source, out, options=None, engine=None, **run):
     """Process a bag; return the result."""
-    (job,) = plan([(source, out)], options or Options())
+    (job,) = plan(source, out, options or Options())
     return run_job(job, engine=engine or Engine(), **run)
 
 

@@ -150,7 +150,7 @@ def working(tmp_path, now):
     fleet = Fleet([(tmp_path / 'in.mcap', tmp_path / 'out' / name) for name in 'abc'], Options())
     source = write_bag(tmp_path / 'in.mcap', drive(20))
     bag = fleet.bags[0]
-    bag.jobs = plan([(source, bag.out)], Options(), 4)
+    bag.jobs = plan(source, bag.out, Options(), 4)
     fleet.bags[1].error = 'damaged'
     for number in (0, 1):
         job = bag.jobs[number]

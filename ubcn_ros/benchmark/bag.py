@@ -109,7 +109,7 @@ def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]) -> dict
     for number in range(3):  # do not count
         engine(frame_of(number), load.iterations)
     progress('processing it, and the bare engine, in turn')
-    jobs = plan([(source, out)], options, max(2, min(_TURNS, load.frames // _TURNS)))
+    jobs = plan(source, out, options, max(2, min(_TURNS, load.frames // _TURNS)))
     took_s = bare_s = 0.0
     for turn, job in enumerate(jobs):
         first, end = (load.frames * place // len(jobs) for place in (turn, turn + 1))

@@ -167,7 +167,7 @@ def _process_here(source: Path, out: Path, options: Options, threads: int | None
     """
     from ubcn_ros.bags.process import plan
     from ubcn_ros.bags.process.video import video_paths
-    (job,) = plan([(source, out)], options)  # errors of the bag before the seconds of loading
+    (job,) = plan(source, out, options)  # errors of the bag before the seconds of loading
     for skipped in job.skipped:
         click.echo(skipped.text, err=True)
     videos = {} if video is None else video_paths(video, job)

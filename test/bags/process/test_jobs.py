@@ -54,7 +54,7 @@ def test_pieces_are_beside_the_bag_also_through_a_link(tmp_path):
                                      Options(exclude=('*/camera_info',), outputs_only=True)])
 def test_a_calibration_that_is_left_out_is_told(tmp_path, options):
     source, out = write_bag(tmp_path / 'in.mcap', drive(1)), tmp_path / 'out'
-    (job,) = plan([(source, out)], options)
+    (job,) = plan(source, out, options)
     assert [other.text for other in job.skipped] == [
         '/front/camera_info (sensor_msgs/msg/CameraInfo) is not processed: --topics or --exclude '
         'leave it out, so that /front/derained/camera_info is not written; let these have it to '

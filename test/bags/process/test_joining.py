@@ -35,7 +35,7 @@ from ubcn_ros.bags.storage.sqlite_file import SqliteFile
 def run_pieces(source, out, pieces, options=None):
     """Run jobs as other processes would, the last first."""
     jobs = [pickle.loads(pickle.dumps(job))
-            for job in plan([(source, out)], options or Options(), pieces)]
+            for job in plan(source, out, options or Options(), pieces)]
     for job in reversed(jobs):
         run_job(job, engine=Engine())
     return jobs
@@ -100,7 +100,7 @@ def test_the_files_of_a_bag_are_checked_once_for_all_pieces(tmp_path, monkeypatc
 
 def test_pieces_that_are_not_finished_are_not_joined(tmp_path):
     source = write_bag(tmp_path / 'in.mcap', drive())
-    jobs = plan([(source, tmp_path / 'out')], Options(), 2)
+    jobs = plan(source, tmp_path / 'out', Options(), 2)
     run_job(jobs[0], engine=Engine())
     with pytest.raises(BagError, match=r'out.pieces/0001-of-0002, a piece of .*, is not finished'):
         join(jobs, tmp_path / 'out')
@@ -109,7 +109,7 @@ def test_pieces_that_are_not_finished_are_not_joined(tmp_path):
 
 def test_pieces_of_different_models_are_not_joined(tmp_path):
     source = write_bag(tmp_path / 'in.mcap', drive())
-    jobs = plan([(source, tmp_path / 'out')], Options(), 2)
+    jobs = plan(source, tmp_path / 'out', Options(), 2)
     other = Engine()
     other.info = SimpleNamespace(name='inverse', sha256='1' * 64)
     run_job(jobs[0], engine=Engine())
@@ -169,15 +169,15 @@ def test_only_one_process_joins_a_bag(tmp_path, monkeypatch):
 
 def test_the_number_of_pieces_follows_from_the_images(tmp_path, monkeypatch):
     source, out = write_bag(tmp_path / 'in.mcap', drive(10)), tmp_path / 'out'
-    assert len(plan([(source, out)], Options(), None)) == 1 and pieces_there(out) is None
+    assert len(plan(source, out, Options(), None)) == 1 and pieces_there(out) is None
     monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 5)
-    planned = plan([(source, out)], Options(), None)
+    planned = plan(source, out, Options(), None)
     assert len(planned) == 4
-    assert len(plan([(source, out)], Options(duration_s=0.45), None)) == 2
+    assert len(plan(source, out, Options(duration_s=0.45), None)) == 2
     run_job(planned[2], engine=Engine())
     assert pieces_there(out) == 4
     monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 0.1)
-    assert len(plan([(source, out)], Options(), None)) == 64
+    assert len(plan(source, out, Options(), None)) == 64
 
 
 def compressed(folder):
@@ -210,7 +210,7 @@ def test_a_bag_that_is_read_as_a_whole_is_cut_only_when_asked(tmp_path, monkeypa
     source = make(tmp_path)
     monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 5)
     for pieces, count in ((None, 4 if parts else 1), (3, 3), (1, 1)):
-        jobs = plan([(source, tmp_path / 'out')], Options(), pieces)
+        jobs = plan(source, tmp_path / 'out', Options(), pieces)
         assert len(jobs) == count
         assert ['each of the 3 pieces of' in note for note in jobs[0].notes] == [True] * (
             not parts and pieces == 3)
@@ -225,7 +225,7 @@ def test_pieces_are_removed_once_their_files_are_on_the_disk(tmp_path, monkeypat
     monkeypatch.setattr(os, 'fsync', lambda file: synced.append(
         os.readlink(f'/proc/self/fd/{file}')) or sync(file))
     source, out = write_bag(tmp_path / 'in.mcap', drive()), tmp_path / 'out'
-    jobs = plan([(source, out)], Options(), 2)
+    jobs = plan(source, out, Options(), 2)
     for job in jobs:
         run_job(job, engine=Engine())
     if not links:
@@ -238,4 +238,4 @@ def test_pieces_are_removed_once_their_files_are_on_the_disk(tmp_path, monkeypat
 
 def test_with_every_a_bag_is_one_piece(tmp_path):
     source = write_bag(tmp_path / 'in.mcap', drive())
-    assert len(plan([(source, tmp_path / 'out')], Options(every=2), 4)) == 1
+    assert len(plan(source, tmp_path / 'out', Options(every=2), 4)) == 1

@@ -52,7 +52,7 @@ class PlanBag:
             raise BagError(f'{pieces_folder(self.out)} cannot be gone on with: --pieces was '
                            f'{before} and is {self.pieces} now; give the same, or another path '
                            'for the outputs')
-        jobs = plan([(self.source, self.out)], self.options, before or self.pieces)
+        jobs = plan(self.source, self.out, self.options, before or self.pieces)
         # they are of the number of pieces, which is not chosen any more
         return jobs if before is None else [replace(job, notes=()) for job in jobs]
 

@@ -4,7 +4,7 @@
 Bags to bags: every camera through the engine, everything else as it was.
 
 >>> from ubcn_ros.bags.process import Options, plan, run_job
->>> (job,) = plan([('drive', 'derained')], Options(iterations=2))
+>>> (job,) = plan('drive', 'derained', Options(iterations=2))
 >>> result = run_job(job)
 """
 

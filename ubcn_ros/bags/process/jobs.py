@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plan the work on bags: jobs, each a range of a bag, and the bag that they become together."""
+"""Plan the work on a bag: jobs, each a range of it, and the bag that they become together."""
 
 from __future__ import annotations
 
@@ -29,28 +29,24 @@ MOST_PIECES = 64
 _NS = 1_000_000_000
 
 
-def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None = 1
-         ) -> list[Job]:
+def plan(source: Path, out: Path, options: Options, pieces: int | None = 1) -> list[Job]:
     """
-    Make the jobs of bags: nothing is written, and no model loaded.
+    Make the jobs of a bag: nothing is written, and no model loaded.
 
     Of several pieces, each is a bag in the folder `pieces_folder(out)`, for `join`.
 
-    :param bags: input and output.
-    :param pieces: ranges of equal time that each bag is cut into; None: one for every thousand
+    :param source, out: input and output.
+    :param pieces: ranges of equal time that the bag is cut into; None: one for every thousand
         images, and one where each would go through all of the bag: it has no index, or a file of
         it is compressed as a whole. Always one with `every`, which counts images from the
         beginning.
-    :raises BagError: a bag cannot be read, has no camera, would be written to itself, or has
+    :raises BagError: the bag cannot be read, has no camera, would be written to itself, or has
         topics with the names of outputs.
     """
-    jobs = []
-    for source, out in bags:
-        check_apart(source, out)
-        with open_bag(source) as reader:
-            jobs += _plan_bag(reader, Path(source), Path(out), options,
-                              1 if options.every > 1 else pieces)
-    return jobs
+    check_apart(source, out)
+    with open_bag(source) as reader:
+        return _plan_bag(reader, Path(source), Path(out), options,
+                         1 if options.every > 1 else pieces)
 
 
 def pieces_folder(out: Path) -> Path:
