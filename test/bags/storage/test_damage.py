@@ -79,12 +79,6 @@ def test_a_cut_recording_is_read_up_to_there(tmp_path, options):
     assert 'was not closed' in problems[0] and '`mcap recover`' in problems[0]
 
 
-def test_a_damaged_summary_is_not_needed(tmp_path):
-    path = write_mcap(tmp_path / 'x.mcap', NUMBERS)
-    overwrite(path, path.stat().st_size - 300, b'\xff' * 300)
-    assert found(path)[0] == NUMBERS
-
-
 def test_a_topic_whose_name_is_lost_is_told(tmp_path):
     path = write_mcap(tmp_path / 'x.mcap', NUMBERS, **NO_SUMMARY)
     overwrite(path, 100, b'\xff' * 4)

@@ -32,8 +32,6 @@ from ubcn_ros.bags import (
     BagError,
     MalformedMessage,
     McapBagWriter,
-    create,
-    image_connection,
     make_header,
     make_image,
     open_bag,
@@ -370,14 +368,6 @@ def test_a_topic_without_messages_is_not_taken_for_images(tmp_path):
     for topic in (None, '/image'):
         with pytest.raises(BagError, match=r'no images.*/image \(sensor_msgs/msg/Image, 0\)'):
             found(path, topic)
-
-
-def test_the_option_is_named_as_it_is_typed(tmp_path):
-    create([noise()], tmp_path / 'bag')
-    path = write_mcap(tmp_path / 'x.mcap', [1], more=[
-        ('/rear', IMAGE, 'ros2msg', b'', 'cdr', serialized())])
-    with open_bag(path) as reader, pytest.raises(BagError, match='choose one with --topic: /'):
-        image_connection(reader)
 
 
 def test_a_message_of_several_zstd_frames_is_read(tmp_path):

@@ -189,18 +189,10 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     size = said(found, 'sizes of table 4')
     assert size.holds is False and size.details == (
         'ddn has 4.00 MB by 4 bytes a parameter and 5.00 MB by a checkpoint, not 0.23',)
-    better = said(found, 'in mIoU after it (trained for as many')
-    assert better.holds is False and better.target and better.found == 'beaten by rescan'
-    assert better.details[0] == 'rescan in PSNR at 50 mm/hr: 33.00 against 31.00, by 2.00 dB'
     in_time = said(found, 'in mIoU after it (trained for as much time')
     assert in_time.holds is True and 'idm alone' in in_time.found
-    faster = said(found, 'faster than all baselines')
-    assert faster.holds is False and 'rescan in time on cpu' in faster.details[0]
     order = said(found, 'slower in table 4')
     assert order.holds is False and 'jorder-e (3.648 s) before prenet (9.999 s)' in order.found
-    residue = said(found, 'ahead of them by more (trained for as many')
-    assert residue.holds is False
-    assert '−2.00 dB and +4.0 points of mIoU at 50 mm/hr' in residue.found
     assert len(found.opinions) == 4
 
 
