@@ -23,6 +23,7 @@ from ubcn_ros.bags.process.run import Result
 from ubcn_ros.bags.process.sidecar import (
     CameraTally,
     Tally,
+    outcome,
     read_sidecar,
     read_tally,
     write_sidecar,
@@ -144,13 +145,9 @@ def _merge(documents: Sequence[dict[str, Any]], jobs: Sequence[Job], tally: Tall
            ) -> dict[str, Any]:
     """Return the sidecar of the whole bag: the first piece's, with what is of all."""
     first, end = documents[0], jobs[-1].end_ns
-    cameras = [{**camera, 'images': tally.position.images[camera['topic']],
-                **vars(tally.cameras[camera['topic']])} for camera in first['cameras']]
     notes = list(dict.fromkeys(note for document in documents for note in document['notes']))
     settings = {**first['settings'], 'IN end_ns': end}
-    timings = tally.timings()
-    del timings['frames_per_s']  # of how many at a time nothing here says
-    return {**first, 'input': {**first['input'], 'end_ns': end}, 'cameras': cameras,
-            'topics': dict(tally.written), 'malformed': tally.malformed,
-            'problems': tally.problems, 'notes': notes, 'timings': timings,
-            'settings': settings, 'tally': tally.to_json(), 'pieces': len(jobs)}
+    found = outcome(tally, first['cameras'])
+    del found['timings']['frames_per_s']  # of how many at a time nothing here says
+    return {**first, **found, 'input': {**first['input'], 'end_ns': end}, 'notes': notes,
+            'settings': settings, 'pieces': len(jobs)}

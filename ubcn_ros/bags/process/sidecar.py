@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def describe(job: Job, tally: Tally, topics: dict[str, dict[str, str | None]], e
     :param engine: for what its model says of itself.
     :param settings: that another run has to have to go on with this one.
     """
-    images = tally.position.images if tally.position else {}
+    cameras = [{'topic': camera.topic, 'type': camera.type, 'focal_length': camera.focal_length,
+                **topics[camera.topic]} for camera in job.cameras]
     return {
         'finished': finished, 'version': __version__,
         'input': {'path': str(job.source), 'begin_ns': job.begin_ns, 'start_ns': job.start_ns,
@@ -130,15 +132,17 @@ def describe(job: Job, tally: Tally, topics: dict[str, dict[str, str | None]], e
         'iterations': job.options.iterations,
         'processing_size': dict(job.options.engine).get('processing_size', TRAINED),
         'device': str(engine.device), 'precision': engine.precision, 'backend': engine.backend,
-        'cameras': [{'topic': camera.topic, 'type': camera.type,
-                     'focal_length': camera.focal_length, **topics[camera.topic],
-                     'images': images.get(camera.topic, 0),
-                     **asdict(tally.cameras[camera.topic])}
-                    for camera in job.cameras],
-        'topics': dict(tally.written),
-        'skipped': [asdict(skipped) for skipped in job.skipped],
-        'malformed': tally.malformed, 'problems': tally.problems, 'notes': notes,
-        'timings': tally.timings(), 'settings': settings, 'tally': tally.to_json()}
+        'skipped': [asdict(skipped) for skipped in job.skipped], 'notes': notes,
+        'settings': settings, **outcome(tally, cameras)}
+
+
+def outcome(tally: Tally, cameras: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what process.json says of a tally; `cameras` lack their figures in it."""
+    images = tally.position.images if tally.position else {}
+    return {'cameras': [{**camera, 'images': images.get(camera['topic'], 0),
+                         **asdict(tally.cameras[camera['topic']])} for camera in cameras],
+            'topics': dict(tally.written), 'malformed': tally.malformed,
+            'problems': tally.problems, 'timings': tally.timings(), 'tally': tally.to_json()}
 
 
 def write_sidecar(folder: Path, document: dict[str, Any]) -> None:
