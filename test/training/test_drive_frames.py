@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.drive.drive import LABEL_SET
-from ubcn_ros.data.scenes import CleanFrame
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
 
 
@@ -28,21 +27,6 @@ def test_frames_follow_from_their_number():
         assert all(np.array_equal(*pair) for pair in zip(again[n][:3], expected[n][:3],
                                                          strict=True))
     assert not np.array_equal(expected[0].image, expected[1].image)
-
-
-def test_a_share_is_seen_otherwise(monkeypatch):
-    seen = []
-    monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive.frame',
-                        lambda self, time_s, conditions=None: seen.append(conditions) or
-                        CleanFrame(np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40), np.uint8),
-                                   np.ones((32, 40), np.float32)))
-    for varied, least, most in ((0.0, 0, 0), (0.5, 8, 24), (1.0, 32, 32)):
-        seen.clear()
-        frames = DriveFrames(4, (32, 40), LABEL_SET, varied)
-        for n in range(32):
-            _ = frames[n]
-        assert least <= sum(each is not None for each in seen) <= most
-    assert len({each.camera_height for each in seen}) == 32, 'each frame in its own way'
 
 
 def test_without_labels_all_is_unlabeled():

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive.conditions import Conditions
 from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.scenes import CleanFrame
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
@@ -30,12 +29,10 @@ class DriveFrames:
     :param seed: of the streets.
     :param size: height and width, pixels.
     :param label_set: the labels become its classes of the same names; None: all are unlabeled.
-    :param varied: share of the frames that are seen under other ``Conditions``, 0..1.
     """
 
-    def __init__(self, seed: int, size: tuple[int, int], label_set: LabelSet | None,
-                 varied: float = 0.0) -> None:
-        self.seed, self.size, self.varied = seed, size, varied
+    def __init__(self, seed: int, size: tuple[int, int], label_set: LabelSet | None) -> None:
+        self.seed, self.size = seed, size
         self._ids = _ids_by_name(LABEL_SET, label_set)
         self._drives: OrderedDict[int, Drive] = OrderedDict()
 
@@ -48,11 +45,7 @@ class DriveFrames:
             while len(self._drives) > 2:
                 self._drives.popitem(last=False)
         jitter = np.random.default_rng([self.seed, 5, number]).random()
-        drive, conditions = self._drives[street], None
-        rng = np.random.default_rng([self.seed, 11, number])
-        if self.varied and rng.random() < self.varied:
-            conditions = Conditions.draw(rng, drive.style)
-        shown = drive.frame(_SPACING_S * (place + float(jitter)), conditions)
+        shown = self._drives[street].frame(_SPACING_S * (place + float(jitter)))
         return shown._replace(labels=cv2.LUT(shown.labels, self._ids))
 
 

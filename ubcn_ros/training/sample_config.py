@@ -75,9 +75,6 @@ class SampleConfig:
     rotation_deg: float = 0.0
     # share of frames from procedural drives, 0..1, spread evenly
     drive_share: float = 0.0
-    # of a drive's frame seen from another height and direction, through another lens, on wet
-    # ground, by night or past a wiper, 0..1
-    varied_drive_probability: float = 0.0
     # frames of procedural drives that are rendered ahead (on_device)
     drive_frames: int = 96
 
@@ -95,8 +92,7 @@ class SampleConfig:
                            'misty_rain_probability',
                            'strong_augmentation_probability', 'physical_rain_probability',
                            'color_jitter', 'photometric_probability', 'balanced_crop_probability',
-                           'class_mix_probability', 'whole_frame_probability', 'drive_share',
-                           'varied_drive_probability'),
+                           'class_mix_probability', 'whole_frame_probability', 'drive_share'),
                     0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
         self._check_degradation()

@@ -90,8 +90,7 @@ class TrainingSamples(Dataset):
     @cached_property
     def _drives(self) -> DriveFrames:
         size = drive_size(self.scenes.scenes[0].image().shape[:2])
-        return DriveFrames(self.seed, size, self.scenes.label_set,
-                           self.config.varied_drive_probability)
+        return DriveFrames(self.seed, size, self.scenes.label_set)
 
     def _clean_frame(self, frame: int) -> CleanFrame:
         of_drive, number = chosen_scene(frame, len(self.scenes), self.config.drive_share,

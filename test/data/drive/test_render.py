@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Label, depth and colour of a painted rectangle come from one and the same geometry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive.drive import LABEL_SET
+from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.drive.render import (
     FAR_M,
     Billboard,
@@ -109,6 +111,16 @@ def test_thin_poles_stay_visible():
     canvas = make_canvas()
     canvas.draw([], [Billboard(WHITE, (0.0, 0.0, 40.0), 0.05, 5.0, Label.POLE, min_px=1.3)])
     assert (canvas.labels == Label.POLE).any(1).sum() >= 10
+
+
+@pytest.mark.parametrize('roll', [-0.06, 0.1])
+def test_no_ground_lies_above_a_rolled_horizon(roll):
+    drive = Drive(101, 96, 128)
+    drive.style = replace(drive.style, roll=roll)
+    for time_s in (0.3, 3.1, 7.1):
+        frame, rays = drive.frame(time_s), drive.camera(time_s).rays()
+        ground = np.isclose(frame.depth, 400, rtol=1e-3) & (frame.labels != Label.SKY)
+        assert not (ground & (rays[1] <= 0)).any()
 
 
 def test_ids_are_those_of_the_label_set():

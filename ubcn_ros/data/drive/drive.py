@@ -17,13 +17,6 @@ from math import atan, pi, sin
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive.conditions import (
-    Conditions,
-    at_night,
-    draw_wiper,
-    mirrored,
-    wet_ground,
-)
 from ubcn_ros.data.drive.ground import CHUNK_M, Ground, draw_sky
 from ubcn_ros.data.drive.render import FAR_M, Canvas, Label, PinholeCamera
 from ubcn_ros.data.drive.style import draw_style
@@ -78,48 +71,37 @@ class Drive:
                        * style.noise).astype(np.float32)
         self._grain = cv2.GaussianBlur(self._grain, (0, 0), 0.6) * 1.6
 
-    def camera(self, time_s: float, conditions: Conditions | None = None) -> PinholeCamera:
-        """Return the camera at this time (seconds); ``conditions`` are as for ``frame``."""
+    def camera(self, time_s: float) -> PinholeCamera:
+        """Return the camera at this time (seconds)."""
         style = self.style
-        look = conditions or style
         z = self._start + _SPEED_M_S * time_s
         weave = 0.12 * sin(0.5 * time_s + self.seed)
         lane = style.lanes - 0.5 if style.lanes > 1 and self.seed % 2 else 0.5
-        u = conditions.aside if conditions else style.our_side * style.lane * lane + weave
+        u = style.our_side * style.lane * lane + weave
         bounce = sin(5.1 * time_s) + 0.5 * sin(8.7 * time_s + 1)
-        focal = look.focal * self.width
-        pitch = np.arctan((look.horizon_at - 0.5) * self.height / focal) + 0.0012 * bounce
-        position = np.array([style.center(z) + u, -look.camera_height - 0.006 * bounce, z])
-        yaw = look.yaw + atan(style.slope(z + 3)) + 0.004 * sin(0.5 * time_s + self.seed + pi / 2)
+        focal = style.focal * self.width
+        pitch = np.arctan((style.horizon_at - 0.5) * self.height / focal) + 0.0012 * bounce
+        position = np.array([style.center(z) + u, -style.camera_height - 0.006 * bounce, z])
+        yaw = style.yaw + atan(style.slope(z + 3)) + 0.004 * sin(0.5 * time_s + self.seed + pi / 2)
         return PinholeCamera(self.height, self.width, focal, position, yaw, float(pitch),
-                             look.roll + 0.002 * sin(1.3 * time_s))
+                             style.roll + 0.002 * sin(1.3 * time_s))
 
-    def frame(self, time_s: float, conditions: Conditions | None = None) -> CleanFrame:
+    def frame(self, time_s: float) -> CleanFrame:
         """
         Render the frame at this time.
 
         :param time_s: seconds, may be negative.
-        :param conditions: how it is seen; None for from the drive's own car, by day.
         :return: labels are ids of LABEL_SET, and the depth of the sky is 1000 m.
         """
-        camera = self.camera(time_s, conditions)
-        image, labels, depth = self._picture(camera, time_s)
-        if conditions is not None and conditions.wet:
-            mirror = self._picture(mirrored(camera), time_s, ground=False)[0][::-1]
-            image = wet_ground(image, labels, depth, mirror, camera, conditions.wet)
-        if conditions is not None and conditions.night:
-            image = at_night(image, labels, depth, conditions.night)
-        if self._bonnet is not None and conditions is None:
+        image, labels, depth = self._picture(self.camera(time_s), time_s)
+        if self._bonnet is not None:
             mask, picture = self._bonnet
             image[mask] = picture[mask]
             labels[mask] = Label.UNLABELED
             depth[mask] = 1.2
-        image = self._develop(image, labels, depth, time_s)
-        if conditions is not None and conditions.wiper is not None:
-            draw_wiper(image, labels, depth, conditions.wiper)
-        return CleanFrame(image, labels, depth)
+        return CleanFrame(self._develop(image, labels, depth, time_s), labels, depth)
 
-    def _picture(self, camera: PinholeCamera, time_s: float, ground: bool = True
+    def _picture(self, camera: PinholeCamera, time_s: float
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw what there is before a camera: image, labels and depth."""
         style, world = self.style, self.world
@@ -132,8 +114,7 @@ class Drive:
         shift = world.rng(32).uniform(0, 512, 2) + (wind, 0)
         draw_sky(rays, min(horizon + 1, self.height), style.zenith, style.horizon, style.cloud,
                  style.cover, shift, image)
-        if ground:
-            self._ground.draw(camera, rays, image, labels, inverse)
+        self._ground.draw(camera, rays, image, labels, inverse)
         first = int(np.floor((camera.position[2] - 12) / CHUNK_M))
         quads, billboards, shadows = [], [], []
         for k in range(first, first + _SEEN_CHUNKS + 1):
@@ -143,8 +124,7 @@ class Drive:
             shadows += chunk.shadows
         self.traffic.add(time_s, float(camera.position[2]), quads, billboards, shadows)
         canvas = Canvas(camera, image, labels, inverse)
-        if ground:
-            canvas.draw_in_order(shadows)
+        canvas.draw_in_order(shadows)
         canvas.draw(quads, billboards)
         return image, labels, 1 / inverse
 

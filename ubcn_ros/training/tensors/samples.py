@@ -104,8 +104,7 @@ class TensorSamples:
         self.scenes, self.config, self.seed = scenes, config, seed
         self.device, self.workers = device, workers
         drives = config.drive_frames if config.drive_share else 0
-        self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers,
-                                                 config.varied_drive_probability)
+        self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers)
 
     @cached_property
     def _frame_sizes(self) -> tuple[tuple[int, int], ...]:

@@ -65,7 +65,7 @@ _loaded: dict[object, tuple[SceneList, SceneTensors]] = {}  # of the last call
 
 
 def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: int = 0,
-                workers: int = 0, varied: float = 0.0) -> SceneTensors:
+                workers: int = 0) -> SceneTensors:
     """
     Decode all scenes and render frames of drives.
 
@@ -74,26 +74,25 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :param drives: number of frames of procedural drives.
     :param seed: of the drives.
     :param workers: processes that render them.
-    :param varied: as of ``DriveFrames``.
     :raises DataSetError: a file cannot be read.
     :raises ValueError: a GPU's memory does not hold them.
     """
-    key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed, varied)
+    key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed)
     if key not in _loaded:
         _loaded.clear()  # its memory is needed
         # with the scenes, so that no other gets their identity
-        _loaded[key] = scenes, _load(scenes, device, drives, seed, workers, varied)
+        _loaded[key] = scenes, _load(scenes, device, drives, seed, workers)
     return _loaded[key][1]
 
 
-def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int,
-          varied: float) -> SceneTensors:
+def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int
+          ) -> SceneTensors:
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
     _check_memory(len(frames) + drives, sum(frame.rainy is not None for frame in frames), largest,
                   device, scenes)
-    frames += _drive_frames(drives, seed, largest, scenes, workers, varied)
+    frames += _drive_frames(drives, seed, largest, scenes, workers)
     rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
     images = [*(frame.image for frame in frames), *rainy.values()]
     size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
@@ -123,9 +122,9 @@ def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.dev
             "the recipe's samples.on_device to false, or a smaller data.short_side")
 
 
-def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int,
-                  varied: float) -> list[CleanFrame]:
-    frames = DriveFrames(seed, drive_size(largest), scenes.label_set, varied)
+def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int
+                  ) -> list[CleanFrame]:
+    frames = DriveFrames(seed, drive_size(largest), scenes.label_set)
     firsts = range(0, count, FRAMES_PER_DRIVE)
     streets = rendered_ahead(partial(_street, frames, count), firsts, workers)
     return [frame for street in streets for frame in street]
