@@ -15,6 +15,8 @@ from ubcn_ros.images.files import write_image
 
 CLASSES = ('road', 'car', 'tree')
 COLORS = ((128, 64, 128), (0, 0, 142), (107, 142, 35))
+# of all classes of Cityscapes, as its files store them
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 
 def check(*roots):
@@ -53,6 +55,13 @@ def cvat(root):
         for name, color in zip(CLASSES, COLORS, strict=True)))
 
 
+def cityscapes(root):
+    stored = np.array(LABEL_IDS, np.uint8)[ids(len(LABEL_IDS))]
+    for split, name, image in frames():
+        write_image(root / 'leftImg8bit' / split / 'ulm' / f'{name}_leftImg8bit.png', image)
+        write_image(root / 'gtFine' / split / 'ulm' / f'{name}_gtFine_labelIds.png', stored)
+
+
 def coco(root):
     height, width = SIZE
     for split in ('train', 'val'):
@@ -85,7 +94,8 @@ def pairs(root):
         write_image(root / split / 'target' / f'{name}.png', image)
 
 
-LAYOUTS = {'own': own, 'cvat': cvat, 'coco': coco, 'images': images, 'pairs': pairs}
+LAYOUTS = {'own': own, 'cvat': cvat, 'cityscapes': cityscapes, 'coco': coco, 'images': images,
+           'pairs': pairs}
 
 
 @pytest.mark.parametrize('name', LAYOUTS)
