@@ -59,8 +59,8 @@ def whole(tmp_path_factory, data, write_recipe):
 @pytest.fixture
 def copied(whole, make):
     """Function that makes a run in whose folder the whole one has been done."""
-    def made(changes=None, **more):
-        run = make('copy', changes, **more)
+    def made(changes=None, out='copy', **more):
+        run = make(out, changes, **more)
         shutil.copytree(whole.out, run.out)
         return run
     return made
@@ -129,18 +129,25 @@ def test_the_picture_of_the_samples_is_that_of_the_last_training(copied, whole):
     assert files(run)['samples.jpg'] != files(whole)['samples.jpg']
 
 
-def test_a_result_that_is_written_again_keeps_its_calibration(copied):
+def test_a_finished_result_stays_as_it_is(copied):
     run = copied()
     network, info = load_model(run.files.result)
-    fitted = {'temperature': 1.5, 'calibration': {'command': 'ubcn model calibrate'}}
-    save_model(run.files.result, network, {**info.metadata, **fitted})
-    for half in (False, True, True):
-        train(replace(run, half=half), resume=True)
-        assert load_model(run.files.result)[1].temperature == 1.5
-    network.derain.tail[1].weight.data += 1.0  # of another network
-    save_model(run.files.result, network, {**info.metadata, **fitted})
-    train(run, resume=True)
-    assert load_model(run.files.result)[1].temperature == 1.0
+    save_model(run.files.result, network, {**info.metadata, 'temperature': 1.5})
+    before = run.files.result.read_bytes()
+    run.files.discard('derain')
+    for stage in ('derain', None):  # another is trained, with the same weights; none is
+        train(replace(run, half=True), stage, resume=True)
+        assert run.files.result.read_bytes() == before
+
+
+def test_a_result_is_gone_before_the_stage_that_makes_it(copied, monkeypatch):
+    """One that a kill would leave beside an end of other weights would stay."""
+    for stage in (None, 'joint'):
+        run = copied(out=f'copy-{stage}')
+        monkeypatch.setattr('ubcn_ros.training.run_folder.discard_stage', lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.files.discard(stage)
+        assert not run.files.result.exists()
 
 
 def test_images_that_are_left_out_are_not_counted(make, data):
@@ -353,8 +360,9 @@ def test_a_model_is_taken_up(make, model, capsys):
     assert 'other classes' in told and '(by path: path_mixer.mix' in told
     assert "SAM starts from IDM's weights" not in told, 'it starts from the SAM of the model'
     assert f'licence of the result: {info.metadata["license"]}\n' in told
+    source[0].derain.tail[1].weight.data += 1.0
+    save_model(model, source[0], source[1].metadata)
     with pytest.raises(ValueError, match='start: .* before'):
-        save_model(model, source[0], {'trained': list(PARTS)})
         replace(run).plan(resume=True)
 
 
@@ -401,7 +409,7 @@ def test_a_lost_stage_that_is_trained_again_is_what_the_next_ones_started_from(c
     run.files.discard('derain')
     train(run, 'derain', resume=True)
     assert run.plan(resume=True) == [], 'the weights are the same'
-    assert f'wrote {run.files.result}' in capsys.readouterr().out
+    assert 'other weights' not in capsys.readouterr().out
 
 
 def test_a_result_is_not_said_to_be_of_a_stage_that_is_not_in_it(copied, capsys):
@@ -588,9 +596,12 @@ def test_a_file_of_somebody_else_is_not_overwritten_unasked(make, name):
     assert (run.out / name).read_text() == 'mine'
 
 
-def test_a_damaged_result_is_written_again(copied, whole):
+def test_a_damaged_result_is_written_again_once_it_is_removed(copied, whole):
     run = copied()
     run.files.result.write_bytes(b'half a file')
+    with pytest.raises(ValueError, match='tiny.safetensors is damaged.*: or remove it, and'):
+        run.plan(resume=True)
+    run.files.result.unlink()
     train(run, resume=True)
     assert run.files.result.read_bytes() == whole.files.result.read_bytes()
 

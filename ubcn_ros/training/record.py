@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ubcn_ros.runtime.cache import kept_while_unchanged, versions
-from ubcn_ros.runtime.weights import PARTS, ModelFileError, ModelInfo, load_model
+from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
-_FITTED = ('temperature', 'calibration')  # by ubcn model calibrate, to a finished model
 
 
 def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
@@ -79,24 +78,6 @@ def data_record(data_set: DataSet, sha256: str | None, labels: Mapping[str, str]
             'sha256': sha256, 'labels': dict(labels)}
 
 
-def kept_calibration(path: Path, network: UBCN) -> dict[str, Any]:
-    """
-    Return what ``ubcn model calibrate`` fitted to a model file, where that holds this network.
-
-    :param path: of the file, with the network's weights or these in fp16; it need not be there.
-    """
-    try:
-        there, info = load_model(path)
-    except ModelFileError:
-        return {}
-    values = there.state_dict()
-    if there.config != network.config or not all(
-            torch.equal(values[name], value) or torch.equal(values[name], value.half().float())
-            for name, value in network.state_dict().items()):
-        return {}
-    return {key: info.metadata[key] for key in _FITTED if key in info.metadata}
-
-
 def network_hash(network: UBCN) -> str:
     """Return the SHA-256 of a network's configuration and weights, in hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(network.config.to_dict(), sort_keys=True).encode())
@@ -110,13 +91,6 @@ def network_hash(network: UBCN) -> str:
 def file_hash(path: Path) -> str:
     """Return the ``network_hash`` of a model file; ModelFileError where it is none."""
     return network_hash(load_model(path)[0])
-
-
-def model_hash(network: UBCN, info: ModelInfo) -> str:
-    """Return a hash of a model and of what its file says, but for its calibration."""
-    said = {key: value for key, value in info.metadata.items() if key not in _FITTED}
-    return hashlib.sha256(f'{network_hash(network)} {json.dumps(said, sort_keys=True)}'.encode()
-                          ).hexdigest()
 
 
 def scenes_record(scenes: SceneList) -> str:

@@ -29,9 +29,8 @@ from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
     file_hash,
     joined_license,
-    kept_calibration,
-    model_hash,
     model_record,
+    network_hash,
     scenes_record,
 )
 from ubcn_ros.training.run_data import RunData
@@ -168,6 +167,8 @@ class Run:
             elif files.finished(name):
                 raise ValueError(f'{path} is missing: nothing says what {files.folder(name)} was '
                                  f'trained on: start again with --overwrite --stage {name}')
+        if files.finished(files.last):
+            files.check_result()
 
     def _stale(self, anew: Collection[str] = ()) -> str | None:
         """
@@ -188,13 +189,13 @@ class Run:
 
     def _start_hash(self, stage: str) -> str | None:
         """
-        Hash of what a stage starts from: the network of the stage before, or else --init's model.
+        Hash of the network that a stage starts from: of the stage before, or else of --init.
 
         How that stage was typed, and how the model was calibrated since, changes no weight.
         """
         if best := self.files.best_before(stage):
             return file_hash(best)
-        return model_hash(*self._init) if self._init else None
+        return network_hash(self._init[0]) if self._init else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``start.starting_network``."""
@@ -323,20 +324,19 @@ class Run:
                 trainer.discard()  # what a run left that was killed before its first checkpoint
             trainer.fit()
         if fabric.is_global_zero:
-            self._write_result(fabric)
+            self._write_result(fabric, stages)
         fabric.barrier()
 
-    def _write_result(self, fabric: Fabric) -> None:
-        """Write the best of the last stage, where that is finished, and say so or why not."""
+    def _write_result(self, fabric: Fabric, trained: Sequence[str]) -> None:
+        """Write the best of the last stage, unless an earlier run has, and say so or why not."""
         last, files = self.files.last, self.files
         if stale := self._stale():
             fabric.print(f'{stale} was trained from other weights than are there now: train it '
                          f'again with --overwrite --stage {stale}; until then '
                          f'{files.result.name}, where it is there, is that of before')
-        elif files.finished(last):
+        elif files.finished(last) and (last in trained or not files.result.is_file()):
             network, info = load_model(files.folder(last) / BEST)
-            fitted = kept_calibration(files.result, network)
-            save_model(files.result, network, {**info.metadata, **fitted}, self.half)
+            save_model(files.result, network, info.metadata, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
                     if self.used.scenes(last)[1] else f'last of {last}, without validation')
             fabric.print(f'wrote {files.result}: the {best}')

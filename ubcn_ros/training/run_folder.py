@@ -112,6 +112,14 @@ class RunFolder:
             raise ValueError(f'{error}: bring it back, or train the stage again with --overwrite '
                              f'--stage {stage}') from error
 
+    def check_result(self) -> None:
+        """Raise ValueError where the result is there, but damaged."""
+        try:
+            if self.result.is_file():
+                load_model(self.result)
+        except ModelFileError as error:
+            raise ValueError(f'{error}: or remove it, and --resume writes it again') from error
+
     @property
     def last(self) -> str:
         """Return the stage that comes last."""
@@ -137,10 +145,10 @@ class RunFolder:
 
     def discard(self, stage: str | None) -> None:
         """Remove what an earlier run left of a stage, or of all; nothing else in the folder."""
+        if stage is None or stage == self.last:  # first: one that is there is not written again
+            self.result.unlink(missing_ok=True)
         for name in [stage] if stage else STAGES:
             discard_stage(self.folder(name), self.log(name), self.results, name)
-        if stage is None or stage == self.last:
-            self.result.unlink(missing_ok=True)
         if stage is None:
             for name in _TABLES:
                 (self.out / name).unlink(missing_ok=True)
