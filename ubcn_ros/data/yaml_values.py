@@ -183,11 +183,7 @@ def _names(value: Any) -> dict[int, str]:
     names = {_number(number): _class_name(name) for number, name in value.items()}
     if UNLABELED in names:
         _refuse(UNLABELED, 'is always unlabeled: give the class another number, in the masks, too')
-    seen: dict[str, str] = {}
-    for name in names.values():
-        if seen.setdefault(plain_name(name), name) != name or list(names.values()).count(name) > 1:
-            _refuse(name, 'is there twice (case, _, - and blanks do not count): give each class '
-                    'a name of its own')
+    _once(names.values(), 'give each class a name of its own')
     return names
 
 
@@ -232,12 +228,12 @@ def _colors(value: Any) -> tuple[Color, ...] | dict[str, Color]:
     return {name: _color(color) for name, color in value.items()}
 
 
-def _once(names: Iterable[Any]) -> None:
+def _once(names: Iterable[Any], remedy: str = 'leave one out') -> None:
     """Refuse what is no name of a class, or comes twice."""
     seen = set()
     for name in names:
         if plain_name(_text(name)) in seen:
-            _refuse(name, 'is there twice (case, _, - and blanks do not count): leave one out')
+            _refuse(name, f'is there twice (case, _, - and blanks do not count): {remedy}')
         seen.add(plain_name(name))
 
 
