@@ -146,7 +146,7 @@ class SAM(nn.Module):
     RES     32 to 32  9 times in every path: two CR and a skip
     Add     32        over the paths
     CBR     32 to 32  convolution, normalisation, ReLU
-    Conv    32 to 3   starts at zero, unless xavier: SAM as the rainy image
+    Conv    32 to 3   starts at zero: SAM as the rainy image
     ======  ========  ==========================================
 
     :param config: size and form.

@@ -111,8 +111,8 @@ class RES(nn.Module):
     """
     RES of tables 1 and 3: two CR and a skip, (N, C, H, W) to the same.
 
-    Unless xavier, the second convolution starts at half the He gain, so that a stack of eleven
-    neither explodes nor needs batch normalisation.
+    The second convolution starts at half the He gain, so that a stack of eleven neither explodes
+    nor needs batch normalisation.
     """
 
     def __init__(self, channels: int, dilation: int = 1) -> None:

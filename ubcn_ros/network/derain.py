@@ -60,7 +60,7 @@ class IDM(nn.Module):
     CR      32 to 32
     RES     32 to 32  11 times: two CR and a skip
     CBR     32 to 32  convolution, normalisation, ReLU
-    Conv    32 to 3   starts at zero, unless xavier: IDM as the identity
+    Conv    32 to 3   starts at zero: IDM as the identity
     ======  ========  ====================================
     """
 

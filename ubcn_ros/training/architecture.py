@@ -82,7 +82,8 @@ def initialize(module: nn.Module, config: ModelConfig, kept: nn.Module | None = 
     Draw the weights of a module as the recipe says: anew, or as they are for 'default'.
 
     'xavier' is Glorot and Bengio's normalized initialization (AISTATS 2010, equation 16), uniform
-    with the variance 2 / (fan_in + fan_out), of every convolution, and 0 for its bias.
+    with the variance 2 / (fan_in + fan_out), of every convolution, of those too that otherwise
+    start at zero or at half the He gain, and 0 for its bias.
 
     :param kept: a part of the module that stays as it is.
     """
