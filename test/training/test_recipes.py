@@ -58,6 +58,7 @@ def test_there_are_recipes():
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
 def test_every_variant_is_a_recipe_of_its_own(path):
     config = TrainConfig.load(path)
+    assert config.name == path.stem
     whole = {**config.to_dict(), 'name': ''}
     others = [config.variant(name) for name in config.variants]
     for other in others:
@@ -80,14 +81,15 @@ def _check_voc2012(path):
     assert frame.labels.shape == (48, 64) and frame.labels.max() < 21
 
 
-@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
+# made tiny, degradations-small is degradations
+@pytest.mark.parametrize('path', [path for path in RECIPES if path.stem != 'degradations-small'],
+                         ids=lambda path: path.stem)
 def test_all_stages_run(path, data, voc_root, tmp_path, few_pictures, request):
     config = TrainConfig.load(path)
     if path.stem != 'paper':  # it has most of the weights
         request.getfixturevalue('small_discriminator')
     if path.stem == 'voc2012':
         data = open_data([voc_root])
-    assert config.name == path.stem
     if config.data.exclude:  # CamVid's names
         config = replace(config, data=replace(config.data, exclude=('0001TP_0',)))
     init = None
