@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from ubcn_ros.whole_files import write_whole
+from ubcn_ros.whole_files import errors_named, write_whole
 
 
 @pytest.mark.parametrize('durable', [False, True])
@@ -65,3 +65,15 @@ def test_a_device_is_written_to_as_it_is():
         write_whole('/dev/full', b'text')
     write_whole('/dev/null', b'text')
     assert stat.S_ISCHR(os.stat('/dev/null').st_mode)
+
+
+@pytest.mark.parametrize('error, only_nameless, expected', [
+    (OSError(28, 'full'), False, "[Errno 28] full: 'asked'"),
+    (OSError(28, 'full'), True, "[Errno 28] full: 'asked'"),
+    (OSError(28, 'full', 'a', None, 'b'), False, "[Errno 28] full: 'asked'"),
+    (OSError(28, 'full', 'a'), True, "[Errno 28] full: 'a'"),
+    (OSError('a text'), False, 'a text')])
+def test_errors_name_what_was_asked_for(error, only_nameless, expected):
+    with pytest.raises(OSError) as found, errors_named('asked', only_nameless):
+        raise error
+    assert str(found.value) == expected

@@ -37,13 +37,19 @@ def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
 
 
 @contextmanager
-def errors_named(path: Path) -> Iterator[None]:
-    """Let an OSError name the path that was asked for, and no temporary one beside it."""
+def errors_named(path: Path, only_nameless: bool = False) -> Iterator[None]:
+    """
+    Let an OSError name the path that was asked for, and no temporary one beside it.
+
+    :param only_nameless: leave one that names a file as it is.
+    """
     try:
         yield
     except OSError as error:
-        error.filename = str(path)
-        del error.filename2  # None would be shown
+        # one without a number is a text alone
+        if error.errno is not None and not (only_nameless and error.filename):
+            error.filename = str(path)
+            del error.filename2  # None would be shown
         raise
 
 

@@ -8,13 +8,7 @@ import tempfile
 import pytest
 
 from ubcn_ros.runtime import Engine
-from ubcn_ros.runtime.cache import (
-    cache_folder,
-    digest,
-    keep_kernels,
-    kept_while_unchanged,
-    private_folder,
-)
+from ubcn_ros.runtime.cache import cache_folder, digest, keep_kernels, private_folder
 
 
 def test_the_cache_is_where_xdg_says(monkeypatch, tmp_path):
@@ -122,21 +116,3 @@ def test_a_model_is_exported_without_a_home(homeless, tiny_model, tmp_path, monk
     with pytest.raises(Exported) as exported:
         Engine.load(tiny_model, device='cpu', precision='fp32', backend='onnxruntime')
     assert exported.value.args[0].parents[2] == tmp_path / f'ubcn_ros-{os.getuid()}' / 'onnx'
-
-
-def test_what_was_read_is_kept_until_the_file_is_written_again(tmp_path):
-    reads = []
-
-    @kept_while_unchanged
-    def text(path):
-        reads.append(path)
-        return path.read_text()
-
-    path = tmp_path / 'a'
-    path.write_text('one')
-    assert [text(path), text(path)] == ['one', 'one'] and reads == [path]
-    path.write_text('other')
-    assert text(path) == 'other' and len(reads) == 2
-    path.unlink()
-    with pytest.raises(FileNotFoundError):
-        text(path)

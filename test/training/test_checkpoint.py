@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ubcn_ros.stopping import Stopped
+from ubcn_ros.training.checkpoint import kept_while_unchanged
 
 STEPS = 4
 
@@ -68,3 +69,21 @@ def test_of_weights_that_are_not_finite_there_is_none(run):
     with pytest.raises(FloatingPointError, match='step 1'):
         trainer.fit()
     assert not (trainer.folder / 'last.ckpt').exists()
+
+
+def test_what_was_read_is_kept_until_the_file_is_written_again(tmp_path):
+    reads = []
+
+    @kept_while_unchanged
+    def text(path):
+        reads.append(path)
+        return path.read_text()
+
+    path = tmp_path / 'a'
+    path.write_text('one')
+    assert [text(path), text(path)] == ['one', 'one'] and reads == [path]
+    path.write_text('other')
+    assert text(path) == 'other' and len(reads) == 2
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        text(path)

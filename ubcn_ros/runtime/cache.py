@@ -4,21 +4,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from ubcn_ros import __version__
-
-T = TypeVar('T')
 
 
 def cache_folder() -> Path:
@@ -82,20 +77,6 @@ def files_digest(files: Iterable[Path]) -> str:
     return key.hexdigest() if found else ''
 
 
-def kept_while_unchanged(read: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Let a function that reads a file keep what it returned until the file is written again."""
-    @functools.lru_cache(maxsize=16)
-    def kept(path: Path, *_version: int) -> T:
-        return read(path)
-
-    @functools.wraps(read)
-    def found(path: Path) -> T:
-        now = path.stat()
-        return kept(path, now.st_ino, now.st_mtime_ns, now.st_size)
-
-    return found
-
-
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of this package, Python and the named packages that are installed."""
     found = {'ubcn_ros': __version__, 'python': platform.python_version()}
@@ -105,17 +86,6 @@ def versions(*packages: str) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-@contextlib.contextmanager
-def written_to(path: Path) -> Iterator[None]:
-    """Add the name of the file to an OSError that lacks it, as one of a full disk does."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
-        raise
 
 
 def private_folder(path: Path) -> Path:

@@ -4,19 +4,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
 
-from ubcn_ros.runtime.cache import kept_while_unchanged, written_to
+from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.training.plain_values import differences
+from ubcn_ros.training.record import network_hash
+from ubcn_ros.whole_files import errors_named
 
 CHECKPOINT = 'last.ckpt'
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def save_checkpoint(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
     partial = path.with_name(path.name + '.partial')
     with signals_held():
         try:
-            with written_to(partial):
+            with errors_named(partial, only_nameless=True):
                 fabric.save(partial, state)
         except Exception:  # half of it would take what is left of a full disk
             partial.unlink(missing_ok=True)
@@ -77,6 +83,20 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
                          f'begun with, or start again with --overwrite --stage {path.parent.name}')
 
 
+def kept_while_unchanged(read: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Let a function that reads a file keep what it returned until the file is written again."""
+    @functools.lru_cache(maxsize=16)
+    def kept(path: Path, *_version: int) -> T:
+        return read(path)
+
+    @functools.wraps(read)
+    def found(path: Path) -> T:
+        now = path.stat()
+        return kept(path, now.st_ino, now.st_mtime_ns, now.st_size)
+
+    return found
+
+
 @kept_while_unchanged  # a run looks at those of all stages several times before it starts
 def checkpoint_info(path: Path) -> CheckpointInfo:
     """Read a checkpoint without its tensors; no pickled code is run. ValueError if damaged."""
@@ -86,6 +106,12 @@ def checkpoint_info(path: Path) -> CheckpointInfo:
                               whole['optimizer_step'], bool(whole['best']))
     except Exception as error:  # torch raises what it likes for a damaged file
         raise _damaged(path, error) from error
+
+
+@kept_while_unchanged  # a run asks for those of all stages several times, too
+def file_hash(path: Path) -> str:
+    """Return the ``network_hash`` of a model file; ModelFileError where it is none."""
+    return network_hash(load_model(path)[0])
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ubcn_ros.runtime.cache import kept_while_unchanged, versions
-from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
+from ubcn_ros.runtime.cache import versions
+from ubcn_ros.runtime.weights import PARTS, ModelInfo
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList
@@ -85,12 +85,6 @@ def network_hash(network: UBCN) -> str:
         digest.update(f'{name} {tensor.dtype} {list(tensor.shape)}'.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-@kept_while_unchanged  # a run asks for those of all stages several times before it starts
-def file_hash(path: Path) -> str:
-    """Return the ``network_hash`` of a model file; ModelFileError where it is none."""
-    return network_hash(load_model(path)[0])
 
 
 def scenes_record(scenes: SceneList) -> str:

@@ -22,17 +22,11 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info
+from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, estimate
 from ubcn_ros.training.pictures import samples_sheet
-from ubcn_ros.training.record import (
-    file_hash,
-    joined_license,
-    model_record,
-    network_hash,
-    scenes_record,
-)
+from ubcn_ros.training.record import joined_license, model_record, network_hash, scenes_record
 from ubcn_ros.training.run_data import RunData
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubcn_ros.network import UBCNConfig
-from ubcn_ros.runtime.cache import files_digest, written_to
+from ubcn_ros.runtime.cache import files_digest
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.installed import EXPORTED
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
@@ -114,7 +114,7 @@ def atomic_folder(folder: Path, keep_newer: bool = False) -> Iterator[Path]:
     try:
         made = scratch / 'new' / real.name
         made.mkdir(parents=True)
-        with written_to(folder):
+        with errors_named(folder, only_nameless=True):
             yield made
         if not (keep_newer and is_exported(real) and _inode(real) != before):
             check_replaceable(folder)  # minutes later
