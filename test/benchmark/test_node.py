@@ -103,11 +103,7 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, told', [
-    (['--mask-only', '--chaos', 10], 'always alike: leave out --mask-only'),
-    (['--cameras', '1,2', '--chaos', 10], 'always alike: leave out --cameras'),
     (['--stand-in', 2, '--model', 'ubcn'], 'takes the place of the network: leave out --model'),
-    (['--chaos', 10, '--size', '64x64', '--iterations', 2, '--picture', 'a.png', '--transport',
-      'both', '--device', 'cpu'], 'leave out --size, --iterations, --transport, --picture'),
     (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
     (['--cameras', ''], '--cameras needs a number'),
     (['--cameras', '1,2', '--transport', 'both'], 'by one transport: give --transport')])

@@ -110,24 +110,3 @@ def test_figures_are_written_before_the_picture_is_drawn(monkeypatch, tmp_path, 
         '--picture', str(tmp_path / 'stages.png')])
     assert result.exit_code == 1 and "pip install 'ubcn_ros[train]'" in result.output
     assert json.loads(out.read_text()) == figures
-
-
-def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch, tmp_path,
-                                                                     tiny_model):
-    figures = {'steps': 7, 'answers': 5, 'frames': {'sent': 2, 'received': 2}}
-    monkeypatch.setattr('ubcn_ros.benchmark.chaos.chaos', lambda *_, **__: figures)
-    out = tmp_path / 'new' / 'figures.json'
-    command = ['node', '--model', str(tiny_model), '--chaos', '7']
-    result = CliRunner().invoke(benchmark, [*command, '--json', str(out)])
-    assert result.exit_code == 0, result.output
-    lines = [line.split() for line in result.output.splitlines()]
-    assert [['steps', '7'], ['answers', '5'], ['frames', 'sent', '2']] == lines[2:5]
-    assert json.loads(out.read_text()) == figures
-
-    def ended(*_, **__):
-        raise ReplayError('after 3 steps: the node ended by itself with exit code 1')
-
-    monkeypatch.setattr('ubcn_ros.benchmark.chaos.chaos', ended)
-    result = CliRunner().invoke(benchmark, command)
-    assert result.exit_code == 1 and 'after 3 steps: the node ended by itself' in result.output
-    assert CliRunner().invoke(benchmark, [*command, '--peak']).exit_code == 2

@@ -11,8 +11,6 @@ import cv2
 import messages
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from random_images import noise
 
 from ubcn_ros.images import messages as image_messages
@@ -316,54 +314,3 @@ def test_filling_a_mask():
 def test_filling_refuses_other_encodings():
     with pytest.raises(ValueError, match='yuyv'):
         fill_image(SimpleNamespace(), None, noise(), 'yuyv')
-
-
-FUZZ = settings(max_examples=400, deadline=None, database=None,
-                suppress_health_check=list(HealthCheck))
-SIZES = st.one_of(st.integers(0, 70), st.sampled_from([2**16, 2**31 - 1, 2**32 - 1]))
-
-
-@st.composite
-def any_image(draw):
-    height, width = draw(SIZES), draw(SIZES)
-    step = draw(st.one_of(SIZES, st.integers(1, 4).map(lambda size: size * width)))
-    length = draw(st.one_of(st.integers(0, 300), st.just(min(step * height, 20_000))))
-    encoding = draw(st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=12)))
-    return SimpleNamespace(height=height, width=width, step=step, encoding=encoding,
-                           is_bigendian=draw(st.integers(0, 255)),
-                           data=array.array('B', bytes(length)))
-
-
-@FUZZ
-@given(any_image())
-def test_any_image_is_read_or_refused(message):
-    try:
-        image = to_rgb(message)
-    except MalformedImage as error:
-        assert str(error) and error.kind
-    else:
-        assert image.shape == (message.height, message.width, 3) and image.dtype == np.uint8
-
-
-JPEG, PNG = (messages.encode(noise(), suffix) for suffix in ('.jpg', '.png'))
-
-
-@st.composite
-def damaged(draw):
-    data = bytearray(draw(st.sampled_from([JPEG, PNG])))
-    for _ in range(draw(st.integers(0, 6))):
-        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
-    return bytes(data[:draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))])
-
-
-@FUZZ
-@given(st.one_of(damaged(), st.binary(max_size=100),
-                 st.binary(max_size=60).map(lambda tail: JPEG[:4] + tail + b'\xff\xd9'),
-                 st.binary(max_size=60).map(lambda tail: PNG[:16] + tail + b'IEND')))
-def test_any_compressed_image_is_read_or_refused(data):
-    try:
-        image = compressed_to_rgb(messages.compressed(data))
-    except MalformedImage as error:
-        assert str(error) and error.kind
-    else:
-        assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8

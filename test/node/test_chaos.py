@@ -2,60 +2,57 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random lifecycle, parameter and message traffic at a live node: it answers, and counts all."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
+import fuzzing
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
-from ubcn_ros.bags.live.node_process import ReplayError  # noqa: E402
-from ubcn_ros.benchmark import fuzzing  # noqa: E402
-from ubcn_ros.benchmark.chaos import POSSIBLE, Session, wanted_transition  # noqa: E402
-from ubcn_ros.node.parameters import SPECS  # noqa: E402
+from chaos import POSSIBLE, Session, random_traffic, wanted_transition  # noqa: E402
 
-EXAMPLES, STEPS = 20, 12
+from ubcn_ros.bags.live.node_process import ReplayError  # noqa: E402
+from ubcn_ros.node.parameters import SPECS  # noqa: E402
+from ubcn_ros.runtime.installed import DEFAULT_MODEL  # noqa: E402
+
+STEPS = 240
+LONG_RUN = int(os.environ.get('UBCN_CHAOS_STEPS', 0))  # steps; with the shipped weights
 FAKE_ENGINE = [str(Path(__file__).parent / 'fake_engine.py')]
+
+
+def frames_accounted_for(done):
+    """Return the frames by what became of them, once these counts add up."""
+    frames = Counter({kind: count for (group, kind), count in done.items() if group == 'frames'})
+    assert frames['received'] == frames['processed'] + frames['dropped'] + frames['malformed']
+    # one that cannot be read shows as a gap before the next one
+    unread = frames['dropped (of the stale, in transport)']
+    assert unread <= done['sent', 'unreadable']
+    assert frames['sent'] == frames['received'] - unread
+    return frames
 
 
 @pytest.mark.integration
 def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
-    sessions = []
-
-    # no shrinking: a shorter attack would meet a node with another past
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-              phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(st.integers(0, 2**32 - 1))
-    def attack(seed):
-        random = np.random.default_rng(seed)
-        for _ in range(STEPS):
-            if not sessions or sessions[-1].over:
-                if sessions:  # one that is still there would answer for the next
-                    sessions[-1].finish()
-                    sessions[-1].__exit__()
-                sessions.append(Session('raises:3', 'cpu', FAKE_ENGINE))
-            sessions[-1].step(random)
-
-    try:
-        attack()
-        sessions[-1].finish()
-    finally:
-        for session in sessions:
-            session.__exit__()
-    done = sum((session.done for session in sessions), Counter())
-    assert sum(count for (group, _), count in done.items() if group == 'sent') \
-        == EXAMPLES * STEPS
-    frames = {kind: count for (group, kind), count in done.items() if group == 'frames'}
-    assert frames['received'] == frames['processed'] + frames['dropped'] + frames['malformed']
-    # one that cannot be read shows as a gap before the next one
-    unread = frames['dropped (of the stale, in transport)']
-    assert 0 < unread <= done['sent', 'unreadable']
-    assert frames['sent'] == frames['received'] - unread > 30
+    done = random_traffic(STEPS, np.random.default_rng(6), 'raises:3', 'cpu', FAKE_ENGINE)
+    assert sum(count for (group, _), count in done.items() if group == 'sent') == STEPS
+    assert done['nodes', ''] == 2, 'one was shut down, and replaced'
+    frames = frames_accounted_for(done)
+    assert frames['dropped (of the stale, in transport)'] > 0 and frames['sent'] > 30
     assert frames['malformed'] > 10 and frames['processed'] > 0 and frames['dropped'] > 0
     assert done['transitions', 'made'] > 5 and done['transitions', 'refused'] > 20
     assert done['parameters', 'set'] > 5 and done['parameters', 'refused'] > 20
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300 + 5 * LONG_RUN)
+@pytest.mark.skipif(not LONG_RUN, reason='UBCN_CHAOS_STEPS is not set')
+def test_a_node_with_the_shipped_weights_survives_many_steps(ros):
+    done = random_traffic(LONG_RUN, np.random.default_rng(0), DEFAULT_MODEL, 'cpu')
+    print(*(f'{count:8,} {group} {kind}' for (group, kind), count in sorted(done.items())),
+          sep='\n')
+    frames_accounted_for(done)
 
 
 @pytest.mark.integration

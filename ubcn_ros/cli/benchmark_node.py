@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
-_OF_CHAOS = {'steps', 'model', 'device', 'json_path'}
 
 Columns = dict[str, dict[str, Any] | None]
 """Figures by title; None of a transport over which not one image came through."""
@@ -65,17 +64,14 @@ Columns = dict[str, dict[str, Any] | None]
               help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
               f'side by side (by default with {_COMPARED} images at most; not for several '
               'numbers of cameras).')
-@click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
-              help='Take N random steps instead: lifecycle requests, parameters, malformed '
-              'messages.')
 @json_option()
 @picture_option(help='Draw where the time of a frame goes, stage by stage.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
          cameras: tuple[int, ...], mask_only: bool, stand_in: float | None, model: str,
          device: str, iterations: int, processing_size: int, transport: str,
-         steps: int | None, json_path: Path | None, picture: Path | None) -> None:
+         json_path: Path | None, picture: Path | None) -> None:
     """
-    Measure a running node: rate, loss, latency and memory; or send it random traffic.
+    Measure a running node: rate, loss, latency and memory.
 
     Starts a node and sends it a stream of images over DDS. Every image is processed, dropped or
     malformed: the table says how many of each, how late and how old the outputs are, where a
@@ -88,8 +84,6 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     if not cameras:
         raise click.UsageError('--cameras needs a number')
     typed = typed_options()
-    if steps:
-        refuse_options(typed.keys() - _OF_CHAOS, '--chaos has runs that are always alike')
     if stand_in is not None:
         refuse_options(('model',), '--stand-in takes the place of the network')
     if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
@@ -103,7 +97,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     from ubcn_ros.benchmark.node_load import Load
     load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
                 transport != 'default', processing_size, cameras[0], mask_only)
-    runs = _runs(load, cameras, peak, steps, transport == 'both')
+    runs = _runs(load, cameras, peak, transport == 'both')
     columns: Columns = {}
     try:
         for title, run in runs.items():
@@ -119,11 +113,9 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
                       _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
 
 
-def _runs(load: Load, cameras: tuple[int, ...], peak: bool, steps: int | None, both: bool
+def _runs(load: Load, cameras: tuple[int, ...], peak: bool, both: bool
           ) -> dict[str, Callable[[], dict[str, Any] | None]]:
     """Return what is to be measured, by the titles of the columns."""
-    if steps:
-        return {'chaos': partial(_chaos, steps, load)}
     measure = _peak if peak else _stream
     if len(cameras) > 1:
         return {counted(count, 'camera'): partial(
@@ -182,12 +174,6 @@ def _peak(load: Load) -> dict[str, Any]:
                    f"{trial['dropped']} of {trial['sent']} dropped", err=True)
 
     return find_peak(load, show)
-
-
-def _chaos(steps: int, load: Load) -> dict[str, Any]:
-    from ubcn_ros.benchmark.chaos import chaos
-    with progress_bar(total=steps, unit='steps') as bar:
-        return chaos(steps, load.model, load.device, progress=bar.update)
 
 
 def _stream(load: Load) -> dict[str, Any]:

@@ -68,8 +68,9 @@ def any_compressed(random: np.random.Generator) -> bytes:
         return bytes(data)
     if kind == 1:  # cut short
         return bytes(data[:random.integers(0, len(data))])
-    if kind == 2:  # no image at all
-        return random.integers(0, 256, random.integers(0, 200), np.uint8).tobytes()
+    if kind == 2:  # nothing, or no more of an image than its beginning, in front of anything
+        junk = random.integers(0, 256, random.integers(0, 200), np.uint8).tobytes()
+        return bytes(data[:random.choice((0, 4, 16))]) + junk
     if kind == 3:  # another size in a PNG's header, up to a decompression bomb
         data[16:24] = random.integers(0, 2**32, 2, np.uint32).tobytes()
     elif kind == 4:  # a piece twice, or left out

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""More than 10,000 malformed messages through the conversion layer: each is read or refused."""
+"""13,000 messages, most of them malformed, through the conversion layer: read or refused."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -8,16 +8,11 @@ from types import SimpleNamespace
 import cv2
 import messages
 import numpy as np
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from fuzzing import any_compressed, any_image
 
-from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 
-EXAMPLES, MESSAGES = 260, 25
-FUZZ = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-                suppress_health_check=list(HealthCheck))
-SEEDS = st.integers(0, 2**32 - 1)
+MESSAGES = 6500
 
 
 def outcome(convert, message):
@@ -28,34 +23,23 @@ def outcome(convert, message):
         return error.kind
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
     assert min(image.shape[:2]) >= 32
+    if convert is to_rgb:
+        assert image.shape[:2] == (message.height, message.width)
     return 'image'
 
 
-def run(convert, draw):
-    """Convert MESSAGES messages per seed that hypothesis draws; return how often each outcome."""
-    outcomes = Counter()
-
-    @FUZZ
-    @given(SEEDS)
-    def attack(seed):
-        random = np.random.default_rng(seed)
-        for _ in range(MESSAGES):
-            outcomes[outcome(convert, draw(random))] += 1
-
-    attack()
-    return outcomes
-
-
 def test_images_are_read_or_refused():
-    outcomes = run(to_rgb, lambda random: SimpleNamespace(header=None, **any_image(random)))
-    assert sum(outcomes.values()) >= 5000
+    random = np.random.default_rng(0)
+    outcomes = Counter(outcome(to_rgb, SimpleNamespace(header=None, **any_image(random)))
+                       for _ in range(MESSAGES))
     assert set(outcomes) == {'image', 'encoding', 'size', 'step', 'data'}
     assert min(outcomes.values()) > 100, 'each kind is well covered'
 
 
 def test_compressed_images_are_read_or_refused():
-    outcomes = run(compressed_to_rgb, lambda random: messages.compressed(any_compressed(random)))
-    assert sum(outcomes.values()) >= 5000
+    random = np.random.default_rng(0)
+    outcomes = Counter(outcome(compressed_to_rgb, messages.compressed(any_compressed(random)))
+                       for _ in range(MESSAGES))
     assert set(outcomes) == {'image', 'compressed', 'format', 'size'}
     assert min(outcomes.values()) > 100
 

@@ -12,16 +12,22 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import fuzzing
+import lifecycle_msgs.srv
 import numpy as np
+import rcl_interfaces.srv
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rclpy.serialization import serialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ubcn_ros.bags.live.client import SOURCE, Client
-from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
-from ubcn_ros.benchmark import fuzzing
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError
 from ubcn_ros.node.parameters import SPECS
 
 POSSIBLE = {'unconfigured': {1: 'configure', 5: 'shutdown'},
@@ -220,7 +226,6 @@ class Session:
 
     def _send_image(self, kind: str, random: np.random.Generator) -> None:
         """Publish an image of a kind, or bytes of which no image can be read."""
-        from rclpy.serialization import serialize_message
         compressed = kind == 'compressed' or kind == 'unreadable' and self._taken('compressed')
         name = 'compressed' if compressed else 'image'
         message = self._message(name, random, **(
@@ -243,7 +248,6 @@ class Session:
         return message
 
     def _set_parameters(self, atomically: bool, drawn: list[tuple[str, int, Any]]) -> None:
-        from rcl_interfaces.msg import Parameter, ParameterValue
         service = 'set_parameters_atomically' if atomically else 'set_parameters'
         parameters = []
         for name, kind, value in drawn:
@@ -290,8 +294,6 @@ class Session:
         return future.result()
 
     def _open_topics(self) -> dict[str, Any]:
-        from rosgraph_msgs.msg import Clock
-        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
         node = self._client.node
         return {'image': node.create_publisher(Image, SOURCE, 1000),
                 'compressed': node.create_publisher(CompressedImage, _COMPRESSED, 1000),
@@ -299,8 +301,6 @@ class Session:
                 'clock': node.create_publisher(Clock, '/clock', 10)}
 
     def _open_services(self) -> dict[str, Any]:
-        import lifecycle_msgs.srv
-        import rcl_interfaces.srv
         kinds = {**_QUERIES, 'change_state': 'ChangeState', 'set_parameters': 'SetParameters',
                  'set_parameters_atomically': 'SetParametersAtomically'}
         return {name: self._client.node.create_client(
@@ -308,37 +308,26 @@ class Session:
             f'/ubcn/{name}') for name, kind in kinds.items()}
 
 
-def chaos(steps: int, model: str, device: str, progress: Callable[[], Any]) -> dict[str, Any]:
+def random_traffic(steps: int, random: np.random.Generator, *node: Any
+                   ) -> Counter[tuple[str, str]]:
     """
     Send random traffic at a node, and at another one each time it has been shut down.
 
-    Sets the environment of DDS for this process, and must be the first in it to use rclpy.
-
-    :param progress: called after every step.
-    :return: `steps`, `nodes` that were started, `answers`, `transitions`, `parameters` and
-        `frames` by what became of them, `callback_errors` that the nodes lived through, and
-        `sent`, the steps by kind.
+    :param random: draws the steps.
+    :param node: arguments of `Session`.
+    :return: how often what happened, by group and kind, of all nodes together.
     :raises ReplayError: a node ended, did not answer, answered wrongly or miscounted.
     """
-    enter_private_domain()
-    random = np.random.default_rng(0)
-    total, nodes, left = Counter(), 0, steps
+    total, left = Counter(), steps
     while left:
-        with Session(model, device) as session:
+        with Session(*node) as session:
             try:
                 while left and not session.over:
                     session.step(random)
                     left -= 1
-                    progress()
                 session.finish()
             except ReplayError as error:
                 raise ReplayError(f'after {steps - left} steps: {error}') from error
         total.update(session.done)
-        nodes += 1
-
-    def part(name: str) -> dict[str, int]:
-        return {kind: count for (group, kind), count in sorted(total.items()) if group == name}
-
-    return {'steps': steps, 'nodes': nodes, 'answers': total['answers', ''],
-            **{name: part(name) for name in ('transitions', 'parameters', 'frames')},
-            'callback_errors': total['callback errors', ''], 'sent': part('sent')}
+        total['nodes', ''] += 1
+    return total
