@@ -1,18 +1,17 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn benchmark node`: a running node under load, on both transports side by side."""
+"""`ubcn benchmark node`: a running node under load."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, refuse_options, typed_options
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.options import (
     device_option,
     iterations_option,
@@ -30,11 +29,10 @@ from ubcn_ros.text_table import counted, table
 if TYPE_CHECKING:
     from ubcn_ros.benchmark.node_load import Load
 
-_COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
 
-Columns = dict[str, dict[str, Any] | None]
-"""Figures by title; None of a transport over which not one image came through."""
+Columns = dict[str, dict[str, Any]]
+"""Figures by title."""
 
 
 @click.command(cls=Command)
@@ -59,11 +57,9 @@ Columns = dict[str, dict[str, Any] | None]
 @device_option()
 @iterations_option()
 @processing_option()
-@click.option('--transport', default='both', show_default=True,
-              type=click.Choice(['both', 'shared-memory', 'default']),
-              help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
-              f'side by side (by default with {_COMPARED} images at most; not for several '
-              'numbers of cameras).')
+@click.option('--transport', default='shared-memory', show_default=True,
+              type=click.Choice(['shared-memory', 'default']),
+              help='Fast DDS with the profile config/fastdds.xml, or as it is by default.')
 @json_option()
 @picture_option(help='Draw where the time of a frame goes, stage by stage.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
@@ -83,25 +79,19 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise click.UsageError('--picture draws a stream: leave --peak away')
     if not cameras:
         raise click.UsageError('--cameras needs a number')
-    typed = typed_options()
     if stand_in is not None:
         refuse_options(('model',), '--stand-in takes the place of the network')
-    if peak and ('frames' in typed or (transport == 'both' and 'transport' in typed)):
-        raise click.UsageError('--peak sends three seconds of images at each rate, by one '
-                               'transport: leave --frames and --transport both away')
-    if len(cameras) > 1 and transport == 'both' and 'transport' in typed:
-        raise click.UsageError('several numbers of cameras are measured by one transport: give '
-                               '--transport shared-memory or default')
+    if peak:
+        refuse_options(('frames',), '--peak sends three seconds of images at each rate')
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
     load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
-                transport != 'default', processing_size, cameras[0], mask_only)
-    runs = _runs(load, cameras, peak, transport == 'both')
-    columns: Columns = {}
+                transport == 'shared-memory', processing_size, cameras[0], mask_only)
+    measure, columns = _peak if peak else _stream, {}
     try:
-        for title, run in runs.items():
-            columns[title] = run()
+        for title, each in _loads(load, cameras).items():
+            columns[title] = measure(each)
     except ReplayError as error:
         failure = click.ClickException(str(error))
         if isinstance(error, NoAnswerError):
@@ -109,42 +99,26 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise failure from error
     finally:  # what was measured is kept, whatever came of the rest
         if columns:
-            save_json(json_path, _result(columns, len(cameras) > 1),
+            (first, *_) = columns.values()
+            save_json(json_path, {'by_cameras': columns} if len(cameras) > 1 else first,
                       _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
 
 
-def _runs(load: Load, cameras: tuple[int, ...], peak: bool, both: bool
-          ) -> dict[str, Callable[[], dict[str, Any] | None]]:
+def _loads(load: Load, cameras: tuple[int, ...]) -> dict[str, Load]:
     """Return what is to be measured, by the titles of the columns."""
-    measure = _peak if peak else _stream
     if len(cameras) > 1:
-        return {counted(count, 'camera'): partial(
-            measure, replace(load, cameras=count)) for count in cameras}
-    if peak:
-        return {'peak': partial(_peak, load)}
-    first = 'shared memory' if load.shared_memory else 'default transport'
-    return {first: partial(_stream, load),
-            **({'default transport': partial(_default_transport, load)} if both else {})}
-
-
-def _result(columns: Columns, by_cameras: bool) -> dict[str, Any]:
-    """Lay out the columns as they are written to JSON."""
-    if by_cameras:
-        return {'by_cameras': columns}
-    first, *other = columns.values()
-    return {**first, 'without_shared_memory': other[0]} if other else first
+        return {counted(count, 'camera'): replace(load, cameras=count) for count in cameras}
+    return {'shared memory' if load.shared_memory else 'default transport': load}
 
 
 def _text(columns: Columns, stand_in: float | None) -> str:
     """Lay out the table, and what is to be known of its columns."""
-    there = {title: column for title, column in columns.items() if column}
-    parts = [*(f'{title}: nothing to compare, not one image came through'
-               for title in columns.keys() - there.keys()), side_by_side(there)]
+    parts = [side_by_side(columns)]
     if stand_in is not None:
         parts.append(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these '
                      'are figures of the node around it, not of a network')
     return '\n'.join([*parts, *(latency_line(title, column['latency_bound_ms'])
-                                for title, column in there.items()
+                                for title, column in columns.items()
                                 if 'latency_bound_ms' in column)])
 
 
@@ -152,7 +126,7 @@ def _draw(path: Path, columns: Columns) -> None:
     from ubcn_ros.images.plots import stacked_bars
     stacked_bars(path, [(title, {stage: times['p50'] for stage, times in
                                  column['stages_ms'].items()})
-                        for title, column in columns.items() if column],
+                        for title, column in columns.items()],
                  'median of each stage, ms')
 
 
@@ -180,19 +154,6 @@ def _stream(load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.node import stream
     with progress_bar(total=load.frames * load.cameras) as bar:
         return stream(load, bar.update)
-
-
-def _default_transport(load: Load) -> dict[str, Any] | None:
-    """
-    Measure without shared memory.
-
-    None where not even a first image comes through, as happens to images of megabytes.
-    """
-    from ubcn_ros.bags.live.client import NoAnswerError
-    try:
-        return _stream(replace(load, frames=min(load.frames, _COMPARED), shared_memory=False))
-    except NoAnswerError:
-        return None
 
 
 def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
