@@ -25,14 +25,6 @@ and chosen, the second, for which 'graphs' and 'compiled' are prepared, and a fr
 _CACHES = {'XDG_CACHE_HOME': '', 'TRITON_CACHE_DIR': 'triton', 'CUDA_CACHE_PATH': 'cuda'}
 
 
-def fixed_image(height: int, width: int) -> np.ndarray:
-    """Return the same (H, W, 3) uint8 image in every process: surfaces with noise."""
-    random = np.random.default_rng(0)
-    surfaces = random.integers(0, 200, (-(-height // 32), -(-width // 32), 3), np.uint8)
-    noise = random.integers(0, 56, (height, width, 3), np.uint8)
-    return surfaces.repeat(32, 0).repeat(32, 1)[:height, :width] + noise
-
-
 def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     Do what a fresh process does: import, load, warm up as a node does, process one frame.
@@ -43,6 +35,7 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     """
 
     from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.backends.static_buffers import random_pixels
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.kernels.autotune import TIMING
     use_threads(arguments['threads'])
@@ -52,7 +45,8 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
                                            'autotune', 'processing_size')},
         allow_partial=True, progress=log.append)
     marks['load'] = time.monotonic()
-    image = fixed_image(arguments['height'], arguments['width'])
+    size = arguments['height'], arguments['width']
+    image = random_pixels((1, *size), seed=0)[0].numpy()
     all_stages = max(2, arguments['iterations'])
     engine(image, all_stages)
     marks['kernels'] = time.monotonic()

@@ -54,7 +54,7 @@ class StaticBuffers:
         cuda = device.type == 'cuda'
         self._size = size
         host = torch.empty((n, height, width, 3), dtype=torch.uint8, pin_memory=cuda)
-        host.copy_(_random_pixels(size, seed=0))
+        host.copy_(random_pixels(size, seed=0))
         self._sent = torch.cuda.Event() if cuda else None
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
 
@@ -190,7 +190,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     :raises RecordingError: they differ by more than half precision and another order of the same
         sums explain.
     """
-    pixels = _random_pixels(size, seed=1).to(buffers.pixels.device)
+    pixels = random_pixels(size, seed=1).to(buffers.pixels.device)
     buffers.pixels.copy_(pixels)
     buffers.run('unpack')
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
@@ -231,8 +231,8 @@ def _views(packed: torch.Tensor | np.ndarray, size: Size) -> tuple:
             packed[4 * pixels:].reshape(size))
 
 
-def _random_pixels(size: Size, seed: int) -> torch.Tensor:
-    """Return (N, H, W, 3) uint8: a coarse pattern that looks like surfaces, with noise."""
+def random_pixels(size: Size, seed: int) -> torch.Tensor:
+    """Draw (N, H, W, 3) uint8, the same in every process: smooth surfaces with noise."""
     random = torch.Generator().manual_seed(seed)
     n, height, width = size
     coarse = torch.rand((n, 3, 5, 7), generator=random) * 200

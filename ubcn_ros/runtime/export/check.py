@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step, UBCNConfig
 from ubcn_ros.runtime.backends.stages import StageFunctions
+from ubcn_ros.runtime.backends.static_buffers import random_pixels
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 
 CHECKED_SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
@@ -53,11 +54,9 @@ class Difference:
 
 
 def sample_image(batch: int, height: int, width: int) -> torch.Tensor:
-    """Return (N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks like rain."""
+    """Return (N, 3, H, W) 0..1: smooth surfaces, a little noise, and bright streaks like rain."""
     random = torch.Generator().manual_seed(0)
-    patches = torch.rand(batch, 3, 5, 7, generator=random)
-    image = F.interpolate(patches, (height, width), mode='bilinear', align_corners=False)
-    image = image + 0.05 * torch.randn(image.shape, generator=random)
+    image = random_pixels((batch, height, width), seed=0).permute(0, 3, 1, 2) / 255
     streaks = torch.rand(batch, 1, -(-height // 9), width, generator=random) > 0.97
     streaks = F.interpolate(streaks.float(), (height, width), mode='nearest')
     return (image + 0.4 * streaks).clamp(0, 1)
