@@ -232,16 +232,15 @@ def test_found_by_name_on_the_ament_path(tiny_model, tmp_path, monkeypatch):
     assert find_model('elsewhere') == folder / 'elsewhere.safetensors'
 
 
-@pytest.mark.parametrize('backend', ['auto', 'eager', 'graphs', 'compiled'])
-def test_a_folder_is_named_and_an_export_says_which_backend(tmp_path, backend):
+def test_a_folder_is_named_and_an_export_says_which_backend(tmp_path):
     with pytest.raises(ModelFileError, match='is a folder: give a .safetensors file'):
-        Engine.load(tmp_path, device='cpu', backend=backend)
+        Engine.load(tmp_path, device='cpu')
     (tmp_path / 'export.json').write_text('{}')
     # most commands have no choice of a backend
     with pytest.raises(ModelFileError, match='an export; those of ONNX are run by the backend '
                        "'onnxruntime': choose it in the node, in Engine.load or in ubcn benchmark "
                        'engine, or'):
-        Engine.load(tmp_path, device='cpu', backend=backend)
+        Engine.load(tmp_path, device='cpu')
 
 
 @pytest.mark.parametrize('name', ['~', '~/no.safetensors', '~nobody/no.safetensors', ''])
