@@ -158,20 +158,13 @@ def test_signals_that_follow_each_other_end_it_cleanly(start):
     assert node.wait() == 0 and number, node.output
 
 
-def test_a_signal_while_loading_ends_it_cleanly(start):
-    node = start(fake_engine=True, model='loading:1.5')
-    node.wait_for_log('loading model')
-    time.sleep(0.2)
-    assert node.end(signal.SIGTERM) == 0, node.output
-    assert 'Traceback' not in node.output
-
-
-def test_a_signal_while_loading_for_long_ends_it_before_others_end_it_by_force(start):
-    node = start(fake_engine=True, model='loading:60')
+@pytest.mark.parametrize('seconds, number', [(1.5, signal.SIGTERM), (60, signal.SIGINT)])
+def test_a_signal_while_loading_ends_it_before_others_end_it_by_force(start, seconds, number):
+    node = start(fake_engine=True, model=f'loading:{seconds}')
     node.wait_for_log('loading model')
     time.sleep(0.2)
     told = time.monotonic()
-    assert node.end(signal.SIGINT) == 0, node.output
+    assert node.end(number) == 0, node.output
     # launch waits for 5 s, docker for 10; where other processes have the cores, it takes longer
     assert time.monotonic() - told < 30.0 and _STOP_SECONDS < 5.0
     assert 'Traceback' not in node.output
