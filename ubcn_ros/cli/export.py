@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 @click.option('--width', type=click.IntRange(MIN_SIDE, 1 << 14), help='Fix the width in '
                                                                       'pixels, together with '
                                                                       '--height.')
-@click.option('--opset', type=click.IntRange(14, 20), help='ONNX opset  [default: 17].')
 def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
-           width: int | None, opset: int | None) -> None:
+           width: int | None) -> None:
     """
     Export each stage of the loop as a model, and check it.
 
@@ -72,8 +71,6 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     """
     if (height is None) != (width is None):
         raise click.UsageError('give --height and --width together, or neither')
-    if opset is not None and kind != 'onnx':
-        raise click.UsageError('--opset is for --format onnx')
     import torch
 
     from ubcn_ros.runtime import load_model
@@ -85,14 +82,14 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         require_equal,
     )
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
-    from ubcn_ros.runtime.export.write import OPSET, write_description, write_stages
+    from ubcn_ros.runtime.export.write import write_description, write_stages
     network, info = load_model(model)
     warn(info.untrained_text())
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
     with atomic_folder(folder) as made:
-        said = write_stages(network, info, made, kind, precision, size, opset or OPSET, click.echo)
+        said = write_stages(network, info, made, kind, precision, size, click.echo)
         write_description(made, said)
         click.echo('comparing with PyTorch')
         exported = read_exported(made)

@@ -38,14 +38,14 @@ from ubcn_ros.runtime.weights import ModelInfo
 
 EXPORTED_PRECISIONS = ('fp32', 'fp16')
 OPSET = 17
-"""Of ONNX, by default: old enough for the TensorRT of JetPack 5 and 6."""
+"""Of ONNX: old enough for the TensorRT of JetPack 5 and 6."""
 # Small, as tracing computes; large, as torch.export computes nothing but tells sizes of 1 from
 # others: here, none within the network is 1.
 _TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
 
 
 def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
-                 precision: str, size: tuple[int, int] | None = None, opset: int = OPSET,
+                 precision: str, size: tuple[int, int] | None = None,
                  progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """
     Write a model per stage into an existing folder.
@@ -59,7 +59,6 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     :param precision: 'fp32' or 'fp16'.
     :param size: (height, width) to fix, with a batch of one that is labelled at what the model
         was trained for; None leaves all three dynamic.
-    :param opset: of ONNX.
     :param progress: called with a line of text before each stage.
     :return: the description, for ``write_description``.
     :raises ValueError: kind or precision unknown, a size below the least, onnx is missing, or
@@ -93,7 +92,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         file = folder / f'{name}{SUFFIXES[kind]}'
         progress(f'writing {file.name}')
         if kind == 'onnx':
-            _write_onnx(stage, values, file, tensors, opset)
+            _write_onnx(stage, values, file, tensors)
         else:
             _write_torch(stage, values, file, fixed is None)
         stages[name] = {
@@ -102,7 +101,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
             'outputs': [tensors[n] for n in stage.outputs]}
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
-        'precision': precision, 'opset': opset if kind == 'onnx' else None,
+        'precision': precision, 'opset': OPSET if kind == 'onnx' else None,
         'sizes': sizes, 'loop': loop_text(network, sizes),
         'stages': stages,
         'label_set': network.label_set.to_dict(),
@@ -139,7 +138,7 @@ def _tensors(logits: torch.Size, size: Sequence[int] | None) -> dict[str, dict[s
 
 
 def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Path,
-                tensors: dict[str, dict[str, Any]], opset: int) -> None:
+                tensors: dict[str, dict[str, Any]]) -> None:
     try:
         import onnx
     except ImportError as error:
@@ -153,7 +152,7 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
         # of slices that stay as they are
         warnings.filterwarnings('ignore', 'Constant folding', UserWarning)
         torch.onnx.export(
-            module, values, str(file), dynamo=False, opset_version=opset,
+            module, values, str(file), dynamo=False, opset_version=OPSET,
             input_names=list(module.inputs), output_names=list(module.outputs),
             dynamic_axes={name: {i: str(length) for i, length in enumerate(tensors[name]['shape'])
                                  if i != 1} for name in names})
