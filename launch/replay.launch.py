@@ -11,6 +11,7 @@ active. All arguments of ubcn.launch.py are arguments here, too.
 """
 
 import math
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -83,6 +84,7 @@ def set_up(context):
     def listed(name):
         return [item for item in given(name).replace(' ', '').split(',') if item]
 
+    bag = os.path.expanduser(given('bag'))  # shells leave the ~ of bag:=~/drive
     parameters = parameter_values({spec.name: given(spec.name)
                                    for spec in (*SPECS, USE_SIM_TIME)})
     transports = parameters.get('input_transport', [])
@@ -94,7 +96,7 @@ def set_up(context):
                                f'{least:g} or more')
     try:
         inputs = find_inputs(
-            given('bag'), given('image'),
+            bag, given('image'),
             [name for name in parameters.get('cameras', in_file) if name],
             [transports] if isinstance(transports, str) else transports, namespace)
     except BagError as error:
@@ -102,7 +104,7 @@ def set_up(context):
     player = [ExecuteProcess(
         name='player', output='screen', on_exit=_ended,
         additional_env=profile_environment(context, NODE.parent), cmd=player_command(
-            given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
+            bag, [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
             given('start'), is_true(given('loop')), listed('topics'), listed('exclude')))]
 
     heard = defaultdict(bytes)  # the end of what came in each stream: lines come in pieces

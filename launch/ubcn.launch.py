@@ -75,10 +75,10 @@ def set_up(context):
     for text in unknown_arguments(context, FOLDER, list(given)):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
-    if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
+    of_file = file_and_namespace(context, FOLDER)
+    if not given['params_file'] or not of_file[0].is_file():  # else launch_ros goes on without it
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
-    of_file = file_and_namespace(context, FOLDER)
     if text := explain_unused(*of_file):
         get_logger('launch.user').warning(text)
     in_file = cameras_of_file(*of_file)
@@ -93,7 +93,7 @@ def set_up(context):
     profile = profile_environment(context, FOLDER)
     actions = [Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
-        parameters=[given['params_file'],
+        parameters=[of_file[0],
                     *([write_overrides(overrides, *of_file)] if overrides else [])],
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)],
         ros_arguments=['--enclave', given['enclave']] if given['enclave'] else None,

@@ -195,6 +195,21 @@ def test_a_parameter_file_that_is_missing_is_named(launch_file, path):
         launch(SINGLE, params_file=path)
 
 
+@pytest.mark.parametrize('name', ['ubcn.launch.py', 'multi_camera.launch.py',
+                                  'replay.launch.py'])
+def test_a_tilde_that_the_shell_left_is_the_home_folder(launch_file, tmp_path, monkeypatch, name):
+    from launching import launch, parameters
+    from ros_client import picture
+
+    from ubcn_ros.bags import create
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'robot.yaml').write_text('/**: {ros__parameters: {iterations: 2}}')
+    create([picture()], tmp_path / 'bag', '/camera/image_raw')
+    given = {'bag': '~/bag', 'rviz': 'false'} if name == 'replay.launch.py' else {}
+    action = launch(ROOT / 'launch' / name, params_file='~/robot.yaml', **given)
+    assert parameters(action)['iterations'] == 2
+
+
 def test_transports_that_do_not_fit_the_cameras_are_told_before_the_node_starts(launch_file):
     from launching import SINGLE, launch
     with pytest.raises(RuntimeError, match="argument input_transport:='raw,raw': input_transport "

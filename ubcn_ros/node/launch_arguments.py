@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from os.path import expanduser
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -71,6 +72,7 @@ def file_and_namespace(context: LaunchContext, folder: Path) -> tuple[Path, str]
     """
     Return the parameter file, the shipped one where none is given, and the node's namespace.
 
+    Shells leave the `~` of `params_file:=~/robot.yaml`: it is the home folder here.
     The namespace, like '/car/front', is below those that were pushed unless it begins with '/'.
 
     :param folder: of our launch files.
@@ -78,7 +80,7 @@ def file_and_namespace(context: LaunchContext, folder: Path) -> tuple[Path, str]
     given = context.launch_configurations
     file = given.get('params_file') or folder.parent / 'config' / 'ubcn.yaml'
     namespace = prefix_namespace(given.get('ros_namespace'), given.get('namespace', ''))
-    return Path(file), make_namespace_absolute(namespace) or '/'
+    return Path(expanduser(file)), make_namespace_absolute(namespace) or '/'
 
 
 def cameras_of_file(file: Path, namespace: str) -> list[str]:
