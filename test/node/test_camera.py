@@ -13,7 +13,7 @@ from fake_engine import FakeLabels  # noqa: E402
 from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
 
 from ubcn_ros.node.camera import Camera  # noqa: E402
-from ubcn_ros.node.diagnostics import Level  # noqa: E402
+from ubcn_ros.node.diagnostics import Level, Throttle  # noqa: E402
 from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
 
 
@@ -122,6 +122,21 @@ def test_a_warning_of_a_fast_camera_is_logged_now_and_then(camera, capfd):
     camera.warn('size', '/front/image: empty')
     told = capfd.readouterr().err
     assert told.count('malformed image dropped') == 1 and '/front/image: empty' in told
+
+
+def test_warnings_that_were_held_back_are_counted_by_what_they_have_in_common(
+        node, clock, capfd, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.node.camera.Throttle',
+                        lambda period=5.0: Throttle(period, clock))
+    camera = Camera(node, threading.Condition(), FakeLabels(), 'front/', clock)
+    try:
+        for text in ('cut', 'empty', 'cut'):
+            camera.warn('malformed: compressed', text)
+        clock.now += 6
+        camera.warn('malformed: compressed', 'empty')
+    finally:
+        camera.destroy()
+    assert 'empty (2 more malformed: compressed)' in capfd.readouterr().err
 
 
 def test_errors_of_each_camera_are_logged_now_and_then(node, capfd):

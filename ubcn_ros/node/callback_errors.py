@@ -43,7 +43,8 @@ class CallbackErrors:
         held_back = self._throttle.passes(f'{where} {type(error).__name__}')
         if held_back is None and not always:
             return ''
-        return self.last + (f' ({held_back} more like it)' if held_back else '')
+        return self.last + (
+            f' ({held_back} more {type(error).__name__} there)' if held_back else '')
 
     def put_into(self, report: DiagnosticReport) -> None:
         """Add the count to a report, and make it an error where there are new ones."""

@@ -170,7 +170,11 @@ class Camera:
         return report
 
     def warn(self, key: str, text: str) -> None:
-        """Log a warning of a frame, unless one of the same key was logged a moment ago."""
+        """
+        Log a warning of a frame, unless one of the same key was logged a moment ago.
+
+        :param key: what such frames have in common, as it is put behind their number.
+        """
         if (held_back := self._held_back(key)) is not None:
             self._logger.warning(text + held_back)
 
@@ -189,7 +193,7 @@ class Camera:
         count = self._throttle.passes(key)
         if count is None:
             return None
-        return f' ({count} more like it)' if count else ''
+        return f' ({count} more {key})' if count else ''
 
     def _missed_before(self, info: dict[str, Any]) -> int:
         """

@@ -101,8 +101,8 @@ class Pipeline:
         if reason := fails_together(outcomes):
             self._take_fewer(len(frames) - 1, reason)
         elif reason := outcomes[0].alone:
-            frames[0].camera.warn('batch', f'{len(frames)} images together failed, and were taken '
-                                  f'one by one: {reason}')
+            frames[0].camera.warn('failed batches', f'{len(frames)} images together failed, and '
+                                  f'were taken one by one: {reason}')
         self.finish()
         self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
                                                  inferred)
@@ -149,7 +149,8 @@ class Pipeline:
                 started, self._clock(), publishing)
         except MalformedImage as error:
             camera.statistics.dropped_malformed(error.kind, str(error))
-            camera.warn(error.kind, f'{camera.topic}: malformed image dropped: {error}')
+            camera.warn(f'malformed: {error.kind}',
+                        f'{camera.topic}: malformed image dropped: {error}')
         except Exception as error:
             self._failed(camera, error)
         return None
