@@ -141,6 +141,18 @@ def test_a_jpeg_that_is_grey_itself_is_decoded():
     assert (decode(data) == 128).all()
 
 
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('height, width', [(90, 122), (64, 96), (65, 99)])
+def test_a_whole_jpeg_with_a_grey_corner_is_decoded_without_a_warning(kind, height, width, capfd):
+    """As of a camera that sees a grey bonnet: libjpeg would warn of every image."""
+    image = picture(height, width)
+    image[-40:, -60:] = 128
+    data = jpeg(kind, image)
+    for whole in (data, data[:-2] + b'\xff\xff' + data[-2:]):
+        assert (decode(whole)[-4:, -4:] == 128).all()
+    assert not capfd.readouterr().err
+
+
 def test_a_jpeg_whose_last_pixel_is_grey_is_decoded_once(monkeypatch):
     image = np.repeat(np.arange(64, dtype=np.uint8)[:, None] * 2 + 2, 64, 1)  # 128 in the last row
     data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()

@@ -33,6 +33,11 @@ def find_end(data: memoryview | bytes) -> int | None:
     return next((body for marker, body in _markers(data) if marker == _EOI), None)
 
 
+def scans(data: memoryview | bytes) -> int:
+    """Return the number of scans up to the end marker: more than one where it is progressive."""
+    return sum(marker == _SOS for marker, _ in _markers(data))
+
+
 def _markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker and where its body begins, up to the end marker or the first wrong one."""
     position, find = 2, _NEXT.match
