@@ -167,6 +167,21 @@ def test_a_camera_that_is_opened_again_has_no_calibration_of_before(camera):
     assert camera.outputs.camera_info(image_message().header) is None
 
 
+def test_an_image_keeps_its_camera_info_until_it_is_done_with(camera):
+    """Both of an image that the engine has and of one that waits."""
+    images, taken = [image_message(number) for number in (1, 2)], []
+    for image in images:
+        taken.append(camera.mailbox.take())
+        camera.on_image(image, {})
+        camera.on_camera_info(CameraInfo(header=image.header, width=image.header.stamp.sec))
+    for number in range(3, 300):
+        camera.on_camera_info(CameraInfo(header=image_message(number).header, width=number))
+    assert [camera.outputs.camera_info(image.header).width for image in images] == [1, 2]
+    taken.clear()
+    camera.mailbox.clear()
+    assert [camera.outputs.camera_info(image.header).width for image in images] == [299, 299]
+
+
 @pytest.mark.parametrize('arrivals, missed', [
     ([(b'a', 5), (b'a', 6), (b'a', 9)], 2),
     ([(b'a', 9), (b'b', 1), (b'b', 2), (b'b', 4)], 1),  # the driver was started again

@@ -202,6 +202,18 @@ def test_camera_info_of_the_images_stamp_goes_before_newer_ones(ros, node, outpu
         received.clear()
 
 
+def test_the_camera_info_of_a_frame_in_hand_is_kept_however_many_come_meanwhile(outputs):
+    outputs.pass_on(CameraInfo(header=stamped(3), width=1003))
+    before, after = (outputs.keep_info(stamped(number)) for number in (3, 5))
+    assert outputs.keep_info(stamped(3)) is before  # as of images without a stamp
+    for number in range(4, 2004):
+        outputs.pass_on(CameraInfo(header=stamped(number), width=1000 + number))
+    assert [outputs.camera_info(stamped(number)).width for number in (3, 5, 7)] == [
+        1003, 1005, 3003]
+    del before, after
+    assert [outputs.camera_info(stamped(number)).width for number in (3, 5)] == [3003, 3003]
+
+
 def stamped(number):
     """Return the header of a frame of a camera of 25 Hz."""
     made = Header(frame_id='camera')

@@ -127,7 +127,8 @@ class Camera:
             self.statistics.dropped_stale(1)
             return
         self.mailbox.put(Arrival(message, now, self._transport == 'compressed',
-                                 self.processing.begin(), times_before(info, time.time_ns())))
+                                 self.processing.begin(), times_before(info, time.time_ns()),
+                                 self.outputs.keep_info(message.header)))
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Pass a camera info on with the images from now on."""

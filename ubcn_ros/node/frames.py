@@ -38,6 +38,7 @@ class Arrival:
     compressed: bool = False  # whether it is a CompressedImage
     processing_size: int = TRAINED  # as the engine is asked for it
     before: Mapping[str, float] = field(default_factory=dict)  # as `times_before` returns it
+    info: Any = None  # keeps its camera info in the outputs while it lives
 
     def kind(self) -> tuple[int, int, int] | None:
         """Return what images have in common that the engine takes together; None: no image."""

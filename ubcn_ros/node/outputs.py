@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.event_handler import PublisherEventCallbacks
@@ -45,19 +46,30 @@ try:
 except ImportError:  # not to be had as a wheel
     LabelInfo = VisionClass = None
 
-# of one camera, by stamp: more than come while a frame is processed
+# of one camera, by stamp: more than come between one and its image
 _CAMERA_INFOS = 100
 
 _KINDS = {kind.__name__: kind
           for kind in (CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
 
 
+class AwaitedInfo:
+    """
+    The camera info of a stamp, kept while a frame of that stamp holds it.
+
+    :ivar message: sensor_msgs/CameraInfo; None until it comes.
+    """
+
+    def __init__(self, message: CameraInfo | None):
+        self.message = message
+
+
 class Outputs:
     """
     The publishers of one camera, from creation to `destroy`.
 
-    Any thread may ask; frames are published by one, the pipeline's; `pass_on` and `announce`
-    belong to the executor's.
+    Any thread may ask; frames are published by one, the pipeline's; `pass_on`, `keep_info` and
+    `announce` belong to the executor's.
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,
@@ -76,6 +88,8 @@ class Outputs:
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None  # the newest
         self._camera_infos: dict[tuple[int, int], CameraInfo] = {}  # by stamp, newest last
+        # of frames on their way, however many come meanwhile
+        self._awaited: WeakValueDictionary[tuple[int, int], AwaitedInfo] = WeakValueDictionary()
         self._publishers: dict[str, Any] = {}
         self._on_demand: list[str] = []
         with ExitStack() as stack:
@@ -125,14 +139,28 @@ class Outputs:
         self._camera_infos[stamp] = self._camera_info = camera_info
         if len(self._camera_infos) > _CAMERA_INFOS:
             del self._camera_infos[next(iter(self._camera_infos))]
+        if (awaited := self._awaited.get(stamp)) is not None:
+            awaited.message = camera_info
+
+    def keep_info(self, header: Any) -> AwaitedInfo:
+        """Keep an image's camera info, there or to come, as long as what is returned lives."""
+        stamp = _stamp(header)
+        awaited = self._awaited.get(stamp) or AwaitedInfo(self._camera_infos.get(stamp))
+        self._awaited[stamp] = awaited
+        return awaited
 
     def forget_camera_infos(self) -> None:
         """Pass none on any more: the camera behind the topic may be another one next time."""
         self._camera_infos, self._camera_info = {}, None
+        self._awaited.clear()
 
     def camera_info(self, header: Any) -> CameraInfo | None:
         """Return the camera info of an image: that of its stamp, else the newest, if any."""
-        return self._camera_infos.get(_stamp(header), self._camera_info)
+        stamp = _stamp(header)
+        awaited = self._awaited.get(stamp)
+        if awaited is not None and awaited.message is not None:
+            return awaited.message
+        return self._camera_infos.get(stamp, self._camera_info)
 
     def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> float:
         """
