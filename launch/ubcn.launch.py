@@ -109,20 +109,12 @@ def set_up(context):
 
 
 def _check_topics(given, cameras):
-    """Check that the input topics fit the cameras; warn of what may not."""
+    """Check that there are cameras to stand for {camera}."""
     for name in ('image', 'camera_info'):
-        if len(cameras) > 1 and given[name] and '{camera}' not in given[name]:
-            raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "
-                               'cameras: put {camera} where their names differ')
         if not cameras and '{camera}' in given[name]:
             raise RuntimeError(f"argument cameras:='{given['cameras']}' names no camera to stand "
                                f"for {{camera}} in {name}:='{given[name]}', and neither does the "
                                'parameter file')
-    if len(cameras) > 1 and not given['camera_info'] \
-            and '{camera}' not in given['image'].rpartition('/')[0]:
-        get_logger('launch.user').warning(
-            f"image:='{given['image']}' puts all cameras beside one camera_info topic: give "
-            'camera_info, too, with {camera} where their names differ')
 
 
 def _remappings(given, camera):

@@ -172,10 +172,10 @@ def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
     ((64, 48), {'binning_x': 2, 'binning_y': 2}, 'of 32x24'),
     ((64, 48), {'roi': RegionOfInterest(width=32, height=48)}, 'of 32x48')])
 def test_a_calibration_of_another_size_is_told(size, more, told):
-    text = explain_calibration(CameraInfo(width=size[0], height=size[1], **more), 48, 64)
+    text = explain_calibration(CameraInfo(width=size[0], height=size[1], **more), '', 48, 64)
     assert told in text and bool(told) == bool(text)
     assert not text or 'images are 64x48' in text
-    assert explain_calibration(None, 48, 64) == ''
+    assert explain_calibration(None, '', 48, 64) == ''
 
 
 def test_a_stream_that_stopped_is_not_to_be_remapped(node, driver, tmp_path):

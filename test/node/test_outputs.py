@@ -183,10 +183,12 @@ def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outpu
     received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
     frame = FakeEngine()(picture())
     outputs.publish(Header(), frame, 'rgb8', 0.5)  # before any camera info: nothing to pass on
-    outputs.pass_on(CameraInfo(width=64, distortion_model='plumb_bob'))
+    given = CameraInfo(width=64, distortion_model='plumb_bob', header=Header(frame_id='other'))
+    outputs.pass_on(given)
     outputs.publish(HEADER, frame, 'rgb8', 0.5)
     info = receive(ros, node, received)
     assert info.header == HEADER and info.distortion_model == 'plumb_bob'
+    assert outputs.camera_info(HEADER).header.frame_id == 'other', 'it says whose it is'
 
 
 def test_camera_info_of_the_images_stamp_goes_before_newer_ones(ros, node, outputs):

@@ -147,16 +147,18 @@ def test_a_change_of_the_settings_holds_from_the_next_frame_on(bench):
         ('rgb8', 0.5), ('bgr8', 0.25)]
 
 
-def test_a_calibration_of_another_size_is_warned_of(bench):
+@pytest.mark.parametrize('width, frame_id, text', [
+    (32, 'camera', None), (32, '', None), (0, 'camera', None),
+    (1920, '', '/image: images are 32x32, but the camera info is of 1920x32: it goes'),
+    (32, 'left', "/image: images are of frame_id 'camera', but the camera info is of 'left': it")])
+def test_a_calibration_of_another_size_or_frame_is_warned_of(bench, width, frame_id, text):
     made = bench()
-    for width in (32, 1920):
-        region = SimpleNamespace(width=0, height=0)
-        made.camera.outputs.calibration = SimpleNamespace(
-            height=32, width=width, binning_x=0, binning_y=0, roi=region)
-        made.process([(made.camera, arrival())])
-    warning, = made.camera.warnings
-    assert warning.startswith('/image: images are 32x32, but the camera info is of 1920x32')
-    assert len(made.camera.outputs.published) == 2
+    made.camera.outputs.calibration = SimpleNamespace(
+        header=SimpleNamespace(frame_id=frame_id), height=32, width=width, binning_x=0,
+        binning_y=0, roi=SimpleNamespace(width=0, height=0))
+    made.process([(made.camera, arrival())])
+    assert [warning[:len(text)] for warning in made.camera.warnings] == ([text] if text else [])
+    assert len(made.camera.outputs.published) == 1
 
 
 def test_the_deadline_leaves_the_time_that_publishing_took(bench):

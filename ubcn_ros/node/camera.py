@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -32,6 +32,7 @@ class Camera:
 
     :ivar name: of the camera, 'camera' where it has none.
     :ivar topic: resolved name of the image topic; '' before the first `open`.
+    :ivar info_topic: likewise, of the camera info.
     :ivar mailbox: holds the newest image.
     :ivar outputs: its publishers.
     :ivar statistics: its counters.
@@ -56,7 +57,8 @@ class Camera:
         """
         self._resized = resized
         self.processing = CameraProcessing(info)
-        self.name, self.topic = camera_name(prefix), ''
+        self.name = camera_name(prefix)
+        self.topic = self.info_topic = ''
         self._incompatible = hints.IncompatibleEndpoints(node)
         self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber, rain)
         self.mailbox: Mailbox[Arrival] = Mailbox(condition)
@@ -84,8 +86,9 @@ class Camera:
         kind = Image if transport == 'raw' else CompressedImage
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
+        self.info_topic = self._node.resolve_topic_name(inputs.camera_info)
         outputs = {publisher.topic_name for publisher in self._node.publishers}
-        for topic in (self.topic, self._node.resolve_topic_name(inputs.camera_info)):
+        for topic in (self.topic, self.info_topic):
             if topic in outputs:
                 raise ValueError(f'{topic} is an output of this node and an input, too: remap one '
                                  'of them to another topic')
@@ -136,7 +139,7 @@ class Camera:
         self._infos += 1
         before = self.processing.size()
         if text := self.processing.take(message):
-            self._logger.info(f'{self._subscriptions[1].topic_name}: {text}')
+            self._logger.info(f'{self.info_topic}: {text}')
         if self.processing.size() != before:
             self._resized()
 
@@ -153,8 +156,7 @@ class Camera:
         if not self._subscriptions:
             report.add(Level.OK, 'not subscribed: the node is inactive')
             return report
-        info_topic = self._subscriptions[1].topic_name
-        report.values['camera info'] = f'{self._infos or "none"} on {info_topic}'
+        report.values['camera info'] = f'{self._infos or "none"} on {self.info_topic}'
         changes, self._changes = self._changes, 0
         if changes > 1:  # one is a driver that was started anew
             text = hints.explain_several_publishers(self._node, self.topic)
@@ -224,3 +226,16 @@ class Camera:
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._incompatible.note_publisher(
                     name, event.last_policy_kind)))
+
+
+def check_inputs(cameras: Sequence[Camera]) -> str:
+    """
+    Check that cameras, all of them open, have inputs of their own.
+
+    :return: a warning where a camera info would go with the images of several; '' where none does.
+    :raises ValueError: an image topic would be that of several.
+    """
+    if text := hints.explain_shared([(camera._remap, camera.topic) for camera in cameras]):
+        raise ValueError(text)
+    return hints.explain_shared([(camera._prefix + topics.CAMERA_INFO, camera.info_topic)
+                                 for camera in cameras])

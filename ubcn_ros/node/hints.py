@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -185,19 +185,42 @@ def explain_several_publishers(node: Any, topic: str) -> str:
             f'{publishers or "gone"}; stop all but one, or remap them')
 
 
-def explain_calibration(info: Any, height: int, width: int) -> str:
+def explain_shared(topics: Sequence[tuple[str, str]]) -> str:
     """
-    Say where a calibration is of another size than its images; '' where it fits or there is none.
+    Say which inputs of several cameras are one topic; '' where each is of its own.
+
+    :param topics: for each camera the name to remap, like 'front/image', and where it leads.
+    """
+    leading: dict[str, list[str]] = {}
+    for name, topic in topics:
+        leading.setdefault(topic, []).append(name)
+    shared = '; '.join(f'{" and ".join(names)} are one topic, {topic}'
+                       for topic, names in leading.items() if len(names) > 1)
+    return shared and (f'{shared}: remap each to that of its own camera; in arguments of the '
+                       'launch file {camera} stands for its name')
+
+
+def explain_calibration(info: Any, frame_id: str, height: int, width: int) -> str:
+    """
+    Say where a calibration is not that of its images; '' where it may be, or there is none.
 
     :param info: sensor_msgs/CameraInfo, whose region of interest and binning count; or None.
+    :param frame_id: of the image.
     :param height, width: of the image, pixels.
     """
-    meant = (0, 0) if info is None else image_size(info)
-    if 0 in meant or meant == (height, width):
+    if info is None:
         return ''
-    return (f'images are {width}x{height}, but the camera info is of {meant[1]}x{meant[0]}: it '
-            'goes with the derained image as it is, and does not fit; let the driver publish '
-            "that of the images' size, or remap camera_info to it")
+    meant, theirs, misfits = image_size(info), info.header.frame_id, []
+    if 0 not in meant and meant != (height, width):
+        misfits.append(f'images are {width}x{height}, but the camera info is of '
+                       f'{meant[1]}x{meant[0]}')
+    if theirs not in ('', frame_id):
+        misfits.append(f"images are of frame_id '{frame_id}', but the camera info is of "
+                       f"'{theirs}'")
+    if not misfits:
+        return ''
+    return (f'{"; ".join(misfits)}: it goes with the derained image as it is, under the header of '
+            'the image; let the driver publish that of these images, or remap camera_info to it')
 
 
 def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:

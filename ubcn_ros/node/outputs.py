@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -179,8 +180,9 @@ class Outputs:
             publishing += self._publish_image(DERAINED, header, frame.derained, encoding)
         info = self.camera_info(header)
         if info is not None and self.wanted(DERAINED_INFO):
-            info.header = header
-            self._publishers[DERAINED_INFO].publish(info)
+            stamped = copy(info)  # its own header says whose it is
+            stamped.header = header
+            self._publishers[DERAINED_INFO].publish(stamped)
         if frame.confidence is not None and self.wanted(CONFIDENCE):
             publishing += self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
         if frame.labels is not None and self.wanted(COLOR):

@@ -188,7 +188,7 @@ class Pipeline:
                         f'takes time: {outcome.retried}; use a smaller image')
         filling = camera.outputs.publish(header, frame, arrival.output_encoding(),
                                          settings.overlay_alpha)
-        if misfit := explain_calibration(camera.outputs.camera_info(header),
+        if misfit := explain_calibration(camera.outputs.camera_info(header), header.frame_id,
                                          *pending.image.shape[:2]):
             camera.remind('calibration', f'{camera.topic}: {misfit}')
         done = self._clock()

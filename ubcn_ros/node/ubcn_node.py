@@ -31,7 +31,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from ubcn_ros.malloc import explain_malloc
 from ubcn_ros.node.answering_node import log_exceptions
-from ubcn_ros.node.camera import Camera
+from ubcn_ros.node.camera import Camera, check_inputs
 from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from ubcn_ros.node.frames import Arrival
 from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up_again
@@ -187,6 +187,8 @@ class UBCNNode(ParameterNode):
         for camera, transport in zip(self.cameras, self.settings.for_cameras('input_transport'),
                                      strict=True):
             camera.open(transport)
+        if text := check_inputs(self.cameras):
+            self.get_logger().warning(text)
         self.warn_of_unused_overrides()
         self._worker.serve(self.cameras)
         self.get_logger().info('active: waiting for images on '
