@@ -150,6 +150,28 @@ def test_a_bag_that_does_not_say_how_it_was_made_stays_as_it_is(source, tmp_path
     assert {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()} == before
 
 
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 255
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize('damage, number', [
+    (flip, 1), (lambda file: os.truncate(file, 20_000), 0), (lambda file: os.truncate(file, 0), 1),
+    (Path.unlink, 1)], ids=['flipped', 'cut', 'empty', 'removed'])
+def test_an_output_that_lost_messages_is_told_at_once_and_not_changed(
+        source, tmp_path, damage, number):
+    out, engine, options = tmp_path / 'out', Engine(), Options(split_bytes=60_000)
+    with pytest.raises(MemoryError):
+        processed(source, out, options, Engine(raise_at(11, MemoryError())))
+    damage(out / f'out_{number}.mcap')
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(BagError, match=r'out_\d.mcap cannot be gone on with: of \d+ messages that '
+                                       r'were written, \d+ are whole; nothing was changed'):
+        processed(source, out, options, engine, resume=True)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before and engine.seen == 0
+
+
 def test_a_kill_right_at_the_start_is_gone_on_with(source, tmp_path):
     run_until_killed(process_without_sidecar, source, tmp_path / 'out')
     (tmp_path / 'out' / '.0a.partial').write_bytes(b'{"fini')  # of its process.json

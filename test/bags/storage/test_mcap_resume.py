@@ -27,7 +27,7 @@ from test_reach import lose
 
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.storage.channels import ros_channel
-from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
+from ubcn_ros.bags.storage.mcap_writer import _ALL, McapBagWriter
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 OTHER = ros_channel('/late', IMAGE)
@@ -35,7 +35,7 @@ RECORDS = [text(number, OTHER if number % 5 > 2 else STRING, bytes([number]) * 5
            for number in range(20)]
 
 
-def write_on(folder, records=RECORDS, keep=99, **options):
+def write_on(folder, records=RECORDS, keep=_ALL, **options):
     """Go on with a bag as a process does: extras first, then what is missing."""
     with McapBagWriter.reopen(folder, keep, **options) as writer:
         begun = writer.messages
@@ -81,7 +81,7 @@ def whole(tmp_path_factory):
     return write_chunks(tmp_path_factory.mktemp('whole') / 'bag')
 
 
-@pytest.mark.parametrize('keep', [0, 1, 3, 4, 19, 20, 99])
+@pytest.mark.parametrize('keep', [0, 1, 3, 4, 19, 20, _ALL])
 def test_a_closed_bag_is_kept_up_to_a_message(tmp_path, whole, keep):
     bag = shutil.copytree(whole, tmp_path / 'bag')
     assert write_on(bag, keep=keep) == min(keep, 20)
@@ -89,14 +89,22 @@ def test_a_closed_bag_is_kept_up_to_a_message(tmp_path, whole, keep):
 
 
 @settings(max_examples=40, deadline=None)
-@given(share=st.floats(0, 1), keep=st.just(99) | st.integers(0, 20))
+@given(share=st.floats(0, 1), keep=st.just(_ALL) | st.integers(0, 20))
 def test_wherever_a_file_is_cut_off_it_goes_on(tmp_path_factory, whole, share, keep):
     bag = shutil.copytree(whole, tmp_path_factory.mktemp('cut') / 'bag')
     size = (bag / 'bag_0.mcap').stat().st_size
     os.truncate(bag / 'bag_0.mcap', round(size * share))
     (bag / 'metadata.yaml').unlink()
-    begun = write_on(bag, keep=keep)
-    assert begun <= min(keep, 20)
+    there = {path: path.read_bytes() for path in bag.iterdir()}
+    try:
+        begun = write_on(bag, keep=keep)
+    except BagError as error:
+        assert f'of {keep} messages that were written, ' in str(error)
+        assert {path: path.read_bytes() for path in bag.iterdir()} == there
+        begun = write_on(bag)
+        assert begun < keep
+    else:
+        assert begun <= 20 if keep == _ALL else begun == keep
     check(bag)
 
 
@@ -106,8 +114,16 @@ def test_damage_before_the_end_costs_what_follows(tmp_path, whole):
         offset = make_reader(file).get_summary().chunk_indexes[2].chunk_start_offset
         file.seek(offset + 70)
         file.write(b'\xff' * 20)
+    with pytest.raises(BagError, match='of 14 messages that were written, 6 are whole; nothing '):
+        write_on(bag, keep=14)
     assert write_on(bag) == 6
     check(bag)
+
+
+def test_messages_of_a_chunk_that_is_kept_in_part_are_on_the_disk_at_once(tmp_path, whole):
+    bag = shutil.copytree(whole, tmp_path / 'bag')
+    with McapBagWriter.reopen(bag, keep=5), open_bag(bag) as reader:
+        assert list(reader.records()) == RECORDS[:5]
 
 
 def test_the_summary_of_a_file_that_went_on_is_as_the_library_writes_it(tmp_path, whole):
@@ -134,7 +150,7 @@ def test_the_summary_of_a_file_that_went_on_is_as_the_library_writes_it(tmp_path
         for c in other['chunk_indexes']]
 
 
-@pytest.mark.parametrize('keep', [0, 4, 5, 10, 14, 99])
+@pytest.mark.parametrize('keep', [0, 4, 5, 10, 14, _ALL])
 def test_a_split_bag_goes_on_in_the_file_that_has_the_last_message(tmp_path, keep):
     options = {'split_ns': 5}
     bag = write_chunks(tmp_path / 'bag', RECORDS[:14], **options)

@@ -21,13 +21,14 @@ from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import read_yaml, ros_channel
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import McapOutput
-from ubcn_ros.bags.storage.mcap_tail import find_tail
+from ubcn_ros.bags.storage.mcap_tail import Tail, find_tail
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.stopping import signals_held
 
 _FLUSH_S = 1.0  # a kill or power cut loses what was written in this time, no more
 _TIMES = range(2**64)  # ns that the format can hold
+_ALL = sys.maxsize
 
 
 class McapBagWriter:
@@ -64,7 +65,7 @@ class McapBagWriter:
         self._flushed = time.monotonic()
 
     @classmethod
-    def reopen(cls, folder: Path | str, keep: int = sys.maxsize, **options) -> McapBagWriter:
+    def reopen(cls, folder: Path | str, keep: int = _ALL, **options) -> McapBagWriter:
         """
         Go on with a bag that this class made, wherever it was interrupted.
 
@@ -72,7 +73,8 @@ class McapBagWriter:
         `messages` then says how many there are. Attachments and metadata records stay where a
         message that was written after them does.
 
-        :param keep: the number of messages to keep at most, in the order of writing.
+        :param keep: the number of messages to keep, in the order of writing; where fewer are
+            whole, nothing is changed, and entering raises BagError. By default all that are whole.
         :param options: as for a new bag.
         """
         writer = cls(folder, **options)
@@ -200,6 +202,7 @@ class McapBagWriter:
                     self._messages += count
                     continue
             tail = find_tail(path, left)  # nothing is removed before it is known
+            self._check_kept(path, tail, keep)
             (self.folder / NAME).unlink(missing_ok=True)
             for surplus in files[number + 1:]:
                 surplus.unlink()
@@ -210,7 +213,21 @@ class McapBagWriter:
                 self._file = McapOutput(path, tail)
                 for record in tail.pending:
                     self._file.write(record)
+                if tail.pending:  # until now they were on the disk
+                    self._flush()
             return
+
+    def _check_kept(self, path: Path, tail: Tail | None, keep: int) -> None:
+        """
+        Check that the files up to one that goes on at `tail` hold all messages to keep.
+
+        :raises BagError: they do not.
+        """
+        kept = self._messages + (tail.messages + len(tail.pending) if tail else 0)
+        if kept < keep != _ALL:
+            raise BagError(f'{path} cannot be gone on with: of {keep} messages that were written, '
+                           f'{kept} are whole; nothing was changed: check its disk, copy what is '
+                           f'there if you need it, remove {self.folder}, and write it again')
 
     def _numbered(self) -> list[Path]:
         """List the files in the order of their numbers, and take their name, as of before."""
