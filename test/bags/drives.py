@@ -80,6 +80,16 @@ def drive(frames=6, start_ms=1000):
     return records
 
 
+def late_images(frames=12, delay_ms=150):
+    """Images recorded so much later than their CameraInfos, each with its number in its width."""
+    records = []
+    for number in range(frames):
+        stamp = 1000 + 100 * number
+        records += [camera_info('/camera_info', stamp, stamp + 1, width=40 + number),
+                    image('/image_raw', number, stamp + 1 + delay_ms, stamp)]
+    return sorted(records, key=lambda record: record.time_ns)
+
+
 def write_bag(path, records, attachment=None, metadata=None, channels=(), **options):
     """Write records to an mcap file in the order given, by the official library."""
     path.parent.mkdir(parents=True, exist_ok=True)

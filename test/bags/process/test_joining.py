@@ -16,6 +16,7 @@ from drives import (
     camera_info,
     drive,
     image,
+    late_images,
     message,
     processed,
     stored,
@@ -54,7 +55,7 @@ def infos_apart():
 
 
 @pytest.mark.parametrize('pieces', [1, 2, 9])
-@pytest.mark.parametrize('records', [drive, infos_apart, lambda: [
+@pytest.mark.parametrize('records', [drive, infos_apart, late_images, lambda: [
     camera_info('/camera_info', 3, 1000), message('/camera_info', CAMERA_INFO, b'broken', 1005),
     *(image('/image', n, 1010 + 2000 * n) for n in range(9))]])
 def test_pieces_joined_equal_one_run(tmp_path, records, pieces):

@@ -19,6 +19,7 @@ from drives import (
     camera_info,
     drive,
     image,
+    late_images,
     message,
     picture,
     processed,
@@ -206,6 +207,15 @@ def test_images_on_both_sides_of_the_break_have_their_camera_info(tmp_path, firs
             processed(source, out, engine=Engine(raise_at(number, MemoryError())))
         assert check_resumed(source, out) <= 12 - number + 1
         assert len(stored(out, '/front/derained/camera_info')) == 12
+
+
+def test_images_behind_the_break_have_the_camera_info_of_their_stamp(tmp_path):
+    source = write_bag(tmp_path / 'in.mcap', late_images(20, delay_ms=900))
+    for number in (1, 2, 7):
+        with pytest.raises(MemoryError):
+            processed(source, tmp_path / str(number) / 'out',
+                      engine=Engine(raise_at(number, MemoryError())))
+        check_resumed(source, tmp_path / str(number) / 'out')
 
 
 @pytest.mark.usefixtures('one_checkpoint')
