@@ -90,6 +90,15 @@ def late_images(frames=12, delay_ms=150):
     return sorted(records, key=lambda record: record.time_ns)
 
 
+def latched_drive(frames=12):
+    """A drive with what latched topics said before, between and after the images."""
+    tf, other = (ros_channel(topic, 'tf2_msgs/msg/TFMessage', depth=1, latched=True)
+                 for topic in ('/tf_static', '/other'))
+    records = [Record(tf if number < 3 else other, (990 + number) * MS, 5, number, b'%d' % number)
+               for number in range(15)]
+    return [*records, *drive(frames), Record(tf, 9000 * MS, 5, 0, b'late')]
+
+
 def write_bag(path, records, attachment=None, metadata=None, channels=(), **options):
     """Write records to an mcap file in the order given, by the official library."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from drives import (
     camera_info,
     drive,
     image,
+    latched_drive,
     late_images,
     message,
     processed,
@@ -73,6 +74,14 @@ def test_pieces_joined_equal_one_run(tmp_path, records, pieces):
     assert ours['finished'] and straight.errors == straight.tally.malformed
     with open_bag(tmp_path / 'out') as reader:
         assert len(list(reader.attachments())) == 1
+
+
+def test_pieces_from_a_start_on_have_what_was_latched_before_once(tmp_path):
+    source, options = write_bag(tmp_path / 'in.mcap', latched_drive()), Options(start_s=0.3)
+    join(run_pieces(source, tmp_path / 'out', 3, options), tmp_path / 'out')
+    processed(source, tmp_path / 'straight', options)
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+    assert len(stored(tmp_path / 'out', '/tf_static')) == 4
 
 
 def test_a_joined_bag_is_read_by_others_and_counts_as_one_run(tmp_path):

@@ -19,6 +19,7 @@ from drives import (
     camera_info,
     drive,
     image,
+    latched_drive,
     late_images,
     message,
     picture,
@@ -89,6 +90,15 @@ def test_a_run_that_failed_goes_on(source, tmp_path, number, options):
                   Engine(raise_at(number, MemoryError())))
     assert stored(tmp_path / 'out')  # readable
     check_resumed(source, tmp_path / 'out', options)
+
+
+@pytest.mark.parametrize('number', [1, 4])
+def test_what_was_latched_before_the_start_is_written_once(tmp_path, number):
+    source, options = write_bag(tmp_path / 'in.mcap', latched_drive()), Options(start_s=0.3)
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', options, Engine(raise_at(number, MemoryError())))
+    check_resumed(source, tmp_path / 'out', options)
+    assert len(stored(tmp_path / 'out', '/tf_static')) == 4
 
 
 @pytest.mark.parametrize('topic', ['/front/labels/image_raw', '/front/derained/camera_info'])

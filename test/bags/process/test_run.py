@@ -14,6 +14,7 @@ from drives import (
     image,
     imu,
     jpeg,
+    latched_drive,
     message,
     picture,
     processed,
@@ -28,6 +29,7 @@ from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, BagError, Channel, Record, open_bag
 from ubcn_ros.bags.process import Options, read_sidecar
+from ubcn_ros.bags.storage.channels import ros_channel
 
 
 def test_every_camera_is_processed_and_all_else_is_as_it_was(tmp_path):
@@ -307,6 +309,32 @@ def test_a_part_of_the_bag_and_every_second_image(tmp_path):
     assert times == [1230, 1430, 1630]
     with pytest.raises(BagError, match='--start is 60 s, but .* ends 0.93 s after'):
         processed(source, tmp_path / 'x', Options(start_s=60))
+
+
+def test_latched_messages_from_before_the_start_stand_at_the_beginning(tmp_path):
+    records = latched_drive()
+    volatile = imu(0, 995)
+    source = write_bag(tmp_path / 'in.mcap', [*records[:15], volatile, *records[15:]])
+    result = processed(source, tmp_path / 'out', Options(start_s=0.3, duration_s=0.2))
+    assert result.errors == []
+    begin = 1290 * MS
+    made = stored(tmp_path / 'out')
+    assert made[:13] == [r._replace(time_ns=begin, publish_ns=begin)
+                         for r in [*records[:3], *records[5:15]]]  # of each the last ten
+    assert {r.channel.topic for r in made[13:15]} == {
+        '/front/labels/label_info', '/rear/labels/label_info'}
+    processed(source, tmp_path / 'other', Options(start_s=0.3, exclude=('/tf_*',)))
+    assert not stored(tmp_path / 'other', '/tf_static') and stored(tmp_path / 'other', '/other')
+    processed(source, tmp_path / 'alone', Options(start_s=0.3, outputs_only=True))
+    assert not stored(tmp_path / 'alone', '/tf_static', '/other')
+
+
+def test_a_latched_image_from_before_the_start_is_not_copied_without_outputs(tmp_path):
+    latched = ros_channel('/image', IMAGE, depth=1, latched=True)
+    source = write_bag(tmp_path / 'in.mcap', [
+        image('/image', n, 1000 + 100 * n)._replace(channel=latched) for n in range(4)])
+    processed(source, tmp_path / 'out', Options(start_s=0.15))
+    assert len(stored(tmp_path / 'out', '/image')) == 2
 
 
 def test_compressed_outputs_say_what_is_in_them(tmp_path):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What publishers had offered is offered again, so that every subscriber of theirs connects."""
 
+import sys
 from functools import cache
 from itertools import product
 
@@ -17,7 +18,13 @@ from rosbags.interfaces import (
 )
 
 from ubcn_ros.bags import IMAGE
-from ubcn_ros.bags.storage.offered_qos import DEPTH, recorded_offers, strictest, to_profile
+from ubcn_ros.bags.storage.offered_qos import (
+    DEPTH,
+    latched_depth,
+    recorded_offers,
+    strictest,
+    to_profile,
+)
 from ubcn_ros.bags.storage.records import Channel
 
 FOREVER = {'sec': 9223372036, 'nsec': 854775807}
@@ -68,6 +75,15 @@ def test_the_strictest_of_several_is_offered():
                        QosTime(2, 0), False)
     assert strictest(recorded_offers([channel({**NUMBERED, 'history': 'keep_all'})])
                      ).history == QosHistory.KEEP_ALL
+
+
+@pytest.mark.parametrize('change, depth', [
+    ({}, DEPTH), ({'depth': 30}, 30), ({'history': 'keep_all'}, sys.maxsize),
+    ({'depth': 2**64 - 1}, sys.maxsize), ({'durability': 'volatile'}, 0)])
+def test_of_a_latched_topic_the_last_messages_count(change, depth):
+    assert latched_depth([channel({**NAMED, **change})]) == depth
+    assert latched_depth([Channel('/a', IMAGE, 'cdr')]) == 0
+    assert latched_depth([Channel('/tf_static', 'tf2_msgs/msg/TFMessage', 'cdr')]) == DEPTH
 
 
 def test_one_best_effort_publisher_stays_one():

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +18,7 @@ from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, deserialize
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.storage.offered_qos import latched_depth
 from ubcn_ros.bags.storage.reader import BagReader
 from ubcn_ros.bags.storage.records import Channel, Record
 
@@ -131,6 +135,27 @@ class JobReader:
         """List the channels of the CameraInfos that are still to be found."""
         return [channel for channel in self._channels
                 if (infos := self._infos.get(channel.kind)) and infos.newest is None]
+
+
+def latched_before(reader: BagReader, job: Job) -> list[Record]:
+    """
+    List what a subscriber that comes at the beginning of a job gets of latched topics.
+
+    These are the last records from before of what is copied, as those of /tf_static, in their
+    order; not of cameras, as their images would have no outputs.
+    """
+    copied = job.copied - {camera.topic for camera in job.cameras}
+    topics: dict[tuple[str, str, str], list[Channel]] = {}
+    for channel in reader.channels:
+        if channel.topic in copied:
+            topics.setdefault(channel.kind, []).append(channel)
+    depths = {kind: latched_depth(channels) for kind, channels in topics.items()}
+    kept = {kind: deque(maxlen=depth) for kind, depth in depths.items()}
+    latched = [channel for kind, channels in topics.items() if depths[kind] != 0
+               for channel in channels]
+    for record in reader.records(latched, end_ns=job.start_ns):
+        kept[record.channel.kind].append(record)
+    return sorted(chain(*kept.values()), key=attrgetter('time_ns'))
 
 
 class _Infos:

@@ -68,7 +68,7 @@ class Job:
 
     @property
     def first(self) -> bool:
-        """Whether it writes what is written once per bag: attachments, metadata, label info."""
+        """Whether it writes what stands once in a bag: attachments, metadata, what is latched."""
         return self.start_ns == self.begin_ns
 
     @property

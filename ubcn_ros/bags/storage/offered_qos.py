@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -75,6 +76,23 @@ def strictest(offers: Sequence[Qos]) -> Qos | None:
         liveliness_lease_duration=_shortest(offer.liveliness_lease_duration for offer in offers),
         avoid_ros_namespace_conventions=all(offer.avoid_ros_namespace_conventions
                                             for offer in offers))
+
+
+def latched_depth(channels: Sequence[Channel]) -> int:
+    """
+    Return how many of the last messages of a topic a later subscriber gets; 0: it is not latched.
+
+    Of a latched one at least `DEPTH`: each of its publishers has its own, also those that began
+    after the recorder, whose offers are not recorded. /tf_static is latched where nothing is said.
+    """
+    offer = strictest(recorded_offers(channels))
+    if offer is None:
+        return DEPTH if channels[0].topic == '/tf_static' else 0
+    if offer.durability != QosDurability.TRANSIENT_LOCAL:
+        return 0
+    if offer.history == QosHistory.KEEP_ALL:
+        return sys.maxsize
+    return max(DEPTH, min(offer.depth, sys.maxsize))
 
 
 def to_profile(offer: Qos | None) -> Any:
