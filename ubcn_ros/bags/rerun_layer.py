@@ -55,7 +55,7 @@ def write_layer(bag: Path | str, file: Path | str) -> int:
     import rerun
     sidecar = read_sidecar(Path(bag))
     if sidecar is None:
-        raise BagError(f'{bag} has no process.json: give a bag that `ubcn bag process` wrote')
+        raise BagError(f'{bag} has no process.json of ubcn bag process: give a bag that it wrote')
     cameras, labels = sidecar['cameras'], LabelSet.from_dict(sidecar['model']['label_set'])
     kinds = {camera[kind]: kind for camera in cameras
              for kind in ('derained', 'labels', 'confidence') if camera.get(kind)}

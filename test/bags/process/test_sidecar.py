@@ -22,12 +22,20 @@ def document(tmp_path_factory):
     return read_sidecar(folder / 'out')
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', '3', '{"a": 1}', '[' * 100_000, '\0'],
-                         ids=lambda text: text[:8])
-def test_what_is_not_such_a_document_is_an_error_with_a_remedy(tmp_path, text):
+@pytest.mark.parametrize('text', ['', '{', '[' * 100_000, '\0'], ids=lambda text: text[:8])
+def test_what_is_damaged_is_an_error_with_a_remedy_that_costs_no_bag(tmp_path, text):
     (tmp_path / PROCESSED).write_text(text)
-    with pytest.raises(BagError, match='process.json cannot be read .*: remove .* process'):
+    with pytest.raises(BagError, match=r'process.json cannot be read .*: if .*; else move this '
+                                       'file elsewhere') as caught:
         read_sidecar(tmp_path)
+    assert 'remove' not in str(caught.value)
+
+
+@pytest.mark.parametrize('text', ['[]', '3', '{"a": 1}'])
+def test_that_of_another_program_is_none(tmp_path, text):
+    """As beside a user's own recording."""
+    (tmp_path / PROCESSED).write_text(text)
+    assert read_sidecar(tmp_path) is None
 
 
 @pytest.mark.parametrize('code, kind, remedy', [

@@ -67,8 +67,8 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
         shutil.rmtree(out)
         return None
     if document is None:
-        raise BagError(f'{out} cannot be gone on with: it has no {PROCESSED}, so that it is not '
-                       'known how it was made; give another path, or remove it')
+        raise BagError(f'{out} cannot be gone on with: it has no {PROCESSED} of bag process, '
+                       'so that it is not known how it was made; give another path, or remove it')
     check_settings(out, document.get('settings', {}), settings)
     return document
 

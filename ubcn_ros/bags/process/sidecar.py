@@ -160,7 +160,7 @@ def write_sidecar(folder: Path, document: dict[str, Any]) -> None:
 
 def read_sidecar(folder: Path) -> dict[str, Any] | None:
     """
-    Read process.json of a bag; None where there is none.
+    Read process.json of a bag; None where there is none, or it is of another program.
 
     :raises BagError: it is damaged, or cannot be read.
     :raises BagOutOfReach: its disk or server is gone.
@@ -168,9 +168,7 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
     path = Path(folder) / PROCESSED
     try:
         document = json.loads(path.read_text())
-        if not isinstance(document, dict) or 'finished' not in document:
-            raise ValueError('it is not what bag process writes')
-        return document
+        return document if isinstance(document, dict) and 'finished' in document else None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -178,8 +176,9 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
         raise BagError(f'{path} cannot be read ({reason(error)}): let this user read it, or give '
                        'another path for the outputs') from error
     except (ValueError, RecursionError) as error:
-        raise BagError(f'{path} cannot be read ({reason(error)}): remove {folder} and process the '
-                       'bag again') from error
+        raise BagError(f'{path} cannot be read ({reason(error)}): if ubcn bag process wrote that '
+                       'bag, process it again to another path; else move this file elsewhere'
+                       ) from error
 
 
 def read_tally(folder: Path, document: dict[str, Any]) -> Tally:
