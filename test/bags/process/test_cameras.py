@@ -77,6 +77,13 @@ def test_a_single_whole_image_makes_a_camera(tmp_path):
     assert cameras == [] and 'it is not a sensor_msgs/msg/Image' in skipped['/front/image']
 
 
+def test_a_chosen_topic_is_looked_at_whole(tmp_path):
+    """Also where it begins with images of an encoding that is not read."""
+    records = [raw('/some', '8UC2', 64, n) for n in range(25)] + [image('/some', 25, 1025)]
+    assert found(tmp_path, records)[0] == []
+    assert [camera.topic for camera in found(tmp_path, records, ['/some'])[0]] == ['/some']
+
+
 @contextmanager
 def counting(source, monkeypatch):
     """Open a bag; also yield the list of what is read of it."""

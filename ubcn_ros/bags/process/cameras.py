@@ -116,8 +116,8 @@ def no_camera(reader: BagReader, topics: Iterable[str], skipped: Sequence[Skippe
                         'of its topics')
     return BagError('; '.join([
         f'{reader.path} has no camera: its topics are {listed or "(none)"}',
-        f'of these are not taken: {told}; one that has images is taken all the same when --topic '
-        'names it' if told else 'give a bag with images', *reader.damage]))
+        f'of these are not taken: {told}; one with an image that can be read is taken all the '
+        'same when --topic names it' if told else 'give a bag with images', *reader.damage]))
 
 
 class _Look(NamedTuple):
@@ -177,7 +177,7 @@ class _Topics:
             raise self._error(f'topic {topic} is of type {", ".join(there) or "(none)"}, not '
                               f'{IMAGE} or {COMPRESSED}')
         if kind is None:
-            reasons = {known: self._unreadable(topic, known).reason for known in kinds}
+            reasons = {known: self._unreadable(topic, known, whole=True).reason for known in kinds}
             kind = next((known for known in kinds if not reasons[known]), None)
             if kind is None:
                 raise self._error(f'topic {topic} has no image that can be read: '
@@ -207,11 +207,11 @@ class _Topics:
         return [channel for channel in self._channels.get(topic, ())
                 if channel.msgtype == kind and channel.serialization == 'cdr']
 
-    def _unreadable(self, topic: str, kind: str) -> _Look:
+    def _unreadable(self, topic: str, kind: str, whole: bool = False) -> _Look:
         """
         Say why none of the messages is an image.
 
-        All are looked at only where broken ones are all that is found before.
+        All are looked at only where broken ones are all that is found before, or with `whole`.
         """
         if not self._counts.get((topic, kind)):
             return _Look('it has no messages')
@@ -220,7 +220,8 @@ class _Topics:
             encodings = {channel.serialization for channel in self._channels[topic]}
             return _Look(f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr')
         found = self._look(islice(self._reader.records(channels), _PEEK), kind)
-        if found.broken and found.encoding not in _DEPTH:  # one may be among those not looked at
+        # one may be among those not looked at
+        if found.reason and (whole or (found.broken and found.encoding not in _DEPTH)):
             found = self._look(self._reader.records(channels), kind)
         return found
 
