@@ -160,6 +160,15 @@ def test_a_parameter_file_for_other_nodes_alone_is_told(launch_file, tmp_path, s
                      'name one /car/ubcn, or /** for all nodes'][:complaints]
 
 
+@pytest.mark.parametrize('text', ['model: 2023-02-30', '[' * 5000, '{', '\0'],
+                         ids=lambda text: text[:8])
+def test_a_parameter_file_that_is_not_yaml_is_left_to_the_node(tmp_path, text):
+    pytest.importorskip('launch_ros')
+    from ubcn_ros.node.launch_arguments import value_of_file
+    (tmp_path / 'robot.yaml').write_text(text)
+    assert value_of_file(tmp_path / 'robot.yaml', '/', 'model') is None
+
+
 def test_without_arguments_the_parameter_file_decides(launch_file):
     from launching import SINGLE, launch, parameters
     assert parameters(launch(SINGLE)) == yaml.safe_load(

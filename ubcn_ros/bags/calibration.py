@@ -27,7 +27,7 @@ def read_calibration(path: Path | str) -> Any:
     """
     try:
         content = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # a dozen types: of the file, its text, dates, numbers and depth
         raise BagError(f'{path} cannot be read as a calibration: {reason(error)}; {_REMEDY}'
                        ) from error
     try:
@@ -65,7 +65,7 @@ def _matrix(content: dict, name: str, shape: tuple[int, int] | None) -> np.ndarr
     try:
         data = np.array(matrix['data'] if isinstance(matrix, dict) else matrix, np.float64)
         data = data.reshape(-1)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f'{name} has no data of numbers') from error
     if not np.isfinite(data).all() or (shape and data.size != shape[0] * shape[1]):
         wanted = f'{shape[0]} x {shape[1]} ' if shape else ''

@@ -152,7 +152,7 @@ def _read_sections(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """Read a parameter file by the names of nodes; nothing where it is no such file."""
     try:
         return list(_sections(yaml.safe_load(file.read_text()), ''))
-    except (OSError, UnicodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []  # the node says what is wrong with it
 
 
