@@ -105,7 +105,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags. All
     machines must see IN, OUT and the model at the same paths.
 
-    Malformed messages are reported and left out, and the intact part of a damaged bag is
+    Malformed messages are reported and not processed, and the intact part of a damaged bag is
     processed; the exit code is then 1. However a run ends, --resume continues it.
     """
     from ubcn_ros.bags.fleet import pair_outputs

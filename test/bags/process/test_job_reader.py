@@ -18,6 +18,7 @@ def test_a_malformed_camera_info_is_told_and_not_passed_on(tmp_path, length):
     assert [decoded(info).width for info in made] == [40, 40, 42]
     (line,) = result.errors
     assert line.startswith('/camera_info, recorded at 1.099000000 s: it is not a sensor_msgs/msg/')
+    assert line.endswith('; not processed')
     assert result.tally.malformed_count == 1 and len(stored(tmp_path / 'out', '/camera_info')) == 3
 
 

@@ -255,8 +255,9 @@ class _Run:
         self.tally.engine_ms.update(frame.timings)
 
     def _note_malformed(self, item: Item) -> None:
-        self.tally.note_malformed(f'{item.record.channel.topic}, recorded at '
-                                  f'{in_seconds(item.record.time_ns)}: {item.error}; left out')
+        record = item.record
+        self.tally.note_malformed(f'{record.channel.topic}, recorded at '
+                                  f'{in_seconds(record.time_ns)}: {item.error}; not processed')
 
     def _note_problems(self, met: list[str]) -> None:
         self.tally.problems = list(dict.fromkeys([*self._problems_before, *met]))
