@@ -72,7 +72,12 @@ def test_a_camera_of_which_nothing_can_be_read_is_an_error(tmp_path, process, pi
     assert document['finished'] and document['problems'] == [error[error.index('/rear/'):]]
 
 
-def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, monkeypatch):
+@pytest.mark.parametrize('video, remedy', [
+    (False, '--resume goes on'), (True, '--resume without --video goes on')])
+def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, monkeypatch, video,
+                                                            remedy):
+    if video:
+        pytest.importorskip('av')
     source = write_bag(tmp_path / 'in.mcap', drive(4))
     real, calls = running.Tally.timings, []
 
@@ -84,8 +89,9 @@ def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, m
 
     monkeypatch.setattr(running, 'CHECKPOINT_S', 0)
     monkeypatch.setattr(running.Tally, 'timings', stop)
-    done = process(source, tmp_path / 'out')
+    done = process(source, tmp_path / 'out', *(('--video', tmp_path / 'seen.mp4') * video))
     assert done.exit_code == 143 and 'Stopped by SIGTERM: the outputs of ' in done.output
+    assert done.output.endswith(f' written to {tmp_path / "out"}; {remedy}\n')
     monkeypatch.undo()
     assert '(--resume)' in process(source, tmp_path / 'out').output
     done = process(source, tmp_path / 'out', '--resume', '--pictures')

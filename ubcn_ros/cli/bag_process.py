@@ -133,7 +133,8 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
             if rrd is not None:
                 _write_layer(*pairs[0], rrd)
     except Stopped as stop:
-        exit_stopped(stop, f'the outputs of {counted(frames.total(), "image")}', out)
+        exit_stopped(stop, f'the outputs of {counted(frames.total(), "image")}', out,
+                     f'--resume {"without --video " if video is not None else ""}goes on')
     if failed or unreadable:
         sys.exit(1)
 

@@ -91,8 +91,12 @@ def save_json(path: Path | None, figures: Any, text: str | None = None,
                 left.callback(write, file, content)
 
 
-def exit_stopped(stop: Any, written: str, out: Path) -> NoReturn:
-    """Say what there is in spite of a signal, and exit as a shell expects."""
-    click.echo(f'Stopped by {stop}: ' + (f'{written} written to {out}' if out.exists()
-                                         else f'{out} was not made'), err=True)
+def exit_stopped(stop: Any, written: str, out: Path, remedy: str = '') -> NoReturn:
+    """
+    Say what there is in spite of a signal, and exit as a shell expects.
+
+    :param remedy: how to go on with it, if that is possible.
+    """
+    there = f'{written} written to {out}' + (f'; {remedy}' if remedy else '')
+    click.echo(f'Stopped by {stop}: {there if out.exists() else f"{out} was not made"}', err=True)
     sys.exit(stop.exit_code)
