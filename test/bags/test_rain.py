@@ -8,12 +8,13 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from bag_files import SECOND, Topic, write_rosbag2, write_topics
+from bag_files import SECOND, Topic, file_limit, write_rosbag2, write_topics
 from command_line import ubcn
 
 from ubcn_ros.bags import BagError, decode, make_header, make_image, open_bag
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, make_compressed, stamp_ns
 from ubcn_ros.bags.rain import rain_bag
+from ubcn_ros.bags.storage import mcap_writer
 from ubcn_ros.data.rain_sequence import RainSequence
 
 START, STEP, COUNT = 100.0, 0.1, 6
@@ -227,6 +228,19 @@ def test_a_signal_leaves_a_whole_bag(tmp_path, monkeypatch):
     dry, written = records(tmp_path / 'dry.mcap'), records(tmp_path / 'out')
     assert [record.time_ns for record in written] == [r.time_ns for r in dry[:len(written)]]
     assert (tmp_path / 'out' / 'metadata.yaml').exists()
+
+
+@pytest.mark.parametrize('flush_s, left', [(0, True), (1000, False)])
+def test_a_full_disk_leaves_a_bag_only_where_messages_of_it_can_be_read(
+        tmp_path, monkeypatch, flush_s, left):
+    monkeypatch.setattr(mcap_writer, '_FLUSH_S', flush_s)
+    source = drive(tmp_path / 'dry.mcap')
+    with file_limit(30_000), pytest.raises(BagError, match='make room on its disk'):
+        rainy(source, tmp_path / 'out')
+    assert (tmp_path / 'out').exists() == left
+    if left:
+        with open_bag(tmp_path / 'out') as reader:
+            assert next(reader.records())
 
 
 def test_a_bag_without_cameras_is_an_error_that_says_why(tmp_path):

@@ -38,7 +38,8 @@ class McapBagWriter:
     A context manager. The bag is whole also when an exception or a signal ends it; what was
     written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
     from there. A folder that this writer made and was given no message to is removed after an
-    exception or a signal. After a first failure everything fails with its text.
+    exception or a signal; after a full disk also one in which no message is whole. After a first
+    failure everything fails with its text.
 
     :param folder: to make.
     :param split_bytes: begin another file before one has more bytes, those of its summary and
@@ -271,11 +272,21 @@ class McapBagWriter:
         self._flushed = time.monotonic()
 
     def _abandon(self) -> None:
-        """Close the file as it is; remove the bag where it was given no message."""
+        """Close the file as it is; remove the bag where no message of it can be read."""
         if self._file is not None:
             self._file.abandon()
-        if not self.messages:
+        if not self._holds_messages():
             self.remove()
+
+    def _holds_messages(self) -> bool:
+        """Say whether any message is whole on the disk."""
+        if self._whole or self._file is None:
+            return bool(self._whole)
+        try:
+            tail = find_tail(self._file.path, 1)
+        except (BagError, OSError):  # it may be there, but cannot be read now
+            return True
+        return tail is not None and bool(tail.messages or tail.pending)
 
 
 def check_times(record: Record) -> None:
