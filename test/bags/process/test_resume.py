@@ -328,8 +328,9 @@ def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):
     (Options(iterations=2), '--iterations was 3 and is 2 now'),
     (Options(cameras=('/front/image_raw',)), r"--topic was \[\] and is \['/front/image_raw'\]"),
     (Options(compress='png'), "--compress was None and is 'png'"),
-    (Options(engine=(('processing_size', 96),)), '--processing-size was None and is 96'),
-    (Options(engine=(('allow_partial', True),)), '--allow-partial-model was None and is True'),
+    (Options(engine=(('processing_size', 96),)), 'it was made without --processing-size, as '
+                                                     'by another version: go on with that'),
+    (Options(engine=(('allow_partial', True),)), 'it was made without --allow-partial-model, '),
     (Options(split_bytes=1_500_000), '--split-size was None and is 1.5 MB'),
     (Options(split_ns=10 * MS), '--split-duration was None and is 0.01 s'),
     (Options(start_s=0.1), '--start was 0.0 and is 0.1')])
@@ -340,6 +341,18 @@ def test_other_settings_are_refused_by_name(source, tmp_path, options, text):
         processed(source, tmp_path / 'out', options, resume=True)
     with pytest.raises(BagError, match=r'an interrupted run left it; go on with it \(--resume\)'):
         processed(source, tmp_path / 'out')
+
+
+def test_an_output_of_another_version_is_refused_as_that(source, tmp_path):
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(5, MemoryError())))
+    document = json.loads((tmp_path / 'out' / 'process.json').read_text())
+    for settings, text in (({}, 'without --model'),
+                           ({**document['settings'], 'tiles': 2}, 'with --tiles')):
+        document['settings'] = settings
+        (tmp_path / 'out' / 'process.json').write_text(json.dumps(document))
+        with pytest.raises(BagError, match=f'made {text}, as by another version: go on with that'):
+            processed(source, tmp_path / 'out', resume=True)
 
 
 def test_another_model_or_bag_is_refused(source, tmp_path):

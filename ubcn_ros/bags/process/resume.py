@@ -77,12 +77,17 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
     """Raise BagError where an interrupted run had other settings; the text names the first."""
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
-        if old != new:
-            flag = _FLAGS.get(name, name).replace('_', '-')
-            option = name if name.startswith('IN ') else f'--{flag}'
-            raise BagError(f'{out} cannot be gone on with: {option} was {_as_given(name, old)} '
-                           f'and is {_as_given(name, new)} now; give the same, or another path '
-                           'for the outputs')
+        if old == new:
+            continue
+        of_bag = name.startswith('IN ')
+        option = name if of_bag else f'--{_FLAGS.get(name, name).replace("_", "-")}'
+        if not of_bag and (name in before) != (name in now):
+            raise BagError(f'{out} cannot be gone on with: it was made '
+                           f'{"with" if name in before else "without"} {option}, as by another '
+                           'version: go on with that, or give another path for the outputs')
+        raise BagError(f'{out} cannot be gone on with: {option} was {_as_given(name, old)} and is '
+                       f'{_as_given(name, new)} now; give the same, or another path for the '
+                       'outputs')
 
 
 def _as_given(name: str, value: Any) -> str:
