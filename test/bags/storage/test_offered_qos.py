@@ -21,6 +21,7 @@ from ubcn_ros.bags import IMAGE
 from ubcn_ros.bags.storage.offered_qos import (
     DEPTH,
     latched_depth,
+    merged_offer,
     recorded_offers,
     strictest,
     to_profile,
@@ -83,7 +84,16 @@ def test_the_strictest_of_several_is_offered():
 def test_of_a_latched_topic_the_last_messages_count(change, depth):
     assert latched_depth([channel({**NAMED, **change})]) == depth
     assert latched_depth([Channel('/a', IMAGE, 'cdr')]) == 0
-    assert latched_depth([Channel('/tf_static', 'tf2_msgs/msg/TFMessage', 'cdr')]) == DEPTH
+
+
+def test_static_transforms_are_latched_where_nothing_is_said():
+    static = Channel('/tf_static', 'tf2_msgs/msg/TFMessage', 'cdr')
+    assert latched_depth([static]) == DEPTH
+    assert merged_offer([static]).durability == QosDurability.TRANSIENT_LOCAL
+    volatile = channel({**NAMED, 'durability': 'volatile'})
+    assert merged_offer([volatile._replace(topic='/tf_static')]).durability == (
+        QosDurability.VOLATILE)
+    assert merged_offer([Channel('/tf', 'tf2_msgs/msg/TFMessage', 'cdr')]) is None
 
 
 def test_one_best_effort_publisher_stays_one():

@@ -19,7 +19,7 @@ from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.live.node_process import starting_ros
 from ubcn_ros.bags.live.pace import Played, Schedule, publish_when_due, read_ahead
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
-from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest, to_profile
+from ubcn_ros.bags.storage.offered_qos import merged_offer, to_profile
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.bags.topics import choose_topics
@@ -165,7 +165,7 @@ class _Publishers:
         self._publishers: dict[Channel, Any] = {}
         unknown = []
         for (topic, msgtype, serialization), group in by_topic.items():
-            offer = strictest(recorded_offers(group))
+            offer = merged_offer(group)
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))
             except Exception as error:  # of a type, name or QoS that this ROS does not take

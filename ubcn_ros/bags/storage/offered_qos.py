@@ -19,7 +19,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import parse_qos
 
-from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS
+from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS, reliable_qos
 from ubcn_ros.bags.storage.records import Channel
 
 DEPTH = 10
@@ -78,17 +78,27 @@ def strictest(offers: Sequence[Qos]) -> Qos | None:
                                             for offer in offers))
 
 
+def merged_offer(channels: Sequence[Channel]) -> Qos | None:
+    """
+    Merge what the publishers of a topic had offered; None where nothing was recorded.
+
+    Then /tf_static counts as latched: a listener of tf2 connects to no other publisher.
+    """
+    offers = recorded_offers(channels)
+    if not offers and channels[0].topic == '/tf_static':
+        offers = _parsed(reliable_qos(DEPTH, latched=True))
+    return strictest(offers)
+
+
 def latched_depth(channels: Sequence[Channel]) -> int:
     """
     Return how many of the last messages of a topic a later subscriber gets; 0: it is not latched.
 
     Of a latched one at least `DEPTH`: each of its publishers has its own, also those that began
-    after the recorder, whose offers are not recorded. /tf_static is latched where nothing is said.
+    after the recorder, whose offers are not recorded.
     """
-    offer = strictest(recorded_offers(channels))
-    if offer is None:
-        return DEPTH if channels[0].topic == '/tf_static' else 0
-    if offer.durability != QosDurability.TRANSIENT_LOCAL:
+    offer = merged_offer(channels)
+    if offer is None or offer.durability != QosDurability.TRANSIENT_LOCAL:
         return 0
     if offer.history == QosHistory.KEEP_ALL:
         return sys.maxsize
