@@ -3,6 +3,7 @@
 """What ends in one line, and what keeps its traceback."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -72,8 +73,32 @@ def test_what_click_raises_passes(error):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_as_a_shell_expects(number):
-    assert outcome(Stopped(number)).exit_code == 128 + number
+    result = outcome(Stopped(number))
+    assert result.exit_code == 128 + number
+    assert result.output == f'Stopped by {signal.Signals(number).name}\n'
     assert outcome(KeyboardInterrupt()).exit_code == 130, 'before anything stops on signals'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('before', [signal.SIG_DFL, signal.SIG_IGN])
+def test_every_command_ends_what_it_has_begun(number, before):
+    """Also on the SIGINT that a script's background job ignores; nohup keeps SIGHUP out."""
+    ended = []
+
+    @click.command(cls=Command)
+    def working():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            ended.append(True)
+    earlier = signal.signal(number, before)
+    try:
+        result = CliRunner().invoke(working)
+        assert signal.getsignal(number) == before
+    finally:
+        signal.signal(number, earlier)
+    kept_out = number == signal.SIGHUP and before == signal.SIG_IGN
+    assert ended and result.exit_code == (0 if kept_out else 128 + number)
 
 
 def test_a_reader_that_goes_away_is_not_an_error():

@@ -55,13 +55,13 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
     from ubcn_ros.bags.create import create
     from ubcn_ros.bags.image_source import image_source
     from ubcn_ros.data.rain_sequence import RainSequence
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     count, broken = 0, False
     images = image_source(source, rate_hz, stamps)
     for note in images.notes:
         warn(note)
     try:
-        with stop_on_signals(), progress_bar(total=images.total or None) as bar:
+        with progress_bar(total=images.total or None) as bar:
             def show(done: int) -> None:
                 nonlocal count
                 count = done

@@ -44,12 +44,11 @@ def bag_play(bag: Path, **chosen: Any) -> None:
     from ubcn_ros.bags.live.node_process import ReplayError, use_shared_memory
     from ubcn_ros.bags.live.pace import Played
     from ubcn_ros.bags.live.play import PlayOptions, play
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     played = Played()
     use_shared_memory()
     try:
-        with stop_on_signals():
-            play(bag, PlayOptions(**chosen), played, click.echo, warn)
+        play(bag, PlayOptions(**chosen), played, click.echo, warn)
     except Stopped as stop:
         click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
         sys.exit(stop.exit_code)

@@ -111,7 +111,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     from ubcn_ros.bags.fleet import pair_outputs
     from ubcn_ros.bags.fleet.tasks import check_new
     from ubcn_ros.bags.process.jobs import pieces_there
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     unreadable: list[str] = []
     pairs = pair_outputs(sources, out, unreadable.append)
     for line in unreadable:
@@ -125,13 +125,12 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
             check_new(target)
     frames: Counter[Path] = Counter()
     try:
-        with stop_on_signals():
-            if shared or len(pairs) > 1:
-                failed = process_fleet(pairs, out, options, sharing, resume)
-            else:
-                failed = _process_here(*pairs[0], options, sharing.threads, resume, video, frames)
-            if rrd is not None:
-                _write_layer(*pairs[0], rrd)
+        if shared or len(pairs) > 1:
+            failed = process_fleet(pairs, out, options, sharing, resume)
+        else:
+            failed = _process_here(*pairs[0], options, sharing.threads, resume, video, frames)
+        if rrd is not None:
+            _write_layer(*pairs[0], rrd)
     except Stopped as stop:
         exit_stopped(stop, f'the outputs of {counted(frames.total(), "image")}', out,
                      f'--resume {"without --video " if video is not None else ""}goes on')

@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from ubcn_ros.runtime.out_of_memory import out_of_memory
-from ubcn_ros.stopping import Stopped
+from ubcn_ros.stopping import Stopped, stop_on_signals
 
 # module -> what pip calls it, an extra of setup.py or a package of install_requires
 PACKAGES = {
@@ -61,8 +61,9 @@ def one_line() -> Iterator[None]:
         error.message = as_line(error.message)
         raise
     except Stopped as stop:  # a command that has more to say of it catches it first
+        click.echo(f'Stopped by {stop}', err=True)
         sys.exit(stop.exit_code)
-    except KeyboardInterrupt:  # click's own exit code is that of an error
+    except KeyboardInterrupt:  # before the command runs; click's own exit code is an error's
         click.echo('Aborted!', err=True)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -114,13 +115,13 @@ def _first_line(error: Exception) -> str:
 
 
 class Command(click.Command):
-    """A command that ends an ordinary mistake in one line, also where it is called by itself."""
+    """A command that ends an ordinary mistake, or by a signal, in one line, also by itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, where no output is an input."""
         from ubcn_ros.cli.clashes import check_clashes
         check_clashes(ctx)
-        with one_line():
+        with one_line(), stop_on_signals():
             return super().invoke(ctx)
 
 

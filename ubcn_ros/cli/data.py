@@ -41,11 +41,11 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
     and validation show different streets. FOLDER must be missing or empty.
     """
     from ubcn_ros.data.example import make_example
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     width, height = size
     images = make_example(folder, frames, val, height, width, seed)
     try:
-        with stop_on_signals(), closing(images), progress_bar(total=frames + val) as bar:
+        with closing(images), progress_bar(total=frames + val) as bar:
             for _ in images:
                 bar.update()
     except Stopped as stop:

@@ -301,12 +301,12 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     :param writers: of the videos that `work` writes to, or None.
     :raises ImageFileError, VideoError: a result cannot be written.
     """
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     for text in jobs.errors:
         say_error(text)
     done = broken = 0
     try:
-        with stop_on_signals(), ExitStack() as open_files:
+        with ExitStack() as open_files:
             for writer in filter(None, writers):
                 open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)

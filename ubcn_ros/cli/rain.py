@@ -151,10 +151,10 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
 def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
               rain_of: Callable[[str, float], Any]) -> None:
     from ubcn_ros.bags.rain import rain_bag
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped
     count = 0
     try:
-        with stop_on_signals(), progress_bar(unit='messages') as bar:
+        with progress_bar(unit='messages') as bar:
             update = bar_updater(bar)
 
             def show(done: int, total: int) -> None:

@@ -38,7 +38,6 @@ from ubcn_ros.json_files import write_json
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
-from ubcn_ros.stopping import stop_on_signals
 from ubcn_ros.text_table import counted
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
@@ -104,10 +103,9 @@ def run(options: DemoOptions) -> dict[str, Any]:
         try:
             prepare_folder(options.out, options.bag)
             enter_private_domain()
-            with stop_on_signals():  # else the node would outlive this process
-                source = source or _open(_render(options), options, stack)
-                replayed = _replay(options, source, info.path)
-                return _report(options, source, replayed, network.label_set, info, started)
+            source = source or _open(_render(options), options, stack)
+            replayed = _replay(options, source, info.path)
+            return _report(options, source, replayed, network.label_set, info, started)
         except OSError as error:
             where = f' ({error.filename})' if error.filename else ''
             raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an '
