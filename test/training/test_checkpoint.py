@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A stage that a signal stops has a checkpoint of the last whole optimizer step."""
+"""A stage that a signal or a file stops has a checkpoint of the last whole optimizer step."""
 
 import os
 import signal
@@ -8,8 +8,10 @@ import signal
 import pytest
 import torch
 
+from ubcn_ros.data.scenes import DataSetError
 from ubcn_ros.stopping import Stopped
 from ubcn_ros.training.checkpoint import kept_while_unchanged
+from ubcn_ros.training.samples import TrainingSamples
 
 STEPS = 4
 
@@ -17,10 +19,10 @@ STEPS = 4
 @pytest.fixture
 def run(recipe, make_trainer):
     """Function that makes a trainer which saves and validates at its end alone."""
-    def made(out, **changes):
+    def made(out, validation=None, **changes):
         config = recipe('derain', {'optimizer_steps': STEPS, 'save_every': 100,
                                    'validate_every': 100, **changes})
-        return make_trainer(config, 'derain', out)
+        return make_trainer(config, 'derain', out, validation=validation)
     return made
 
 
@@ -48,14 +50,43 @@ def test_the_step_is_ended_and_the_run_goes_on_there(run, capsys):
 
 
 @pytest.mark.parametrize('step', [2, STEPS])
-def test_where_a_validation_follows_the_checkpoint_before_stays(run, step, capsys):
-    """A run that is resumed would leave out the validation, which may have been the best."""
-    often = {'validate_every': 2, 'save_every': 1}
-    stopped_in(run('parts', **often), step)
-    said = f'at optimizer step {step} of derain: the last checkpoint stays'
-    assert said in capsys.readouterr().out
-    resumed = run('parts', **often)
-    assert resumed.resume() and resumed.optimizer_step == step - 1
+@pytest.mark.parametrize('while_it_runs', [False, True])
+def test_a_validation_that_is_due_is_made_up_for(run, scenes, step, while_it_runs, monkeypatch):
+    """It may be that of the best network."""
+    whole, parts = (run(out, validation=scenes, validate_every=2) for out in ('whole', 'parts'))
+    whole.fit()
+    if while_it_runs:
+        measure = parts.stage.module.quality
+        monkeypatch.setattr(parts.stage.module, 'quality', lambda scores: (
+            os.kill(os.getpid(), signal.SIGTERM) if parts.optimizer_step == step else None,
+            measure(scores))[1])
+        with pytest.raises(Stopped):
+            parts.fit()
+    else:
+        stopped_in(parts, step)
+    resumed = run('parts', validation=scenes, validate_every=2)
+    assert resumed.resume() and resumed.optimizer_step == step
+    resumed.fit()
+    assert resumed.results.path.read_bytes() == whole.results.path.read_bytes()
+    for name in ('best.safetensors', 'last.safetensors'):
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize('error', [DataSetError('a mask is gone'), OSError('no more room')])
+def test_a_file_that_fails_costs_no_step(run, error, capsys, monkeypatch):
+    trainer = run('out')
+
+    def failing(samples, number):
+        if trainer.optimizer_step == 3:
+            raise error
+        return original(samples, number)
+    original = TrainingSamples.__getitem__
+    monkeypatch.setattr(TrainingSamples, '__getitem__', failing)
+    with pytest.raises(type(error), match=str(error)):
+        trainer.fit()
+    assert 'the checkpoint is of optimizer step 3 of derain' in capsys.readouterr().out
+    resumed = run('out')
+    assert resumed.resume() and resumed.optimizer_step == 3
 
 
 def test_of_weights_that_are_not_finite_there_is_none(run):

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from tqdm import tqdm
 
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import DataSetError, SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.processing import NATIVE
@@ -86,6 +86,7 @@ class Trainer:
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
+        self.due: float | None = None  # loss of the last optimizer step, until it is validated
         check_labels(stage_name, self.stage_config, training)
         weights = (class_weights(training)
                    if self.stage_config.class_balance and stage_name != 'derain' else None)
@@ -113,7 +114,7 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         return {'stage': self.stage, 'optimizer_step': self.optimizer_step, 'best': self.best,
-                'scores': self.scores, 'settings': self.settings,
+                'scores': self.scores, 'due': self.due, 'settings': self.settings,
                 **({} if self.average is None else {'average': self.average}),
                 **({} if self.scaler is None else {'scaler': self.scaler}),
                 **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
@@ -131,7 +132,7 @@ class Trainer:
         state = self._state()
         load_checkpoint(self.fabric, path, state)
         self.optimizer_step = int(state['optimizer_step'])
-        self.best, self.scores = state['best'], state['scores']
+        self.best, self.scores, self.due = state['best'], state['scores'], state['due']
         return True
 
     def discard(self) -> None:
@@ -151,7 +152,8 @@ class Trainer:
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
         :raises Stopped: by a signal, to any of the processes, after a checkpoint.
-        :raises ChildProcessError: a worker process was ended, likewise.
+        :raises DataSetError, OSError: a file cannot be read or written, or a worker process was
+            ended (ChildProcessError); after a checkpoint, where a single process trains.
         """
         c, fabric = self.stage_config, self.fabric
         numbers = batch_numbers(self.optimizer_step, c.optimizer_steps, c.batch,
@@ -163,25 +165,30 @@ class Trainer:
         with self._saved_when_stopped() as noted, tqdm(
                 total=c.optimizer_steps, initial=self.optimizer_step, desc=self.title,
                 mininterval=5, disable=not fabric.is_global_zero) as bar:
+            if self.due is not None:  # stopped before it had been validated
+                self._validate(logger)
+                self.save()
             for batch in batches:
                 with signals_held():  # a checkpoint is of whole steps
                     loss, logs = self.train_step(batch)
                     self.optimizer_step += 1
+                    if (self.optimizer_step >= c.optimizer_steps
+                            or self.optimizer_step % c.validate_every == 0):
+                        self.due = float(loss)
                 bar.update()
-                saves = self._validates or self.optimizer_step % c.save_every == 0
+                saves = self.due is not None or self.optimizer_step % c.save_every == 0
                 logs_now = (self.optimizer_step >= c.optimizer_steps
                             or self.optimizer_step % _LOG_EVERY == 0)
                 if saves or logs_now:
                     self._check_finite(loss, saves)
                 if logger is not None and logs_now:
                     self._write_log(logger, loss, logs, bar)
-                if logger is not None and self._validates:
-                    with self._averaged():
-                        self._validate(logger, loss)
+                if self.due is not None:
+                    self._validate(logger)
                 if saves:  # after the validation: a resumed run knows the best
                     self.save()
                 if fabric.world_size > 1 and (saves or logs_now or fabric.device.type == 'cpu'):
-                    self._stop_together(noted, saves)
+                    self._stop_together(noted)
         if logger is not None:
             with self._averaged():
                 if self.validation is None:
@@ -190,19 +197,11 @@ class Trainer:
             logger.finalize('success')
         fabric.barrier()
 
-    @property
-    def _validates(self) -> bool:
-        """Whether a validation follows the last optimizer step."""
-        c = self.stage_config
-        return (self.optimizer_step >= c.optimizer_steps
-                or self.optimizer_step % c.validate_every == 0)
-
     @contextlib.contextmanager
     def _saved_when_stopped(self) -> Iterator[list[int]]:
         """
-        Write a checkpoint when a signal or the end of a worker stops this process.
+        Write a checkpoint when a signal, a file or the end of a worker stops this process.
 
-        Not where the run validates: resumed from there it would leave out what is left of that.
         Several processes would wait for this one: it notes signals for ``_stop_together``.
         """
         if self.fabric.world_size > 1:
@@ -212,20 +211,18 @@ class Trainer:
         with stop_on_signals():
             try:
                 yield []
-            except (Stopped, ChildProcessError) as stop:
-                by = f' by {stop}' if isinstance(stop, Stopped) else ''
-                where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
-                if self._validates:
-                    left = ('the last checkpoint stays' if (self.folder / CHECKPOINT).is_file()
-                            else 'there is no checkpoint yet')
-                    self.fabric.print(f'stopped{by} at {where}: {left}')
-                else:
-                    self._check_finite(torch.zeros(()), weights=True)
-                    self.save()
-                    self.fabric.print(f'stopped{by}: the checkpoint is of {where}')
+            except (Stopped, DataSetError, OSError):
+                if self.optimizer_step:
+                    self._save_stopped()
                 raise
 
-    def _stop_together(self, noted: list[int], saved: bool) -> None:
+    def _save_stopped(self) -> None:
+        self._check_finite(torch.zeros(()), weights=True)
+        self.save()
+        self.fabric.print(f'the checkpoint is of optimizer step {self.optimizer_step} of '
+                          f'{self.stage_name}')
+
+    def _stop_together(self, noted: list[int]) -> None:
         """
         Stop all of several processes with a checkpoint, where one of them has noted a signal.
 
@@ -235,13 +232,8 @@ class Trainer:
             torch.tensor(max(noted, default=0), device=self.fabric.device), reduce_op='max'))
         if not number:
             return
-        if not saved:
-            self._check_finite(torch.zeros(()), weights=True)
-            self.save()
-        stop = Stopped(number)
-        self.fabric.print(f'stopped by {stop}: the checkpoint is of optimizer step '
-                          f'{self.optimizer_step} of {self.stage_name}')
-        raise stop
+        self._save_stopped()
+        raise Stopped(number)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         """Let the network have the moving average of its weights, if there is one."""
@@ -249,7 +241,7 @@ class Trainer:
 
     def _logger(self) -> TensorBoardLogger:
         """Log and results; what a killed run left there after its checkpoint is dropped."""
-        self.results.forget(self.stage_name, self.optimizer_step)
+        self.results.forget(self.stage_name, self.optimizer_step - (self.due is not None))
         return TensorBoardLogger(self.log.parent, name=self.log.name, version='',
                                  purge_step=(self.optimizer_step + 1 if self.optimizer_step
                                              else None))
@@ -314,7 +306,14 @@ class Trainer:
                 f'{what} at optimizer step {self.optimizer_step}: start again with a lower lr, a '
                 f'longer warm_up or {clipping} (0 clips nothing)')
 
-    def _validate(self, logger: TensorBoardLogger, loss: torch.Tensor) -> None:
+    def _validate(self, logger: TensorBoardLogger | None) -> None:
+        """Validate where it is due, in the process that has the logger."""
+        if logger is not None:
+            with self._averaged():
+                self._measure(logger)
+        self.due = None
+
+    def _measure(self, logger: TensorBoardLogger) -> None:
         """Measure, write a row of the results, and keep the network if it is the best yet."""
         text = ''
         if self.validation is not None:
@@ -336,7 +335,7 @@ class Trainer:
                 text = ' (the best so far)'
             tqdm.write(f'{where}: ' +
                        ', '.join(f'{k} {v:.2f}' for k, v in self.scores.items()) + text)
-        self.results.add(self.stage_name, self.optimizer_step, float(loss), self.scores)
+        self.results.add(self.stage_name, self.optimizer_step, self.due, self.scores)
 
     def _save_model(self, name: str) -> None:
         save_model(self.folder / name, self.network, self.record(self.optimizer_step, self.scores))
