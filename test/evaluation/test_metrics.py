@@ -76,6 +76,13 @@ def test_an_untouched_dry_frame_has_an_infinite_psnr(results):
     assert 'worst_step_psnr' not in figures
 
 
+def test_rain_that_fp32_takes_for_none_is_told_as_a_dry_frame(results):
+    told = {'rain': {'rate_error': None, 'dry': 90.0, 'visibility_error': 1.0}}
+    results['rates'] = {'1e-50': {**entry(math.inf, (40, 41, 42), (70,) * 3), **told}}
+    figures = {figure.key: figure for figure in scene_metrics(results)}
+    assert figures['rain_dry'].value == 90 and 'rain_rate_1e-50' not in figures
+
+
 def test_a_step_that_spoils_an_untouched_frame_hides_none_in_rain(results):
     results['rates']['0'] = entry(math.inf, (math.inf, 40, 41), (70,) * 3, 75)
     worst = {figure.key: figure for figure in scene_metrics(results)}['worst_step_psnr']

@@ -114,7 +114,7 @@ def _rain(rates: dict[float, Any]) -> Iterator[Metric]:
     for rate, entry in rates.items():
         if 'rain' not in entry:
             continue
-        if rate:
+        if entry['rain']['rate_error'] is not None:
             yield Metric(f'rain_rate_{rate:g}', f'error of the rain rate, median, {rate:g} mm/hr',
                          entry['rain']['rate_error'], '%')
             yield Metric(f'visibility_{rate:g}', f'error of the visibility, median, {rate:g} '
