@@ -126,10 +126,16 @@ def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
     """Images that a text file names, relative to the data set's folder or to the file's."""
     images: dict[str, Path] = {}
     problems, seen = [], set()
-    for line in text_lines(file, 'paths of images, one a line'):
+    expected = 'one path with its suffix a line' + (
+        '; the mask follows from masks_dir' if d.names is not None else '')
+    lines = text_lines(file, 'paths of images, one a line')
+    if not lines:
+        problems.append(f'{file} names no image: give {expected}')
+    for line in lines:
         path = existing(d.root / line, file.parent / line)
         if path is None or not is_image_name(path):
-            problems.append(f'{file} names {line}, which is not an image below {d.root}')
+            problems.append(f'{file} names {line}, which is not an image below {d.root}: give '
+                            f'{expected}')
         elif not path.name.lower().endswith(d.image_suffix.lower()):
             problems.append(f'{file} names {line}, which does not end with the image_suffix '
                             f'{d.image_suffix}: leave it out, or leave out image_suffix')
