@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ubcn_ros.labels import LabelSet
 
 _SHOWN = 5  # findings
+_USED = ('train', 'val')  # splits
 
 
 def open_kept(paths: Sequence[Path], label_set: LabelSet | None = None) -> Data:
@@ -39,16 +40,16 @@ def open_kept(paths: Sequence[Path], label_set: LabelSet | None = None) -> Data:
 
 def checked_fingerprints(data: Data, paths: Sequence[Path]) -> dict[str, str]:
     """
-    Look for faults in data before they are used for long, and print what is found.
+    Look for faults in data before they are trained on for long, and print what is found.
 
     :param paths: as they were typed.
     :return: hashes of the files of every set, by its name.
-    :raises click.ClickException: the data have errors.
+    :raises click.ClickException: the splits train and val have errors.
     """
     from ubcn_ros.data.check.check import check_data
     first = os.environ.get('LOCAL_RANK', '0') == '0'  # the others of a run would say the same
     with progress_bar() as bar:
-        report = check_data(data, bar_updater(bar))
+        report = check_data(data, bar_updater(bar), _USED)
     shown = report.errors or report.warnings
     if shown and first:
         for found in shown[:_SHOWN]:

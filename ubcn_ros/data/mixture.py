@@ -15,6 +15,7 @@ from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.scenes import DataSet, DataSetError, Group, Scene, SceneList
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED, LabelSet, dominant_paths, plain_name
+from ubcn_ros.text_table import counted
 
 _SHOWN = 5
 _MOST_IDS = UNLABELED  # classes and groups share the ids below
@@ -227,7 +228,7 @@ def _sound(dataset: DataSet, split: str) -> tuple[Scene, ...]:
     scenes, problems = dataset.listing(split)
     if problems:
         more = f';\nand {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
-        raise DataSetError(f'{len(problems)} problems with the split {split!r} of '
+        raise DataSetError(f'{counted(len(problems), "problem")} with the split {split!r} of '
                            f'{dataset.name}:\n' + ';\n'.join(problems[:_SHOWN]) + more)
     return scenes
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -179,19 +178,21 @@ class DataSet:
         """
         List the scenes of a split and what is wrong with its layout, once.
 
-        :raises DataSetError: there is no such split, or nothing that could be listed.
+        :raises DataSetError: there is no such split.
         """
         if split not in self.readers:
             raise DataSetError(f'{self.name} has no split {split!r}: choose one of '
                                f'{", ".join(self.splits)}')
         if split not in self._listings:
-            self._listings[split] = self.readers[split]()
+            try:
+                self._listings[split] = self.readers[split]()
+            except DataSetError as error:  # nothing of it can be listed
+                self._listings[split] = Listing((), (str(error),))
         return self._listings[split]
 
     def all_files(self) -> Iterator[Path]:
         """Yield the files that it is made of, in all splits that can be listed."""
         yield from self.files
         for split in self.splits:
-            with suppress(DataSetError):
-                for scene in self.listing(split).scenes:
-                    yield from scene.files
+            for scene in self.listing(split).scenes:
+                yield from scene.files

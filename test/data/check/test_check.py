@@ -57,6 +57,24 @@ def covered(share):
     return change
 
 
+@pytest.mark.parametrize('wrong', ['no masks', 'no list'])
+def test_errors_of_a_split_that_is_not_used_are_warnings(clean, wrong):
+    lines = {'no masks': 'test: test/images', 'no list': 'test: test.txt'}
+    (clean / 'test.txt').write_bytes(b'\xff')
+    write_image(clean / 'test/images/a.png', clouds(50))
+    for split in ('train', 'val'):
+        (clean / split / 'labels').rename(clean / split / 'masks')
+    (clean / 'data.yaml').write_text(
+        f'train: train/images\nval: val/images\n{lines[wrong]}\n'
+        f'names: {[*CAMVID.classes]}\nignore: [11]\n')
+    data = opened(clean)
+    (error,) = check_data(data).errors
+    assert error.where == 'test of set'
+    report = check_data(data, used=('train', 'val'))
+    assert not report.errors and report.warnings[0].text == error.text
+    assert [*data.meanings] and data.split('train'), 'what it is needed for goes on'
+
+
 def leave_a_dot(root):
     everywhere(root, 'train', without(10))
     rewrite(root / TRAIN_MASK, lambda ids: np.where(np.arange(ids.size).reshape(ids.shape) == 999,

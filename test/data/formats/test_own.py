@@ -4,6 +4,7 @@
 
 import itertools
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -84,9 +85,9 @@ def test_masks_in_either_of_two_folders_name_both(tmp_path):
     text = 'train: training/image_2\nmasks_dir: '
     make(tmp_path, 'training/image_2', 'training/semantic')
     make(tmp_path, 'other', 'semantic/image_2')
-    with pytest.raises(DataSetError, match=r'both .*/semantic/image_2/a\.png and .*'
-                                           r'/training/semantic/a\.png could belong to .*/a\.jpg'):
-        listed(tmp_path, text + 'semantic')
+    (problem,) = listed(tmp_path, text + 'semantic').problems
+    assert re.search(r'both .*/semantic/image_2/a\.png and .*/training/semantic/a\.png '
+                     r'could belong to .*/a\.jpg', problem)
     listing = listed(tmp_path, text + 'training/semantic')
     assert {s.label_path.parent for s in listing.scenes} == {tmp_path / 'training/semantic'}
 
@@ -212,8 +213,19 @@ def test_lists_of_images(tmp_path):
     assert len(problems) == 3 and 'a.jpg is named twice' in problems[0]
     assert 'names images/z.jpg, which is not an image' in problems[1]
     (tmp_path / 'lists/train.txt').write_bytes(b'\xff\xfe')
-    with pytest.raises(DataSetError, match='train.txt is not a text in UTF-8'):
-        listed(tmp_path, 'train: lists/train.txt')
+    (problem,) = listed(tmp_path, 'train: lists/train.txt').problems
+    assert 'train.txt is not a text in UTF-8' in problem
+
+
+@pytest.mark.parametrize(('text', 'told'), [
+    ('images/a.jpg masks/a.png\n', 'names images/a.jpg masks/a.png, which is not an image'),
+    ('a\n', 'names a, which is not an image'), ('\n', 'names no image')])
+def test_a_list_of_something_else_is_told_with_what_a_line_must_be(tmp_path, text, told):
+    make(tmp_path)
+    (tmp_path / 'train.txt').write_text(text)
+    _, (problem,) = listed(tmp_path, 'train: train.txt')
+    assert problem.startswith(f'{tmp_path}/train.txt {told}')
+    assert 'one path with its suffix a line; the mask follows from masks_dir' in problem
 
 
 @pytest.mark.parametrize('folder', ['images', 'images/train', 'train'])

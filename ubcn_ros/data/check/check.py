@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 from ubcn_ros.data.check.copies import copy_findings
 from ubcn_ros.data.check.facts import (
@@ -16,23 +17,26 @@ from ubcn_ros.data.check.facts import (
 )
 from ubcn_ros.data.check.findings import class_findings, split_findings
 from ubcn_ros.data.check.report import CheckReport, Finding, SplitFacts
+from ubcn_ros.data.description import SPLITS
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.data.scenes import DataSet, DataSetError, Listing, Scene
+from ubcn_ros.data.scenes import DataSet, Scene
 
 Progress = Callable[[int, int], None]
 
 
-def check_data(data: Data, progress: Progress | None = None) -> CheckReport:
+def check_data(data: Data, progress: Progress | None = None, used: Collection[str] = SPLITS
+               ) -> CheckReport:
     """
     Check data sets.
 
     Every file is read once, as for training, and facts are kept by its size and time of change.
 
     :param progress: called with the number of scenes that were looked at, and of all.
+    :param used: splits that are about to be used: what is wrong with another is a warning.
     :return: the report; wrong data is in there, not raised.
     :raises ChildProcessError: a process that reads images was ended from outside.
     """
-    listings = [(place, split, *_listing(dataset, split))
+    listings = [(place, split, *dataset.listing(split))
                 for place, dataset in enumerate(data.sets) for split in dataset.splits]
     known = _facts(data.sets, [(place, scenes) for place, _, scenes, _ in listings], progress)
     names = _names(data.sets)
@@ -41,6 +45,8 @@ def check_data(data: Data, progress: Progress | None = None) -> CheckReport:
         for (place, split, scenes, problems), facts in zip(listings, known, strict=True))
     found = [*_split_names(splits), *(f for split in splits for f in split_findings(split)),
              *class_findings(data, splits), *copy_findings(splits)]
+    unused = {split.where for split in splits if split.split not in used}
+    found = [replace(f, level='warning') if f.where in unused else f for f in found]
     return CheckReport(splits, tuple(sorted(found, key=lambda f: f.level != 'error')))
 
 
@@ -51,13 +57,6 @@ def _names(sets: Sequence[DataSet]) -> list[str]:
         same = sum(other.name == dataset.name for other in sets[:len(names)])
         names.append(f'{dataset.name} ({same + 1})' if same else dataset.name)
     return names
-
-
-def _listing(dataset: DataSet, split: str) -> Listing:
-    try:
-        return dataset.listing(split)
-    except DataSetError as error:
-        return Listing((), (str(error),))
 
 
 def _facts(sets: Sequence[DataSet], listings: Sequence[tuple[int, Sequence[Scene]]],

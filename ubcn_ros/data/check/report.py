@@ -25,7 +25,8 @@ class Finding:
     """
     Something that is wrong, or may be.
 
-    :param level: 'error': training would fail or its figures would be wrong; 'warning' else.
+    :param level: 'error': what uses the split would fail or its figures would be wrong;
+        'warning' else.
     :param kind: in a word or two, the same for all of its kind.
     :param where: split and data set.
     :param text: one sentence or two, with the remedy.
