@@ -274,8 +274,59 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
     with pytest.raises(ValueError, match='scenes.val: .* before'):
         run.plan(resume=True)
     changed = replace(run, data=open_data([camvid_root]), fingerprints={'a': 'b'})
-    with pytest.raises(ValueError, match='files.a: None before, b now'):
+    with pytest.raises(ValueError, match='files.1: None before, b now'):
         changed.plan(resume=True)
+
+
+@pytest.fixture
+def described(camvid_root, tmp_path):
+    """Function that opens the data with what a YAML of this name says of them."""
+    def opened(name, text):
+        colors = [[i, i, i] for i in range(11)]
+        (tmp_path / f'{name}.yaml').write_text(
+            f'path: {camvid_root}\ncolors: {colors}\n{text}\n')
+        return open_data([tmp_path / f'{name}.yaml'])
+    return opened
+
+
+def test_what_decides_no_weight_may_change_and_the_result_says_it(copied, described):
+    """Names, colours, licence and focal length are those of now, the calibration stays."""
+    run = copied(data=described('renamed', 'license: terms of now\nfocal_length: 1.25'))
+    network, info = load_model(run.files.result)
+    save_model(run.files.result, network, {**info.metadata, 'temperature': 1.5}, half=True)
+    size = run.files.result.stat().st_size
+    train(run, resume=True)
+    again, info = load_model(run.files.result)
+    assert info.metadata['license'] == 'terms of now' and info.trained_focal_length == 1.25
+    assert [record['name'] for record in info.metadata['data']] == ['renamed']
+    assert again.label_set == run.label_set and again.label_set.colors[3] == (3, 3, 3)
+    assert info.temperature == 1.5 and abs(run.files.result.stat().st_size - size) < 2000
+    before = run.files.result.read_bytes()
+    train(run, resume=True)
+    assert run.files.result.read_bytes() == before, 'once is enough'
+
+
+def test_what_is_trained_after_the_data_changed_says_it_too(copied, described, capsys):
+    run = copied(data=described('renamed', 'license: terms of now'))
+    for name in ('attend', 'joint'):
+        run.files.discard(name)
+    train(run, resume=True)
+    assert 'licence of the result: terms of now\n' in capsys.readouterr().out
+    for path in (run.files.result, run.files.folder('joint') / 'last.safetensors'):
+        network, info = load_model(path)
+        assert info.metadata['license'] == 'terms of now' and network.label_set == run.label_set
+        assert [record['name'] for record in info.metadata['data']] == ['renamed']
+
+
+def test_of_a_stage_that_was_trained_on_other_data_its_file_says_them(make, described):
+    given = {'stages': ('derain', 'adapt'), 'brief': True}
+    train(make(data=described('first', 'license: terms of the first'), **given), 'derain')
+    run = make(data=described('second', 'license: terms of the second'),
+               fingerprints={'second': 'ab'}, **given)
+    train(run, 'adapt')
+    said = load_model(run.files.result)[1].metadata
+    assert said['license'] == 'terms of the first; terms of the second'
+    assert [record['name'] for record in said['data']] == ['first', 'second']
 
 
 def test_labels_that_mean_something_else_are_not_resumed(copied):
@@ -284,7 +335,7 @@ def test_labels_that_mean_something_else_are_not_resumed(copied):
     number = next(iter(before))
     changed = replace(run, data=replace(run.data))
     vars(changed.data)['meanings'] = {key: {**before, number: 'moon'}}
-    with pytest.raises(ValueError, match=f'labels.{key}.{number}: .*, moon now'):
+    with pytest.raises(ValueError, match=f'labels.1.{number}: .*, moon now'):
         changed.plan(resume=True)
 
 

@@ -133,12 +133,16 @@ class UBCN(nn.Module):
         self.attention = attention
         self.rain_head = rain_head
         self.config = config
-        self.label_set = label_set = config.label_set
-
+        label_set = config.label_set
         groups = torch.zeros(len(label_set.paths), label_set.num_classes)
         for path, classes in enumerate(label_set.paths):
             groups[path, list(classes)] = 1.0
         self.register_buffer('path_groups', groups[:, :, None, None], persistent=False)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes that it labels."""
+        return self.config.label_set
 
     def forward(self, image: torch.Tensor, iterations: int = 3,
                 size: tuple[int, int] | None = None) -> list[Step]:

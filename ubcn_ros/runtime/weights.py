@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.installed import EXPORTED, shared_folders
 from ubcn_ros.whole_files import write_whole
@@ -194,12 +195,14 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     _write(Path(path), _with_header(save(tensors, header), header))
 
 
-def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
+def update_metadata(info: ModelInfo, changes: dict[str, Any],
+                    label_set: LabelSet | None = None) -> None:
     """
     Set keys of the metadata of a model's file, all or nothing; its tensors stay byte for byte.
 
     :param info: of the file as it was loaded.
     :param changes: plain values for JSON.
+    :param label_set: of the same classes and paths, to replace its own; None to keep that.
     :raises ModelFileError: the file is another one now.
     :raises OSError: the file cannot be read or written.
     """
@@ -209,6 +212,8 @@ def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
         raise ModelFileError(f'{path} was changed since it was loaded: try again')
     header = json.loads(content[8:_header_end(content)])['__metadata__']
     header['metadata'] = json.dumps({**info.metadata, **changes})
+    if label_set is not None:
+        header['config'] = json.dumps(replace(info.config, label_set=label_set).to_dict())
     _write(path, _with_header(content, header))
 
 

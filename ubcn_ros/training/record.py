@@ -21,10 +21,11 @@ from ubcn_ros.runtime.weights import PARTS, ModelInfo
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList
-    from ubcn_ros.network import UBCN
+    from ubcn_ros.network import UBCN, UBCNConfig
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
+_ORIGIN = ('data', 'license', 'init', 'trained_short_side', 'trained_focal_length')
 
 
 def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
@@ -63,6 +64,21 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
     return json.loads(json.dumps(record))
 
 
+def model_origin(info: ModelInfo) -> dict[str, Any]:
+    """Return what a trained model's file says its weights come from."""
+    return {key: info.metadata.get(key) for key in _ORIGIN}
+
+
+def start_origin(info: ModelInfo | None) -> dict[str, Any]:
+    """Return ``model_origin`` for what starts from a model, or with None from random weights."""
+    if info is None:
+        return dict.fromkeys(_ORIGIN)
+    return {**model_origin(info), 'data': None,
+            'init': {'name': info.name, 'sha256': info.sha256},
+            'trained_short_side': info.trained_short_side,
+            'trained_focal_length': info.trained_focal_length}
+
+
 def data_record(data_set: DataSet, sha256: str | None, labels: Mapping[str, str],
                 trained: int) -> dict[str, Any]:
     """
@@ -78,9 +94,16 @@ def data_record(data_set: DataSet, sha256: str | None, labels: Mapping[str, str]
             'sha256': sha256, 'labels': dict(labels)}
 
 
+def decisive_config(config: UBCNConfig) -> dict[str, Any]:
+    """Return plain values of what decides on weights: not how the label set is called or shown."""
+    values = json.loads(json.dumps(config.to_dict()))
+    del values['label_set']['name'], values['label_set']['colors']
+    return values
+
+
 def network_hash(network: UBCN) -> str:
-    """Return the SHA-256 of a network's configuration and weights, in hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps(network.config.to_dict(), sort_keys=True).encode())
+    """Return the SHA-256 of what ``decisive_config`` says and of the weights, in hexadecimal."""
+    digest = hashlib.sha256(json.dumps(decisive_config(network.config), sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f'{name} {tensor.dtype} {list(tensor.shape)}'.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -89,19 +112,23 @@ def network_hash(network: UBCN) -> str:
 
 def scenes_record(scenes: SceneList) -> str:
     """Name scenes in a line, so that others are told from them."""
+    return f'{scenes.name}, {scenes_digest(scenes)}'
+
+
+def scenes_digest(scenes: SceneList) -> str:
+    """Tell scenes from others by their names, whatever their data set is called."""
     names = hashlib.sha256(os.fsencode('\n'.join(s.name for s in scenes.scenes))).hexdigest()
-    return f'{scenes.name}, {len(scenes)} scenes {names[:12]}'
+    return f'{len(scenes)} scenes {names[:12]}'
 
 
-def joined_license(init: ModelInfo | None, licenses: Iterable[str]) -> str:
+def joined_license(licenses: Iterable[Any]) -> str:
     """
     Join the licences of the model to start from and of the data sets, each once.
 
+    :param licenses: what each of them states, None or '' where it states none.
     :return: '' where none of them states one.
     """
-    texts = [*_parts('' if init is None else str(init.metadata.get('license') or '')),
-             *(part for text in licenses for part in _parts(text))]
-    return _JOIN.join(dict.fromkeys(texts))
+    return _JOIN.join(dict.fromkeys(part for text in licenses for part in _parts(str(text or ''))))
 
 
 def _parts(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,24 @@ from typing import Any
 import yaml
 from lightning.fabric import Fabric
 
-from ubcn_ros.data.mixture import Data, focal_length
-from ubcn_ros.data.resizing import typical_short_side
+from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
+from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model, update_metadata
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, estimate
 from ubcn_ros.training.pictures import samples_sheet
-from ubcn_ros.training.record import joined_license, model_record, network_hash, scenes_record
+from ubcn_ros.training.record import (
+    decisive_config,
+    model_origin,
+    model_record,
+    network_hash,
+    start_origin,
+)
 from ubcn_ros.training.run_data import RunData
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
@@ -196,20 +201,13 @@ class Run:
         return starting_network(self.config, self.label_set, stage, self.files.best_before(stage),
                                 self._init)
 
-    def license(self, start: Start, *stages: str) -> str:
-        """Return the terms of what stages make of a start, see ``record.joined_license``."""
-        return joined_license(start.info, (s.license for s in self.used.sets(stages)))
-
     def _settings(self, stage: str) -> dict[str, Any]:
         """Return what decides on a stage's weights."""
-        scenes = zip(('train', 'val'), self.used.scenes(stage), strict=True)
-        network = self.network.config.to_dict()
+        network = decisive_config(self.network.config)
         return {**decisive(self.config, stage), 'label_set': network.pop('label_set'),
-                'network': json.loads(json.dumps(network)),
-                'scenes': {split: found and scenes_record(found) for split, found in scenes},
-                'labels': self.data.meanings,
-                'files': dict(self.fingerprints), 'precision': self.precision,
-                'start': self._start_hash(stage)}
+                'network': network,
+                **self.used.settings(stage, [*self.fingerprints.values()]),
+                'precision': self.precision, 'start': self._start_hash(stage)}
 
     def write_arguments(self) -> None:
         """Write args.yaml: what was asked for, and of what."""
@@ -226,15 +224,26 @@ class Run:
     def _records(self) -> list[dict[str, Any]]:
         return self.used.records([*self.fingerprints.values()])
 
-    def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
-        """Return the size and focal length of images that the segmentation was last trained on."""
-        if 'segmentation' in STAGE_CLASSES[stage].trained:
-            scenes = self.used.scenes(stage)[0]
-            side = self.config.stages[stage].samples.typical_side(typical_short_side(scenes))
-            return {'trained_short_side': side, 'trained_focal_length': focal_length(
-                self.data.sets_of('train', scenes))}
-        return {key: start.info and getattr(start.info, key)
-                for key in ('trained_short_side', 'trained_focal_length')}
+    def _origin(self, stage: str, new: Collection[str] = ()) -> dict[str, Any]:
+        """
+        Say what the weights of a stage come from, as ``RunData.origin``.
+
+        Of a stage that was trained on other data than are given, its file says it.
+
+        :param new: stages whose files do not count, as they are about to be trained.
+        """
+        files, before = self.files, self.files.before(stage)
+        checkpoint = files.folder(stage) / CHECKPOINT
+        if stage not in new and checkpoint.is_file():
+            begun, now = checkpoint_info(checkpoint).settings, self._settings(stage)
+            if any(begun.get(key) != now[key] for key in ('scenes', 'labels', 'files', 'start')):
+                return model_origin(load_model(files.folder(stage) / BEST)[1])
+        if before and (before in new or files.best_before(stage)):
+            origin = self._origin(before, new)
+        else:
+            origin = start_origin(self._init and self._init[1])
+        return self.used.origin(stage, origin, self.config.stages[stage].samples,
+                                [*self.fingerprints.values()])
 
     def _length_text(self, stage: str) -> str:
         length, images = self.config.stages[stage], len(self.used.scenes(stage)[0])
@@ -265,24 +274,16 @@ class Run:
     def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
-        if self._init is not None and start.info is self._init[1]:
-            before = {'init': {'name': start.info.name, 'sha256': start.info.sha256}}
-        else:
-            before = start.info.metadata if start.info else {}  # of the stage before
-        data, sets = [*before.get('data', ())], self.used.sets([stage])
-        data += [record for record, found in zip(self._records, self.data.sets, strict=True)
-                 if found in sets and record not in data]
-        segmentation = self._segmentation_record(stage, start)
+        origin = self._origin(stage, [stage])
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
-            trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=data,
-            license=self.license(start, stage), init=before.get('init'),
-            precision=self.precision, **segmentation)
+            trained={*start.trained, *STAGE_CLASSES[stage].trained}, precision=self.precision,
+            **origin)
         return Trainer(fabric, self.config, stage, start.network, *self.used.scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
-                       side=segmentation['trained_short_side'] or NATIVE)
+                       side=origin['trained_short_side'] or NATIVE)
 
     def train(self, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
         """
@@ -296,7 +297,7 @@ class Run:
         for line in self.used.left_out:
             fabric.print(line)
         if first is not None:
-            terms = self.license(first, *stages)
+            terms = self._origin(stages[-1], stages)['license']
             fabric.print(f'licence of the result: {terms or "none is stated"}'
                          f'{untrained_warning(first, stages)}')
         if fabric.is_global_zero and stages:
@@ -322,15 +323,32 @@ class Run:
         fabric.barrier()
 
     def _write_result(self, fabric: Fabric, trained: Sequence[str]) -> None:
-        """Write the best of the last stage, unless an earlier run has, and say so or why not."""
+        """
+        Write the best of the last stage, unless an earlier run has, and say so or why not.
+
+        Of an earlier run's, what it says of the data is written anew where they say otherwise now.
+        """
         last, files = self.files.last, self.files
         if stale := self._stale():
             fabric.print(f'{stale} was trained from other weights than are there now: train it '
                          f'again with --overwrite --stage {stale}; until then '
                          f'{files.result.name}, where it is there, is that of before')
-        elif files.finished(last) and (last in trained or not files.result.is_file()):
-            network, info = load_model(files.folder(last) / BEST)
-            save_model(files.result, network, info.metadata, self.half)
+            return
+        if not files.finished(last):
+            return
+        new = last in trained or not files.result.is_file()
+        network, info = load_model(files.folder(last) / BEST if new else files.result)
+        origin = json.loads(json.dumps(self._origin(last)))
+        named = replace(info.config, label_set=self.label_set)
+        if decisive_config(named) != decisive_config(info.config):  # the classes of other data
+            named = info.config
+        if new:
+            network.config = named
+            save_model(files.result, network, {**info.metadata, **origin}, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
                     if self.used.scenes(last)[1] else f'last of {last}, without validation')
             fabric.print(f'wrote {files.result}: the {best}')
+        elif (named, origin) != (info.config, model_origin(info)):
+            update_metadata(info, origin, named.label_set)
+            fabric.print(f'wrote {files.result}: the same weights, with the licence, names and '
+                         'colours that the data have now')

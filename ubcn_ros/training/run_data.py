@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ubcn_ros.data.mixture import Data
-from ubcn_ros.data.resizing import shrunk
+from ubcn_ros.data.mixture import Data, focal_length
+from ubcn_ros.data.resizing import shrunk, typical_short_side
 from ubcn_ros.data.scenes import DataSet, SceneList
 from ubcn_ros.training.config import DataConfig
-from ubcn_ros.training.record import data_record
+from ubcn_ros.training.record import data_record, joined_license, scenes_digest
+from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.stages import STAGE_CLASSES
 
 
 @dataclass
@@ -89,3 +91,40 @@ class RunData:
         """
         return [*map(data_record, self.data.sets, hashes or [None] * len(self.data.sets),
                      self.data.meanings.values(), self._train_counts)]
+
+    def settings(self, stage: str, hashes: Sequence[str]) -> dict[str, Any]:
+        """
+        Return what of the data decides on a stage's weights, in plain values.
+
+        Data sets go by their places: what they are called changes nothing.
+
+        :param hashes: as of ``records``.
+        """
+        scenes = zip(('train', 'val'), self.scenes(stage), strict=True)
+        return {'scenes': {split: found and scenes_digest(found) for split, found in scenes},
+                'labels': _by_place(self.data.meanings.values()), 'files': _by_place(hashes)}
+
+    def origin(self, stage: str, before: Mapping[str, Any], samples: SampleConfig,
+               hashes: Sequence[str]) -> dict[str, Any]:
+        """
+        Say what the weights of a stage come from, as the data say of themselves now.
+
+        :param before: as of ``record.model_origin``, of what the stage starts from.
+        :param samples: that it is trained on.
+        :param hashes: as of ``records``.
+        """
+        sets, records = self.sets([stage]), [*(before['data'] or ())]
+        records += [record for record, found in
+                    zip(self.records(hashes), self.data.sets, strict=True)
+                    if found in sets and record not in records]
+        result = {**before, 'data': records, 'license': joined_license(
+            [before['license'], *(found.license for found in sets)])}
+        if 'segmentation' in STAGE_CLASSES[stage].trained:
+            scenes = self.scenes(stage)[0]
+            result['trained_short_side'] = samples.typical_side(typical_short_side(scenes))
+            result['trained_focal_length'] = focal_length(self.data.sets_of('train', scenes))
+        return result
+
+
+def _by_place(values: Iterable[Any]) -> dict[str, Any]:
+    return {str(place): value for place, value in enumerate(values, 1)}

@@ -17,6 +17,7 @@ from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.init import init_table, start_from, trained_after
 from ubcn_ros.training.plain_values import differences
+from ubcn_ros.training.record import decisive_config
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.warm_start import start_from_derain
 
@@ -109,9 +110,10 @@ def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, Mode
 
 def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
     network, info = load_model(path)
-    changed = differences(network.config.to_dict(), wanted.to_dict())
+    changed = differences(decisive_config(network.config), decisive_config(wanted))
     if changed:
         raise ValueError(f'{path} is of another network than the recipe or the data ask for: '
                          f'{"; ".join(changed)}: give those that it was trained with, or train '
                          'all again with --overwrite')
+    network.config = wanted  # with the names and colours that the data have now
     return Start(network, info.trained, info, f'the best of {path.parent.name}')
