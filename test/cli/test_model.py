@@ -52,7 +52,7 @@ def test_all_that_a_file_says_is_printed(saved):
     for line in (
             f'sha256 {loaded.sha256}', 'licence MIT; research use only', 'recipe light',
             r'command ubcn train light --data caf\udce9.yaml', 'stage attend', 'commit 0123abc',
-            'seed 3', 'optimizer steps 500', 'iterations 3',
+            'temperature 1 (not calibrated)', 'seed 3', 'optimizer steps 500', 'iterations 3',
             'started from ubcn-light-camvid, sha256 cd34', 'converted bias less a half',
             'data own, train 40, val 8, format yaml, license MIT, sha256 ab12',
             'data more, train 7, format coco', 'versions torch 2.13.0, python 3.12.1',

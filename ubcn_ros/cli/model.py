@@ -45,7 +45,7 @@ def model_info(model: str, json_path: Path | None) -> None:
 
     MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. Shown
     are its parts and which of them were trained, classes, licence, command, recipe, data,
-    versions, what its confidence was calibrated on, and the figures of its validation.
+    versions, what its confidence was calibrated on, and validation figures, if the file has them.
     """
     from ubcn_ros.network import build
     from ubcn_ros.runtime.export.folder import is_exported, read_exported
@@ -90,7 +90,8 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         ('started from', _named(said.get('init'))), ('converted', said.get('converted')),
         *_data_rows(said),
         ('commit', said.get('commit')), ('versions', said.get('versions')),
-        ('temperature', said.get('temperature')), *_calibration_rows(said.get('calibration'))]
+        ('temperature', said.get('temperature', '1 (not calibrated)')),
+        *_calibration_rows(said.get('calibration'))]
     parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
              for part, count, trained in _parts(network, info)]
     configuration = [*([('veil', config['veil'])] if config['veil'] else []),

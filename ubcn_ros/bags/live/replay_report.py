@@ -75,7 +75,7 @@ def summary_text(summary: dict[str, Any]) -> str:
             ('latency p50', f"{latency['p50']} ms" if latency else '-'),
             ('latency p95', f"{latency['p95']} ms" if latency else '-'),
             ('iterations', str(summary['iterations'])),
-            ('of these used', '-' if used is None else f'{used:g} on average'),
+            ('iterations run (mean)', '-' if used is None else f'{used:g}'),
             ('model', f"{summary['model']} ({summary['device']}, {summary['precision']}, "
              f"{summary['backend']})")]
     return '\n' + textwrap.indent(table(None, rows, left=(0, 1)), '  ') + '\n'
