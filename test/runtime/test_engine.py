@@ -163,10 +163,10 @@ def test_wrong_images_are_named(tiny_engine, wrong, told):
 
 @pytest.mark.parametrize(('name', 'value', 'told'), [
     ('iterations', 0, '1 or more, got 0'),
-    ('iterations', 2.5, '1 or more, got 2.5, which is no integer'),
+    ('iterations', 2.5, '1 or more, got 2.5, which is not an integer'),
     ('iterations', float('nan'), '1 or more, got nan'), ('iterations', '3', "1 or more, got '3'"),
     ('iterations', None, '1 or more, got None'), ('iterations', True, '1 or more, got True'),
-    ('processing_size', 64.5, '-1, 0, or 32 to 8192, got 64.5, which is no integer'),
+    ('processing_size', 64.5, '-1, 0, or 32 to 8192, got 64.5, which is not an integer'),
     ('processing_size', '360', "-1, 0, or 32 to 8192, got '360'"),
     ('min_confidence', 'a', "0 to 1, got 'a'"), ('convergence', 'x', "0 to 255, got 'x'"),
     ('deadline', 'x', "got 'x'"), ('deadline', float('nan'), 'got nan')])

@@ -159,14 +159,14 @@ class OutputType(click.Path):
         if str(path) == '-':
             if self.allow_dash:
                 return path
-            self.fail("'-' is no file, and standard output has the text: give the name of a file",
-                      param, ctx)
+            self.fail("'-' is not a file, and standard output has the text: give the name of a "
+                      'file', param, ctx)
         if self.suffixes and suffix not in self.suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
         if os.path.isfile(path) and (
                 path.name in (PROCESSED, EXPORTED) or suffix not in self.replaces and (
                     self.replaces or suffix in _INPUT_SUFFIXES)):
-            self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
+            self.fail(f"'{path}' would be overwritten, and is not a results file: give a path of "
                       'another name', param, ctx)
         device = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
         there = path if os.path.isdir(path) or not self.file_okay else path.parent

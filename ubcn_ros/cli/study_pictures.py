@@ -70,8 +70,8 @@ def picture_options(size: str) -> Callable[[Callable], Callable]:
 baselines_options = several(
     click.option('--baselines', 'folder', metavar='FOLDER',
                  type=InputType(exists=True, file_okay=False, path_type=Path),
-                 help='Output folder of ubcn study baselines; what is not there is left out, and '
-                 f'said  [default: {STUDY}].'),
+                 help='Output folder of ubcn study baselines; missing baselines are skipped, '
+                 f'with a message  [default: {STUDY}].'),
     click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
                  show_default=True,
                  help='Which trainings to show: on as many samples as IDM, or for as long.'))

@@ -229,7 +229,7 @@ def _colors(value: Any) -> tuple[Color, ...] | dict[str, Color]:
 
 
 def _once(names: Iterable[Any], remedy: str = 'leave one out') -> None:
-    """Refuse what is no name of a class, or comes twice."""
+    """Refuse what is not the name of a class, or comes twice."""
     seen = set()
     for name in names:
         if plain_name(_text(name)) in seen:

@@ -153,6 +153,6 @@ def data_uri(data: bytes, kind: str) -> str:
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Return the key to sort names by, numbers in them counted as numbers."""
-    # by '0' to '9' alone: '²'.isdigit() is true, but it is no number to int
+    # by '0' to '9' alone: '²'.isdigit() is true, but it is not a number to int
     return [(part[0] in '0123456789', int(part) if part[0] in '0123456789' else 0, part)
             for part in re.findall(r'[0-9]+|[^0-9]+', name)]

@@ -65,7 +65,7 @@ def read_header(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FOR
 
 def find_end(data: memoryview | bytes) -> int | None:
     """
-    Find where a JPEG or PNG ends; what follows (padding, a video) is no part of it.
+    Find where a JPEG or PNG ends; what follows (padding, a video) is not part of it.
 
     :return: the number of its bytes; None where it has no end.
     """

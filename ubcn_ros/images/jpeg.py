@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# In image data any marker but those of restarts; 0 is no marker. Elsewhere the next byte begins
+# In image data any marker but those of restarts; 0 is not a marker. Elsewhere the next byte begins
 # one; more of ff may fill the space before it.
 _AFTER_SCAN = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
 _NEXT = re.compile(b'\xff+[^\x00\xd0-\xd7\xff]')

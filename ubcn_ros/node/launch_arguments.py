@@ -93,7 +93,7 @@ def value_of_file(file: Path, namespace: str, parameter: str) -> Any:
     """
     Read a parameter of the node from a parameter file; None where it is not there.
 
-    :param file: of parameters, as ROS reads it; one that is no such file has none.
+    :param file: of parameters, as ROS reads it; any other file has none.
     :param namespace: of the node, like '/' and '/car'.
     """
     values = [values[parameter] for _, values in _sections_for(file, _node_name(namespace))
@@ -126,7 +126,7 @@ def explain_unused(file: Path, namespace: str) -> str:
     Say where a parameter file is for other nodes alone, which ROS passes over in silence.
 
     :param file, namespace: as in `value_of_file`.
-    :return: '' where it has a section for the node, or is no parameter file.
+    :return: '' where it has a section for the node, or is not a parameter file.
     """
     node, sections = _node_name(namespace), [name for name, _ in _read_sections(file)]
     if not sections or _sections_for(file, node):
@@ -149,7 +149,7 @@ def _sections_for(file: Path, node: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _read_sections(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Read a parameter file by the names of nodes; nothing where it is no such file."""
+    """Read a parameter file by the names of nodes; nothing where it is not one."""
     try:
         return list(_sections(yaml.safe_load(file.read_text()), ''))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

@@ -156,7 +156,7 @@ class NativeImages:
 
         :return: it, and times and sequence numbers of rclpy's MessageInfo with the id of the
             publisher, `publisher_gid`; None where there is none.
-        :raises RuntimeError: rcl cannot, as where it is no image.
+        :raises RuntimeError: rcl cannot, as where it is not an image.
         """
         structure, info = self._created(), _Info()
         with subscription.handle:
@@ -241,7 +241,7 @@ def native_images(message: type) -> NativeImages | None:
     """
     Return what publishes and takes images; None, with a warning, where it does not fit here.
 
-    :param message: a type of messages; None for those that are no images.
+    :param message: a type of messages; None for those that are not images.
     """
     if message not in _STRUCTURES:
         return None

@@ -36,7 +36,7 @@ class Chart:
     :param x, y: what the axes are, with units.
     :param lines: of which those without a finite point are left out.
     :param note: below it, where something must be said.
-    :param names: of x = 0, 1, ... where these stand for what is no number.
+    :param names: of x = 0, 1, ... where these stand for what is not a number.
     """
 
     title: str

@@ -161,7 +161,7 @@ class OpenBag:
         return set(self.frames.get(camera.derained or camera.labels or camera.input or '', ()))
 
     def sources(self) -> list[CameraTopics]:
-        """Return the images that are no outputs, each as a camera that was not processed."""
+        """Return the images that are not outputs, each as a camera that was not processed."""
         return [CameraTopics(topic) for topic in self.images() if not names.is_output(topic)]
 
     def counterpart(self, camera: CameraTopics, bag: OpenBag, others: Sequence[CameraTopics]

@@ -20,7 +20,7 @@ def check_number(name: str, value: Any, low: float, high: float, also: tuple[int
     Raise ValueError unless a value is a number in its range.
 
     :param name: of the argument.
-    :param value: what was given; NaN is in no range, and a bool is no number.
+    :param value: what was given; NaN is in no range, and a bool is not a number.
     :param low, high: least and largest value, included; the largest may be infinite.
     :param also: values outside the range that are allowed, too.
     :param whole: whether it has to be an integer.
@@ -30,7 +30,7 @@ def check_number(name: str, value: Any, low: float, high: float, also: tuple[int
         return
     listed = ''.join(f'{number}, ' for number in also) + ('or ' if also else '')
     limits = f'{low:g} or more' if high == math.inf else f'{low:g} to {high:g}'
-    why = ', which is no integer' if whole and isinstance(value, float) else ''
+    why = ', which is not an integer' if whole and isinstance(value, float) else ''
     raise ValueError(f'{name} must be {listed}{limits}, got {value!r}{why}')
 
 

@@ -22,7 +22,7 @@ class MovingAverage:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        # the network's own tensors; counts are no values to average
+        # the network's own tensors; counts are not values to average
         self._network = {name: value for name, value in network.state_dict().items()
                          if value.is_floating_point()}
         self._values = {name: value.clone() for name, value in self._network.items()}

@@ -258,8 +258,8 @@ def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
               for name in STAGES if name in given}
     for name, stage in stages.items():
         if 'epochs' in (given[name] or {}) and not stage.epochs:
-            raise ValueError(f'{where}: stages.{name}.epochs is 0, which is no length: say how '
-                             'many, or leave it out for optimizer_steps')
+            raise ValueError(f'{where}: stages.{name}.epochs is 0, which is not a length: say '
+                             'how many, or leave it out for optimizer_steps')
     return build(TrainConfig, {**values, 'stages': stages}, where)
 
 

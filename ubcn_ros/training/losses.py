@@ -154,7 +154,7 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     probabilities = logits[:, :, top::_LOVASZ_GRID, left::_LOVASZ_GRID].softmax(1)
     probabilities = probabilities.transpose(0, 1).flatten(1)
     present = (F.one_hot(labels * known, len(probabilities)).T * known).to(probabilities.dtype)
-    # an unlabeled pixel is no error: it comes last, and counts for nothing
+    # an unlabeled pixel is not an error: it comes last, and counts for nothing
     errors, order = ((present - probabilities).abs() * known).sort(1, descending=True)
     occurs = present.amax(1)
     present = present.gather(1, order)
@@ -170,7 +170,7 @@ def near_boundary(labels: torch.Tensor) -> torch.Tensor:
     """
     Find the pixels from which one of another class is no more than two away, (N, H, W) bool.
 
-    Of a pole that is all of them. Unlabeled pixels are no other class, and near to none.
+    Of a pole that is all of them. Unlabeled pixels are not another class, and near to none.
 
     :param labels: (N, H, W) ids.
     """

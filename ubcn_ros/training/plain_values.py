@@ -92,7 +92,7 @@ def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def check_text(what: str, *values: Any) -> None:
-    """Raise ValueError where a value is no text, or empty."""
+    """Raise ValueError where a value is not a string, or empty."""
     for value in values:
         if not isinstance(value, str) or not value:
             raise ValueError(f'{what} holds {value!r}: expected text'

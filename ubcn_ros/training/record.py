@@ -138,7 +138,7 @@ def _parts(text: str) -> list[str]:
 @cache
 def source_commit() -> str:
     """
-    Return the commit of this package's sources, or 'unknown' where they are no checkout.
+    Return the commit of this package's sources, or 'unknown' where they are not a checkout.
 
     As they are when it is first asked for: what runs then stays.
     """

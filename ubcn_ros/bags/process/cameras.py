@@ -49,7 +49,7 @@ class BagCamera:
 @dataclass(frozen=True)
 class Skipped:
     """
-    A topic with images, or like them, that is no camera, or a calibration that is left out.
+    A topic with images, or like them, that is not a camera, or a calibration that is left out.
 
     `broken` is whether it should have been one, but none of its messages is whole.
     """

@@ -98,7 +98,7 @@ def find_tail(path: Path, keep: int) -> Tail | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is to be gone on with; a place of it that cannot be read is no damage."""
+    """Open a file that is to be gone on with; a place of it that cannot be read is not damage."""
     try:
         with path.open('rb') as file:
             yield file

@@ -78,7 +78,7 @@ class KernelChoices:
         try:
             names = json.loads(self.path.read_bytes())
             if not all(isinstance(name, str) for name in names.values()):
-                raise ValueError('a name is no text')
+                raise ValueError('a name is not a string')
             return names
         except FileNotFoundError:
             return {}

@@ -6,7 +6,7 @@ Convolutions with their bias, skip and ReLU in one kernel, on a GPU in half prec
 PyTorch's convolution on cuDNN adds the bias in a kernel of its own, and ReLU and a skip are
 others: at stride 2 and 4, each takes about as long as the convolution. cuDNN can do all at once
 for ReLU, a kernel of ours in Triton for what is left, too. cuDNN is also slow where the channels
-of the input are no multiple of 8, which zeros make up for.
+of the input are not a multiple of 8, which zeros make up for.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
     Replace a prepared network's convolutions where another way may be faster, in place.
 
     Without Triton, those are the ones before a ReLU, the last ones of residual blocks with one,
-    and those of a number of channels that is no multiple of 8.
+    and those of a number of channels that is not a multiple of 8.
 
     :param network: its batch normalisations folded, on its device and in its precision; on a GPU
         in half precision unless the autotuner is for others. The modules of a
