@@ -136,7 +136,7 @@ def quick(tiny_model):
 
 @pytest.fixture(scope='session')
 def rain_model(tmp_path_factory):
-    """Path of a small model like the tiny one that lifts a veil and tells how hard it rains."""
+    """Path of a small model like the tiny one that lifts a veil and estimates the rain."""
     import torch
 
     from ubcn_ros.data.formats.camvid import CAMVID

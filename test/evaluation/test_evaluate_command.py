@@ -260,8 +260,8 @@ def test_what_a_model_tells_of_the_rain_is_measured_by_rate(tmp_path, rain_model
     common = ('--data', camvid_folder, '--iterations', 1, '--rates', '0,150', '--json', found)
     result = run('--model', rain_model, *common, '--picture', picture)
     assert result.exit_code == 0, result.output
-    for expected in ('what the model tells of the rain', 'told mm/hr', 'error of the rain rate',
-                     'dry frames told to have less than 2 mm/hr', 'error of the visibility'):
+    for expected in ('estimated rain, medians', 'estimated mm/hr', 'error of the rain rate',
+                     'dry frames estimated below 2 mm/hr', 'error of the visibility'):
         assert expected in result.output
     report = json.loads(found.read_text())
     entry = report['rates']['150']['rain']

@@ -7,7 +7,7 @@ An engine that computes next to nothing, and the node around it as a process of 
 says how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded),
 `loading:2` (seconds to load), `raises:3` (every third frame), `small` (memory for one step only),
 `full` (memory for none), `lost` (an error that costs the GPU), `most:2` (memory to warm up for two
-images at a time), `rain` (tells how hard it rains).
+images at a time), `rain` (estimates the rain).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FakeEngine:
                            trained_short_side=None, trained_focal_length=None)
 
     @property
-    def tells_rain(self):
+    def estimates_rain(self):
         return self.behaviour == 'rain'
 
     def warm_up(self, height, width, progress=None, count=1, processing_size=None):
@@ -97,7 +97,7 @@ class FakeEngine:
             if derained else None,
             labels=np.where(below, 255, image.argmax(2)).astype(np.uint8) if labels else None,
             iterations=iterations,
-            rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
+            rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.estimates_rain else None,
             unlabeled=below.mean() if min_confidence else None,
             working_size=self.working_size(image, processing_size),
             confidence=image.max(2) if confidence else None,

@@ -17,7 +17,7 @@ def test_the_rain_is_told_of_each_frame_as_in_its_numbers(start, client, rain_mo
     node = start(model=str(rain_model), device='cpu', precision='fp32', iterations=1,
                  warm_up_width=64, warm_up_height=48)
     node.wait_for_log('active: waiting for images on /image')
-    assert 'does not tell how hard it rains' not in node.output
+    assert 'does not estimate the rain' not in node.output
     rates = client.record('/rain/rate', Float32)
     visibilities = client.record('/rain/visibility', Float32)
     frames = client.record('/debug/frame', DiagnosticArray)

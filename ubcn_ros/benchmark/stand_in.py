@@ -54,7 +54,7 @@ class StandIn:
     :param milliseconds: for an image, whatever its size and the iterations asked for.
     """
 
-    tells_rain = False
+    estimates_rain = False
     precision, backend = 'none', 'stand-in'
 
     def __init__(self, milliseconds: float) -> None:

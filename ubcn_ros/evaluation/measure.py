@@ -204,7 +204,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     :param workers: processes that render it, 0 to render between the images.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
-        {baseline: steps}, and of a model that tells of the rain, where it is rendered, 'rain': as
+        {baseline: steps}, and of a model that estimates the rain, where it is rendered, 'rain': as
         of ``RainScore``}}, 'latency_ms': {rate: [ms until each step]}}; the model's own
         segmentation network goes by the name 'own'.
     :raises ValueError: a network has other classes than the scenes, or in another order.

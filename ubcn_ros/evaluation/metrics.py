@@ -120,7 +120,7 @@ def _rain(rates: dict[float, Any]) -> Iterator[Metric]:
             yield Metric(f'visibility_{rate:g}', f'error of the visibility, median, {rate:g} '
                          'mm/hr', entry['rain']['visibility_error'], '%')
         else:
-            yield Metric('rain_dry', 'dry frames told to have less than 2 mm/hr',
+            yield Metric('rain_dry', 'dry frames estimated below 2 mm/hr',
                          entry['rain']['dry'], '%')
 
 

@@ -47,9 +47,9 @@ def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
 
 
 def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
-    return 'what the model tells of the rain, medians over the images\n' + table(
-        ('rain mm/hr', 'told mm/hr', 'error %', 'below 2 mm/hr %', 'visibility m', 'told m',
-         'error %'),
+    return 'estimated rain, medians over the images\n' + table(
+        ('rain mm/hr', 'estimated mm/hr', 'error %', 'below 2 mm/hr %', 'visibility m',
+         'estimated m', 'error %'),
         [[rate, *map(fixed, (rain['rate'], rain['rate_error'], rain['dry'])),
           f'{rain["visibility_truth"]:.0f}', f'{rain["visibility"]:.0f}',
           fixed(rain['visibility_error'])] for rate, rain in rains.items()], left=())
@@ -74,8 +74,8 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     """
     Draw PSNR and mIoU against T, T = 0 being the image as it came, and accuracy against coverage.
 
-    There is one line per rain rate; coverage is of the last step. Of a model that tells of the
-    rain there is one more panel: the rate that it tells against the true one.
+    There is one line per rain rate; coverage is of the last step. For a model that estimates the
+    rain there is one more panel: the estimated rate against the true one.
 
     :param results: of ``measure_scenes`` or ``measure_pairs``.
     :raises ValueError: the path's suffix is not a picture format.
@@ -124,14 +124,14 @@ def _draw_rate(panels: Sequence[Any], entry: dict[str, Any], label: str) -> None
 
 
 def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:
-    rates, told = list(rains), list(rains.values())
-    panel.fill_between(rates, [rain['rate_p10'] for rain in told],
-                       [rain['rate_p90'] for rain in told], alpha=0.2,
+    rates, estimates = list(rains), list(rains.values())
+    panel.fill_between(rates, [rain['rate_p10'] for rain in estimates],
+                       [rain['rate_p90'] for rain in estimates], alpha=0.2,
                        label='10th to 90th percentile')
-    panel.plot(rates, [rain['rate'] for rain in told], marker='o', label='median')
+    panel.plot(rates, [rain['rate'] for rain in estimates], marker='o', label='median')
     panel.plot(rates, rates, color='black', linestyle='--', label='the truth')
     panel.set_xlabel('rain rate, mm/hr')
-    panel.set_ylabel('rain rate that the model tells, mm/hr')
+    panel.set_ylabel('estimated rain rate, mm/hr')
     panel.legend(fontsize='small')
 
 

@@ -92,10 +92,10 @@ class CalibrationScore:
 
 class RainScore:
     """
-    Rain rate and visibility that a model tells against the rendered, over all images of one rate.
+    Estimated rain rate and visibility against the rendered, over all images of one rate.
 
     Errors (%) are relative to the truth, their median over the images; of a dry frame, whose rate
-    is 0, the share (%) of estimates below 2 mm/hr is told instead.
+    is 0, the share (%) of estimates below 2 mm/hr is given instead.
     """
 
     def __init__(self) -> None:

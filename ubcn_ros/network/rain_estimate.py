@@ -1,10 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-How hard it rains and how far one sees, told from the streaks that IDM takes away.
+Estimate rain rate and visibility from the streaks that IDM removes.
 
-The veil would tell it, too, but only on streets that are known: how bright a picture is, and how
-rich in contrast, depends on the street as much as on the air. Streaks look alike everywhere
+The veil would show them, too, but only on known streets: how bright a picture is, and how rich in
+contrast, depends on the street as much as on the air. Streaks look alike everywhere
 (figures in config/train/history.md).
 """
 
@@ -24,7 +24,7 @@ from ubcn_ros.network.veil import GRID
 MAX_RATE = 500.0
 """Highest rain rate, mm/hr: higher estimates are cut to it; 0 is the lowest."""
 MIN_VISIBILITY, MAX_VISIBILITY = 10.0, 10_000.0
-"""Metres: lower and higher estimates are cut to these. A street tells no more of clearer air."""
+"""Metres: lower and higher estimates are cut to these. A street shows no more of clearer air."""
 _OPTICAL_DEPTH = -math.log(0.05)
 _THRESHOLDS = (0.0, 0.008, 0.02, 0.04, 0.08, 0.16)  # of a streak's opacity
 _SCALES = (1, 2, 4)

@@ -26,7 +26,7 @@ from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 _NUMBERED = numbered_labels(19)
 
 DERAINING = ('veil', 'derain', 'rain_head')
-"""Modules that make the first image and tell its rain; they are trained together."""
+"""Modules that make the first image and estimate its rain; they are trained together."""
 
 PRESETS = ('light', 'paper', 'wide')
 """Names of configurations, of ``UBCNConfig.preset``."""
@@ -120,7 +120,7 @@ class UBCN(nn.Module):
     :param derain: IDM or a baseline, rainy image to derained image.
     :param segmentation: FAM's segmentation network, image to logits.
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
-    :param rain_head: what IDM saw and made of it to the rain; None where nothing tells it.
+    :param rain_head: what IDM saw and made of it to the rain; None where nothing estimates it.
     :param config: what it was built of; its ``label_set`` has the classes and their path groups.
     """
 
@@ -197,7 +197,7 @@ class UBCN(nn.Module):
         """Lift the veil and derain at the image's own size, whatever it is."""
         lifted = self.lift(image)
         derained = self.derain(lifted)
-        return derained, self.rainy(image, lifted), self.tell_rain(lifted, derained)
+        return derained, self.rainy(image, lifted), self.estimate_rain(lifted, derained)
 
     def rainy(self, image: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
         """Choose what SAM takes of the rainy image: O', or O, as in ``Step``."""
@@ -207,8 +207,8 @@ class UBCN(nn.Module):
         """Lift the veil alone: O' = veil(O), or O without one."""
         return image if self.veil is None else self.veil(image).lift(image)
 
-    def tell_rain(self, lifted: torch.Tensor, derained: torch.Tensor) -> torch.Tensor | None:
-        """Tell the rain from O' and B1, as in ``Step``."""
+    def estimate_rain(self, lifted: torch.Tensor, derained: torch.Tensor) -> torch.Tensor | None:
+        """Estimate the rain from O' and B1, as in ``Step``."""
         return None if self.rain_head is None else self.rain_head(lifted, derained)
 
     def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:

@@ -3,8 +3,8 @@
 """
 SAM that lifts the veil of the rainy image again, by the masks and the previous image.
 
-What lies where tells how far away it is, and so how dense the veil before it. Of what the steps
-after the first gain this is the larger part (config/train/history.md).
+The labels show how far away things are, and so how dense the veil before them is. Of what the
+steps after the first gain this is the larger part (config/train/history.md).
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Camera:
         :param prefix: put before every topic, like 'front/'.
         :param clock: seconds, for the time of arrivals and of silence.
         :param info: of the model; None where it says nothing of its training.
-        :param rain: whether the model tells how hard it rains.
+        :param rain: whether the model estimates the rain.
         :param resized: called where a camera info settles another processing size, before the
             first image.
         """

@@ -125,7 +125,7 @@ class FrameNumbers:
     deadline_ms: float  # latency that was asked for; 0 where none was
     timings: dict[str, float]  # by stage
     unlabeled: float | None = None  # share of the pixels, 0..1; None without min_confidence
-    rain: Any = None  # with `rate`, mm/hr, and `visibility`, m; None where the model tells none
+    rain: Any = None  # with `rate`, mm/hr, and `visibility`, m; None without an estimate
 
     @property
     def late(self) -> bool:

@@ -92,7 +92,7 @@ class ImageLoad:
 
 @dataclass(frozen=True)
 class Host:
-    """Where this machine tells its limits."""
+    """Where this machine states its limits."""
 
     shared_memory: Path = Path('/dev/shm')
     receive_buffer: Path = Path('/proc/sys/net/core/rmem_max')

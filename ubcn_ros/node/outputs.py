@@ -83,7 +83,7 @@ class Outputs:
         :param label_set: classes of the model's labels.
         :param incompatible: called, in the executor's thread, with topic and policy where the QoS
             of a subscriber does not fit.
-        :param rain: whether the model tells how hard it rains.
+        :param rain: whether the model estimates the rain.
         """
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible

@@ -39,7 +39,7 @@ ON_DEMAND = {
     DEBUG_FRAME: 'diagnostic_msgs/msg/DiagnosticArray'}
 """Outputs and their types, of which at least one needs a subscriber for the engine to work."""
 RAIN = dict.fromkeys((RAIN_RATE, VISIBILITY), 'std_msgs/msg/Float32')
-"""Further such outputs, of models that tell how hard it rains."""
+"""Further such outputs, of models that estimate the rain."""
 DIAGNOSTICS = '/diagnostics'
 """Topic of the node, not of a camera."""
 _RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')

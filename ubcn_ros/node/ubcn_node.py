@@ -150,8 +150,8 @@ class UBCNNode(ParameterNode):
         engine, info = self.engine, self.engine.info
         log.info(f"model '{info.name}' (sha256 {info.sha256[:12]}) is ready on "
                  f'{engine.device}, {engine.precision}, {engine.backend}')
-        if not engine.tells_rain:
-            log.info('the model does not tell how hard it rains: '
+        if not engine.estimates_rain:
+            log.info('the model does not estimate the rain: '
                      f'{" and ".join(RAIN)} are not published')
         if untrained := info.untrained_text():
             log.warning(untrained)
@@ -174,7 +174,7 @@ class UBCNNode(ParameterNode):
         for name in settings.cameras or ('',):
             self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
                                        name and f'{name}/', info=engine.info,
-                                       rain=engine.tells_rain, resized=self._resize))
+                                       rain=engine.estimates_rain, resized=self._resize))
         for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
                                 strict=True):
             camera.processing.asked = size

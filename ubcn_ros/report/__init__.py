@@ -4,5 +4,5 @@
 One HTML file about a processed bag, a pair of them, or an evaluation, that opens anywhere.
 
 `page` is what a report holds and how it becomes HTML; `bag` and `evaluation` fill it; `compare`
-tells the figures of two bags alone.
+gives the figures of two bags alone.
 """

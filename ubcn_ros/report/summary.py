@@ -192,7 +192,7 @@ def left_out(tracks: Tracks) -> Iterator[str]:
     for track in tracks.tracks:
         if track.dropped:
             yield (f'no result of {counted(track.dropped, "image")} of {track.name}: the running '
-                   'node drops what comes too fast, and `ubcn bag process` what it is told to')
+                   'node drops what comes too fast, `ubcn bag process` what its options leave out')
         yield from _first(track.malformed, track.name)
 
 

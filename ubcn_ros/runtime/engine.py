@@ -60,7 +60,7 @@ class Frame:
     timings: dict[str, float] = field(default_factory=dict)
     # Share of the pixels, 0..1, that were left unlabeled; None without labels or min_confidence.
     unlabeled: float | None = None
-    # How hard it rains and how far one sees; None where the model does not tell.
+    # Rain rate and visibility; None where the model does not estimate them.
     rain: RainEstimate | None = None
 
 
@@ -181,8 +181,8 @@ class Engine:
         return self._backend.name
 
     @property
-    def tells_rain(self) -> bool:
-        """Whether frames tell how hard it rains: the model has a head for it."""
+    def estimates_rain(self) -> bool:
+        """Whether frames have a rain estimate: the model has a head for it."""
         return self.info.config.veil is not None
 
     @_as_loaded

@@ -145,11 +145,11 @@ class Stage(nn.Module):
         """
         Work out the weighted losses of ``Veil`` and ``RainHead``; 0 without them, or weights.
 
-        :param lifted, derained: O' and B1, which learn nothing from the rain that is told.
+        :param lifted, derained: O' and B1, which learn nothing from the rain that is estimated.
         """
         loss = 0.0
         if self.network.rain_head is not None and self.config.rain_weight:
-            rain = self.network.tell_rain(lifted.detach(), derained.detach())
+            rain = self.network.estimate_rain(lifted.detach(), derained.detach())
             error = rain_loss(rain, batch['rain_rate'], batch['extinction'])
             logs['rain'] = error.detach()
             loss = loss + self.config.rain_weight * error

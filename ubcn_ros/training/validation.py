@@ -46,7 +46,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
-    Of a network with a ``Veil``, the median of the rates that it tells (mm/hr), and the PSNR of
+    Of a network with a ``Veil``, the median of the estimated rates (mm/hr), and the PSNR of
     what it lifted, before IDM, too: equal to the first step's where IDM has learnt nothing.
 
     :param stage: evaluated in eval mode, left in training mode.
@@ -65,7 +65,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     for rate in RATES_MM_H:
         psnr: dict[str, list[float]] = {}
         labels: dict[int, LabelScore] = {}
-        told: list[float] = []
+        estimates: list[float] = []
         for n, sample in enumerate(validation_samples(scenes, rate, data.validation_images,
                                                       data.validation_rain)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
@@ -76,7 +76,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             with fabric.autocast():
                 steps = stage.unrolled(batch['degraded'], size)
             if steps[0].rain is not None:
-                told.append(float(rain_of(steps[0].rain).rate))
+                estimates.append(float(rain_of(steps[0].rain).rate))
                 with fabric.autocast():
                     lifted = stage.network.lift(batch['degraded'])
                 psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))
@@ -92,7 +92,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         # 0 where no frame has labels: NaN is no better and no worse than anything
         scores |= {f'miou_{rate:.0f}_T{t}': float(np.nan_to_num(v.result()['miou']))
                    for t, v in labels.items()}
-        scores |= {f'rate_{rate:.0f}': statistics.median(told)} if told else {}
+        scores |= {f'rate_{rate:.0f}': statistics.median(estimates)} if estimates else {}
     stage.train()
     return scores
 

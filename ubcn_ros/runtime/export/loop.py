@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the exported stages make the engine's loop, told to programs that have nothing else."""
+"""Describe the engine's loop around the exported stages, for programs that have only these."""
 
 from __future__ import annotations
 
