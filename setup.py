@@ -37,9 +37,9 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['*/README.md', 'data/check/*.html', 'report/*.html', 'report/*.css',
-                         'report/*.js', 'study/report/*.html', 'study/report/*.css',
-                         'study/report/*.typ']},
+    package_data={NAME: ['README.md', '*/README.md', 'data/check/*.html', 'report/*.html',
+                         'report/*.css', 'report/*.js', 'study/report/*.html',
+                         'study/report/*.css', 'study/report/*.typ']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -32,7 +32,7 @@ from ubcn_ros.training.sample_config import SampleConfig
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',
              'test/README.md', 'config/train/README.md', 'ubcn_ros/data/README.md',
-             'ubcn_ros/network/README.md', 'ubcn_ros/study/README.md',
+             'ubcn_ros/network/README.md', 'ubcn_ros/study/README.md', 'ubcn_ros/README.md',
              'config/train/history.md')
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # what the documents' commands, or their readers, write
