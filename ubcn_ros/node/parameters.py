@@ -70,15 +70,15 @@ SPECS = (
          'Configure and activate at the start; the process ends with an error if that fails.',
          Changes.AT_START),
     Spec('iterations', 3,
-         "Steps of derain and segment per frame; 1 is fastest, 3 is the paper's setting.",
+         "Steps of the loop per frame; 1 is fastest, 2 is as good in practice as the paper's 3.",
          Changes.AT_RUNTIME, low=1, high=10),
     Spec('deadline_ms', 0.0,
          "Time from a frame's arrival within which it should be done: as many steps as fit are "
          'run, at least one, at most `iterations`; 0 switches it off. Milliseconds.',
          Changes.AT_RUNTIME, low=0.0, high=10000.0),
     Spec('convergence', 0.0,
-         'No further step is run once a step, the first included, changes the image by less than '
-         'this, mean on 0..255; 0 runs them all.',
+         'Stop when the last step, which may be the first, changed the image by less than this '
+         '(mean absolute difference, 0..255); 0 runs all steps.',
          Changes.AT_RUNTIME, low=0.0, high=255.0),
     Spec('processing_size', TRAINED,
          "Short side in pixels at which images are labelled; outputs have the input's size; -1: "
