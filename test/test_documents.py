@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',
              'test/README.md', 'config/train/README.md', 'ubcn_ros/data/README.md',
              'ubcn_ros/network/README.md', 'ubcn_ros/study/README.md', 'ubcn_ros/README.md',
-             'ubcn_ros/bags/README.md',
+             'ubcn_ros/bags/README.md', 'ubcn_ros/benchmark/README.md',
              'config/train/history.md')
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # what the documents' commands, or their readers, write
