@@ -739,6 +739,12 @@ def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, 
     assert run.plan() == [stage]
 
 
+def test_crops_that_the_loop_would_show_at_another_size_are_refused(make):
+    changes = {'stages': {'adapt': {'samples': {'crop': [100, 96]}}}}
+    with pytest.raises(ValueError, match=r'crop is \[100, 96\]: .* of 8: choose \[96, 96\]'):
+        make(stages=('adapt',), changes=changes).plan()
+
+
 @pytest.mark.parametrize('freeze_norm', [False, True])
 def test_one_image_is_a_batch_for_the_discriminator_as_it_comes_clean_and_rainy(make, freeze_norm):
     run = make(stages=('adapt',), changes={'model': {'overrides': {

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of a network's parts, as the paper's table 4 counts them: its UBCN in MiB."""
+"""Parameters of a network's parts, for the paper's table 4, whose UBCN is counted in MiB."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def checkpoint_megabytes(module: nn.Module) -> float:
 
 
 def megabytes(counts: Mapping[str, int]) -> str:
-    """Return the size of parts as table 4 writes it, '0.90 + 0.40': MB at 4 bytes a parameter."""
+    """Return parts in the form of table 4, '0.90 + 0.40': MB at 4 bytes a parameter."""
     return ' + '.join(f'{4e-6 * count:.2f}' for count in counts.values())

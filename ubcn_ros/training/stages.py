@@ -11,6 +11,7 @@ from torch.func import functional_call
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.baselines.base import Baseline
+from ubcn_ros.network.blocks import ALIGNMENT, aligned
 from ubcn_ros.network.ubcn import DERAINING
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
@@ -275,6 +276,11 @@ def check_stage(name: str, network: UBCN, config: StageConfig, processes: int = 
         for numbers, which there are none of: then training tells.
     :param processes: that share a batch.
     """
+    crop = config.samples.crop
+    if name != 'derain' and aligned(*crop) != crop:
+        raise ValueError(f'stages.{name}.samples.crop is {[*crop]}: the segmentation network sees '
+                         f'images whose sides are multiples of {ALIGNMENT}: choose '
+                         f'{[*aligned(*crop)]}')
     try:
         with torch.device('meta'):
             stage = STAGE_CLASSES[name](network, config).train()

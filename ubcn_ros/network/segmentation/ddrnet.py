@@ -6,7 +6,8 @@ DDRNet-23-slim with heads of finer resolution, the segmentation network of the l
 Hong et al., "Deep Dual-resolution Networks for Real-time and Accurate Semantic Segmentation of
 Road Scenes", 2021 (77.4 % mIoU on Cityscapes test with 5.7 M parameters; all its convolutions are
 dense, which CPUs and tensor cores like). The head adds the stem's stride-4 features, as the
-decoder of DeepLabv3+ does (Chen et al., ECCV 2018): poles and signs are few pixels wide.
+decoder of DeepLabv3+ does (Chen et al., ECCV 2018): poles and signs are few pixels wide. The
+auxiliary head of the training takes the detail before the first fusion, not after it.
 """
 
 from __future__ import annotations

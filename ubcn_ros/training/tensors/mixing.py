@@ -30,7 +30,9 @@ class Mixed:
     @classmethod
     def draw(cls, rng: np.random.Generator, view: View, ids: int) -> Mixed:
         """
-        Draw half of the classes, as ClassMix (Olsson et al., WACV 2021).
+        Draw each class with probability 1/2.
+
+        ClassMix (Olsson et al., WACV 2021) takes half of those that are in the image.
 
         :param ids: number of classes and of groups of them; what is unlabeled is never cut out.
         """

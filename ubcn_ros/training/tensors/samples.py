@@ -86,6 +86,9 @@ class TensorSamples:
     """
     Endless training samples from scenes on a device, as ``TrainingSamples`` draws them.
 
+    But for one thing: distances that follow the classes are of one horizon and focal length, as
+    they are worked out once for each scene.
+
     Sample n depends on n, the seed and the scenes alone, on one kind of device; the samples of a
     batch do not depend on each other. Rain is rendered at the sample's own size: streaks from
     layers rendered ahead, the veil from the scene's distances.
