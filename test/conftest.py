@@ -53,12 +53,11 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture(scope='session')
-def ros(tmp_path_factory):
+def ros():
     """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""
     rclpy = pytest.importorskip('rclpy')
     from ubcn_ros.bags.live.node_process import enter_private_domain
     enter_private_domain(shared_memory=False)
-    os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_log'))
     from rclpy.signals import SignalHandlerOptions
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     yield rclpy

@@ -107,13 +107,45 @@ class Lost(ReplayError):
 
 
 @pytest.mark.parametrize('said, told', [
-    ('no such model', 'waited in vain\nthe end of log:\n  no such model'),
+    ('no such model', 'waited in vain.\nThe end of log:\n  no such model'),
     ('', 'waited in vain')])
 def test_an_error_of_a_replay_has_the_end_of_the_log(program, said, told):
     with pytest.raises(Lost) as error, program(f'print({said!r}, end="")') as node:
         node.process.wait(30)
         raise Lost('waited in vain')
     assert str(error.value) == told
+
+
+def test_the_end_of_the_log_is_that_of_before_the_node_was_stopped(program):
+    with pytest.raises(ReplayError) as error, program("""
+            import signal, sys, time
+            signal.signal(signal.SIGINT, lambda *_: sys.exit('Stopped by SIGINT'))
+            print('no frame is whole', flush=True)
+            time.sleep(60)""") as node:
+        _wait_for(node, 'no frame is whole')
+        raise ReplayError('waited in vain')
+    assert str(error.value) == 'waited in vain.\nThe end of log:\n  no frame is whole'
+    assert 'Stopped by SIGINT' in node.tail()
+
+
+WITHOUT_HOME = """
+import os
+import rclpy
+from ubcn_ros.bags.live.node_process import enter_private_domain
+enter_private_domain()
+rclpy.init()
+rclpy.shutdown()
+print(os.environ['ROS_LOG_DIR'])
+"""
+
+
+def test_a_private_domain_needs_no_home_for_its_logs():
+    pytest.importorskip('rclpy')
+    environment = {name: value for name, value in os.environ.items() if name != 'ROS_LOG_DIR'}
+    ended = subprocess.run([sys.executable, '-c', WITHOUT_HOME], cwd=ROOT, text=True, timeout=60,
+                           env={**environment, 'HOME': '/proc/none'}, capture_output=True)
+    assert ended.returncode == 0, ended.stderr
+    assert 'ubcn_ros_log_' in ended.stdout and not Path(ended.stdout.strip()).exists()
 
 
 STUBBORN = """

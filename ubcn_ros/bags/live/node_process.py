@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,12 +92,21 @@ def enter_private_domain(shared_memory: bool = True) -> None:
     """
     Set the environment of `private_domain` in this process, before rclpy is initialised in it.
 
+    ROS's logs go to a folder that is removed at the end, so that no home is needed for them.
+
     :param shared_memory: with the profile of Fast DDS; else its default transport.
     """
-    os.environ.update(private_domain())
+    os.environ.update(private_domain(), ROS_LOG_DIR=_log_folder())
     if not shared_memory:
         for name in FAST_DDS:
             os.environ.pop(name, None)
+
+
+@cache
+def _log_folder() -> str:
+    folder = tempfile.mkdtemp(prefix='ubcn_ros_log_')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextmanager
@@ -134,10 +145,8 @@ class NodeProcess:
         self.log, self._command = log, command
 
     def __enter__(self) -> NodeProcess:
-        self._ros_log = tempfile.TemporaryDirectory(prefix='ubcn_ros_log_')
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_LOG_DIR': self._ros_log.name}
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
         with ExitStack() as stack, open(self.log, 'wb') as file:
-            stack.callback(self._ros_log.cleanup)
             with signals_noted():  # not held: it would begin with them blocked
                 self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL,
                                                 stdout=file, stderr=subprocess.STDOUT,
@@ -148,9 +157,14 @@ class NodeProcess:
 
     def __exit__(self, kind: type[BaseException] | None = None,
                  error: BaseException | None = None, trace: TracebackType | None = None) -> None:
-        self.stop()
-        if isinstance(error, ReplayError) and (tail := self.tail()):
-            raise type(error)(f'{error}\nthe end of {self.log.name}:\n'
+        tail = ''
+        try:
+            if isinstance(error, ReplayError):
+                tail = self.tail()  # before it tells of being stopped
+        finally:
+            self.stop()
+        if tail:
+            raise type(error)(f'{error}.\nThe end of {self.log.name}:\n'
                               f"{textwrap.indent(tail, '  ')}") from error
 
     def check(self) -> None:
@@ -169,7 +183,6 @@ class NodeProcess:
         finally:  # also when a signal ends the waiting
             self.process.kill()
             self.process.wait()
-            self._ros_log.cleanup()
         return self.process.returncode
 
     def tail(self, lines: int = 20) -> str:
