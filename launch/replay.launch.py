@@ -114,21 +114,23 @@ def set_up(context):
         heard[stream] = text = heard[stream][-len(ACTIVE):] + event.text
         return [player.pop()] if player and ACTIVE.encode() in text else None
 
-    def node_ended(event, context):
-        if player and not context.is_shutdown:
-            raise RuntimeError(f'the node ended with exit code {event.returncode} before it was '
-                               'active: see what it says above')
-
     return [SetLaunchConfiguration('image', inputs.image),
             SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
             LogInfo(msg=f"The bag is played once the node's log says '{ACTIVE}'"),
             RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start)),
-            RegisterEventHandler(OnProcessExit(target_action=_is_node, on_exit=node_ended))]
+            RegisterEventHandler(OnProcessExit(target_action=_is_node, on_exit=_node_ended))]
 
 
 def _is_node(action):
     """Tell the node's process from that of RViz, which may be closed."""
     return isinstance(action, Node) and action.node_name.endswith('/ubcn')
+
+
+def _node_ended(event, context):
+    """End the launch by an error: else the player would play to nobody, or wait for ever."""
+    if not context.is_shutdown:
+        raise RuntimeError(f'the node ended with exit code {event.returncode}: see what it says '
+                           'above')
 
 
 def _number(text):

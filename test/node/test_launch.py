@@ -530,8 +530,7 @@ def exited(code, action):
 
 
 @pytest.mark.parametrize('code', [0, 1])
-def test_a_replay_ends_where_the_node_does_before_it_is_active(replay_handlers, rviz_installed,
-                                                               code):
+def test_a_replay_ends_where_the_node_does(replay_handlers, rviz_installed, code):
     from launching import SINGLE, launch_all
     handlers, context = replay_handlers()
     node, rviz = launch_all(SINGLE, rviz='true', namespace='car')
@@ -542,10 +541,12 @@ def test_a_replay_ends_where_the_node_does_before_it_is_active(replay_handlers, 
                 handler.handle(exited(code, action), context)
 
     end(rviz)
-    with pytest.raises(RuntimeError, match=f'the node ended with exit code {code} before it was'):
-        end(node)
-    player_of(handlers, context)
-    end(node)  # the player goes on
+    for starts in (False, True):
+        assert not starts or player_of(handlers, context)
+        with pytest.raises(RuntimeError, match=f'the node ended with exit code {code}: see what'):
+            end(node)
+    context._set_is_shutdown(True)
+    end(node)  # as on Ctrl-C
 
 
 @pytest.mark.integration
@@ -559,7 +560,7 @@ def test_a_replay_whose_node_fails_ends_with_an_error(launch_file, tmp_path):
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and 'Traceback' not in output
     assert '[ERROR] [launch]' in output
-    assert 'the node ended with exit code 1 before it was active' in output
+    assert 'the node ended with exit code 1: see what it says above' in output
 
 
 @pytest.mark.integration
