@@ -6,8 +6,8 @@ Play a bag to the node, by the time of its recording, and show it in RViz.
 
     ros2 launch ubcn_ros replay.launch.py bag:=/data/drive rate:=0.5 iterations:=2
 
-`ros2 bag play` plays it where it is installed, else `ubcn bag play`; it begins when the node is
-active. All arguments of ubcn.launch.py are arguments here, too.
+`ros2 bag play` plays a whole bag of rosbag2 where it is installed, `ubcn bag play` all others; it
+begins when the node is active. All arguments of ubcn.launch.py are arguments here, too.
 """
 
 import math
@@ -101,11 +101,12 @@ def set_up(context):
             [transports] if isinstance(transports, str) else transports, namespace)
     except BagError as error:
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
+    ubcn = [] if inputs.rosbag2 and is_installed('ros2bag') else UBCN
     player = [ExecuteProcess(
         name='player', output='screen', on_exit=_ended,
         additional_env=profile_environment(context, NODE.parent), cmd=player_command(
-            bag, [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
-            given('start'), is_true(given('loop')), listed('topics'), listed('exclude')))]
+            bag, ubcn, inputs.topics, given('rate'), given('start'), is_true(given('loop')),
+            listed('topics'), listed('exclude')))]
 
     heard = defaultdict(bytes)  # the end of what came in each stream: lines come in pieces
 

@@ -475,7 +475,8 @@ def replay_handlers(launch_file, tmp_path):
     create([picture()], tmp_path / 'bag')
 
     def register(**arguments):
-        actions, context = set_up(load_launch_file(REPLAY), bag=str(tmp_path / 'bag'), **arguments)
+        actions, context = set_up(load_launch_file(REPLAY),
+                                  **{'bag': str(tmp_path / 'bag'), **arguments})
         return [action.event_handler for action in actions
                 if isinstance(action, RegisterEventHandler)], context
     return register
@@ -511,6 +512,17 @@ def test_the_player_gets_the_profile_too(replay_handlers, shared_memory):
     given = {} if shared_memory is None else {'shared_memory': shared_memory}
     player = player_of(*replay_handlers(**given))
     assert set(variables(player)) == (set() if shared_memory == 'false' else set(FAST_DDS))
+
+
+@pytest.mark.parametrize('package, named, program', [
+    ('ros2bag', 'bag', 'ros2'), ('ros2bag', 'bag/bag_0.mcap', sys.executable),
+    ('rviz2', 'bag', sys.executable)])
+def test_the_player_is_one_that_is_installed_and_plays_the_bag(replay_handlers, rviz_installed,
+                                                               tmp_path, package, named, program):
+    installed, = tmp_path.rglob('rviz2')
+    installed.rename(installed.with_name(package))
+    player = player_of(*replay_handlers(bag=str(tmp_path / named)))
+    assert player.cmd[0][0].text == program
 
 
 @pytest.mark.parametrize('loop', ['true', 'True', 'false', 'False'])

@@ -4,9 +4,11 @@
 
 import cv2
 import pytest
-from bag_files import SECOND, Topic, serialized, write_topics
+from bag_files import SECOND, Topic, pictures, serialized, write_rosbag2, write_topics
 from click.testing import CliRunner
 from random_images import noise
+from rosbags.rosbag1 import Writer
+from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, make_compressed, make_header
 from ubcn_ros.bags.live.replaying import ReplayInputs, find_inputs, player_command
@@ -64,6 +66,27 @@ def test_inputs_are_those_that_the_bag_has(bag, topics, given, inputs):
 def test_what_the_bag_does_not_have_is_told(bag, topics, given, words):
     with pytest.raises(BagError, match=words):
         find_inputs(bag(*topics), **given)
+
+
+@pytest.mark.parametrize('options, removed, named, whole', [
+    ({}, '', '', True), ({'storage': 'mcap'}, '', '', True),
+    ({'compression': CompressionMode.FILE}, '', '', True),
+    ({}, '', 'bag.db3', False), ({}, 'metadata.yaml', '', False)], ids=str)
+def test_whole_folders_of_rosbag2_alone_are_for_its_player(tmp_path, options, removed, named,
+                                                           whole):
+    folder = write_rosbag2(tmp_path / 'bag', pictures([1, 2]), **options)
+    if removed:
+        (folder / removed).unlink()
+    assert find_inputs(folder / named).rosbag2 == whole
+
+
+@pytest.mark.parametrize('name', ['drive.bag', ''])
+def test_a_bag_of_ros1_is_not_for_the_player_of_rosbag2(tmp_path, name):
+    (tmp_path / 'drive').mkdir()
+    with Writer(tmp_path / 'drive' / 'drive.bag') as writer:
+        connection = writer.add_connection('/image', IMAGE, typestore=TYPES)
+        writer.write(connection, SECOND, TYPES.cdr_to_ros1(RAW, IMAGE))
+    assert not find_inputs(tmp_path / 'drive' / name).rosbag2
 
 
 def test_each_player_is_called_with_the_options_that_it_has():

@@ -23,12 +23,14 @@ class ReplayInputs:
     What leads a node to the images of a bag.
 
     `image` and `transports` are values of its launch arguments, `topics` those that it subscribes
-    to then.
+    to then. `rosbag2` says whether the bag is a folder of rosbag2 with nothing odd, which
+    `ros2 bag play` plays, too.
     """
 
     image: str
     transports: tuple[str, ...]
     topics: tuple[str, ...]
+    rosbag2: bool = False
 
 
 def find_inputs(path: Path | str, image: str = '', cameras: Sequence[str] = (),
@@ -56,8 +58,9 @@ def find_inputs(path: Path | str, image: str = '', cameras: Sequence[str] = (),
         wanted = transports if len(transports) == len(names) else [*transports[:1]] * len(names)
         found = [_transport(reader, _absolute(base.replace('{camera}', name), namespace), asked)
                  for name, asked in zip(names, wanted or [''] * len(names), strict=True)]
+        rosbag2 = reader.path.is_dir() and not reader.notes and not reader.met
     return ReplayInputs(base, tuple(transport for transport, _ in found),
-                        tuple(topic for _, topic in found))
+                        tuple(topic for _, topic in found), rosbag2)
 
 
 def player_command(bag: str, ubcn: Sequence[str], wait_for: Sequence[str], rate: str = '1.0',
