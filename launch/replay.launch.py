@@ -7,13 +7,15 @@ Play a bag to the node, by the time of its recording, and show it in RViz.
     ros2 launch ubcn_ros replay.launch.py bag:=/data/drive rate:=0.5 iterations:=2
 
 `ros2 bag play` plays a whole bag of rosbag2 where it is installed, `ubcn bag play` all others; it
-begins when the node is active. All arguments of ubcn.launch.py are arguments here, too.
+begins when the node is active. Without RViz, the end of the bag ends the launch. All arguments of
+ubcn.launch.py are arguments here, too.
 """
 
 import math
 import os
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -26,6 +28,8 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     SetLaunchConfiguration,
+    Shutdown,
+    TimerAction,
 )
 from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -49,6 +53,7 @@ from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
 UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
 ACTIVE = 'active: waiting for images'  # in the node's log
+LAST_SECONDS = 2.0  # in which the node processes the last images
 
 ARGUMENTS = (
     DeclareLaunchArgument('bag', description='The bag to play: a folder, or a file of one.'),
@@ -103,7 +108,7 @@ def set_up(context):
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
     ubcn = [] if inputs.rosbag2 and is_installed('ros2bag') else UBCN
     player = [ExecuteProcess(
-        name='player', output='screen', on_exit=_ended,
+        name='player', output='screen', on_exit=partial(_player_ended, is_true(given('rviz'))),
         additional_env=profile_environment(context, NODE.parent), cmd=player_command(
             bag, ubcn, inputs.topics, given('rate'), given('start'), is_true(given('loop')),
             listed('topics'), listed('exclude')))]
@@ -142,10 +147,16 @@ def _number(text):
         return None
 
 
-def _ended(event, context):
-    """End the launch where the player could not play, by an error: else its exit code is 0."""
-    if event.returncode and not context.is_shutdown:
+def _player_ended(rviz, event, context):
+    """End the launch, by an error where the player failed; RViz is for the user to close."""
+    if context.is_shutdown:
+        return None
+    if event.returncode:  # else that of the launch is 0
         raise RuntimeError(f'the player ended with exit code {event.returncode}')
+    if rviz:
+        return [LogInfo(msg='The bag has ended: Ctrl-C ends node and RViz')]
+    return [LogInfo(msg='The bag has ended'),
+            TimerAction(period=LAST_SECONDS, actions=[Shutdown(reason='the bag has ended')])]
 
 
 def generate_launch_description():

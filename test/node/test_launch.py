@@ -561,6 +561,26 @@ def test_a_replay_ends_where_the_node_does(replay_handlers, rviz_installed, code
     end(node)  # as on Ctrl-C
 
 
+@pytest.mark.parametrize('rviz', ['true', 'false'])
+def test_the_end_of_the_bag_is_said_and_ends_a_replay_without_rviz(replay_handlers, rviz):
+    handlers, context = replay_handlers(rviz=rviz)
+    player = player_of(handlers, context)
+
+    def end(code):
+        event = exited(code, player)
+        return player._ExecuteLocal__on_exit(event, context) or []
+
+    said, *others = end(0)
+    assert 'The bag has ended' in said.msg[0].text
+    assert ('Ctrl-C' in said.msg[0].text) == (rviz == 'true')
+    assert [type(action.actions[0]).__name__ for action in others] == (
+        [] if rviz == 'true' else ['Shutdown'])
+    with pytest.raises(RuntimeError, match='the player ended with exit code 1'):
+        end(1)
+    context._set_is_shutdown(True)
+    assert not end(0) and not end(130)
+
+
 @pytest.mark.integration
 def test_a_replay_whose_node_fails_ends_with_an_error(launch_file, tmp_path):
     from ros_client import picture
