@@ -12,6 +12,7 @@ from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import (
     DropField,
     Shell,
+    _splat,
     draw_streaks,
     drops_per_cubic_metre,
     share_of_drops,
@@ -180,6 +181,18 @@ def test_softness_widens_and_thins_but_keeps_the_sum():
     sharp, soft = draw(field, aperture_mm=0.1), draw(field, aperture_mm=8.0)
     assert (soft > 0).sum() > 1.5 * (sharp > 0).sum() and soft.max() < sharp.max()
     assert soft.sum() == pytest.approx(sharp.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize('width', [0.5, 1.4, 1.45, 2, 2.9, 4, 6, 12, 40])
+def test_a_streak_is_as_wide_as_it_is_drawn(width):
+    variances = []
+    for shift in 1.13 * np.arange(16):  # its place among the cells
+        u, v, w, mass = (np.array([x], np.float32) for x in (100 + shift, 0, width, 1))
+        row = _splat(u, v, u, v + 400, w, mass, mass, mass, 400, 210)[200]
+        places = np.arange(210) - np.average(np.arange(210), weights=row)
+        variances.append(np.average(places ** 2, weights=row))
+    # as a box of that width; thinner ones are shared between two pixels
+    assert np.sqrt(12 * np.mean(variances)) == pytest.approx(max(width, np.sqrt(2)), rel=0.07)
 
 
 def test_field_stays_full_over_time():
