@@ -97,6 +97,16 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def default_type():
+    """Function that sets PyTorch's default type, which is as before after the test."""
+    import torch
+
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture(scope='session')
 def painted():
     """Streets by seed and size, each painted once: that takes a second at any size."""

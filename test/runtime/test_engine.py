@@ -191,6 +191,18 @@ def test_the_callers_autocast_changes_nothing(tiny_model, image, dtype):
     assert np.array_equal(got.confidence, expected.confidence)
 
 
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_the_callers_default_type_changes_nothing(tiny_model, image, dtype, backend, default_type):
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend=backend)
+    engine.warm_up(*image.shape[:2])
+    expected = engine(image, 2, confidence=True)
+    default_type(dtype)
+    got = engine(image, 2, confidence=True)
+    assert np.array_equal(got.derained, expected.derained)
+    assert np.array_equal(got.confidence, expected.confidence)
+
+
 @pytest.mark.parametrize('copied', [pickle.dumps, copy.deepcopy])
 def test_an_engine_says_why_it_cannot_go_to_another_process(tiny_engine, copied):
     with pytest.raises(TypeError, match='call Engine.load in each process'):

@@ -22,7 +22,7 @@ Result = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 def upload(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1, channels last."""
     height, width = images[0].shape[:2]
-    batch = torch.empty((len(images), 3, height, width), device=device,
+    batch = torch.empty((len(images), 3, height, width), dtype=torch.float32, device=device,
                         memory_format=torch.channels_last)
     for image, place in zip(images, batch, strict=True):
         # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied

@@ -140,6 +140,18 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache, tmp_path, monkeypa
     assert any('exporting' in line for line in said) and list(cache.rglob('export.json'))
 
 
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_the_callers_default_type_changes_nothing(exported, dtype, default_type):
+    engine = Engine.load(exported[0], device='cpu', backend='onnxruntime')
+    image = picture(40, 52)
+    expected = engine(image, 2)
+    default_type(dtype)
+    for _ in range(2):  # of known sizes, results are bound
+        got = engine(image, 2)
+    assert np.array_equal(got.derained, expected.derained)
+    assert np.array_equal(got.labels, expected.labels)
+
+
 def test_what_another_process_kept_meanwhile_stays(exported, tiny_model, cache, monkeypatch):
     """Nodes that start at once do not take each other's export away while it is read."""
     kept = []

@@ -233,6 +233,7 @@ class OnnxBackend(StagesBackend):
         binding = session.io_binding()
         inputs = [tensor.contiguous() for tensor in inputs]
         for given, tensor in zip(session.get_inputs(), inputs, strict=True):
+            assert tensor.dtype == torch.float32, tensor.dtype  # what it reads at the pointer
             binding.bind_input(given.name, *where, np.float32, tuple(tensor.shape),
                                tensor.data_ptr())
         names = [found.name for found in session.get_outputs()]
@@ -245,7 +246,8 @@ class OnnxBackend(StagesBackend):
             results = [torch.from_numpy(value.numpy()).to(self.device)
                        for value in binding.get_outputs()]
         else:
-            results = [torch.empty(shape, device=self.device) for shape in shapes]
+            results = [torch.empty(shape, dtype=torch.float32, device=self.device)
+                       for shape in shapes]
             for name, result in zip(names, results, strict=True):
                 binding.bind_output(name, *where, np.float32, tuple(result.shape),
                                     result.data_ptr())

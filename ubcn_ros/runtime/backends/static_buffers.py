@@ -26,6 +26,8 @@ _ASKED = ((True, False, False), *((derained, True, confidence) for derained, con
 STRIPS = 4
 """Parts of an image that are sent one by one: while one is on its way, the next is copied."""
 _CHECKED_STEPS = 3
+# by a number, bytes would be multiplied in PyTorch's default type, which callers may change
+_SCALE = torch.tensor(1 / 255, dtype=torch.float32)
 
 
 class RecordingError(RuntimeError):
@@ -178,7 +180,7 @@ def _packing(derained: bool, labels: bool, confidence: bool) -> str:
 
 
 def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
-    torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
+    torch.mul(pixels.permute(0, 3, 1, 2), _SCALE, out=rainy)
 
 
 def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
@@ -235,7 +237,7 @@ def random_pixels(size: Size, seed: int) -> torch.Tensor:
     """Draw (N, H, W, 3) uint8, the same in every process: smooth surfaces with noise."""
     random = torch.Generator().manual_seed(seed)
     n, height, width = size
-    coarse = torch.rand((n, 3, 5, 7), generator=random) * 200
+    coarse = torch.rand((n, 3, 5, 7), generator=random, dtype=torch.float32) * 200
     surfaces = F.interpolate(coarse, (height, width), mode='bilinear')
     noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8)
     return surfaces.permute(0, 2, 3, 1).to(torch.uint8) + noise

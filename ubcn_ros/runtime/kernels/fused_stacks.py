@@ -88,8 +88,8 @@ class FusedStacks(PathStacks, WithReference):
     def _zeros(self) -> torch.Tensor:
         """Work out, in fp32, what the stacks answer to zeros; see ``triton_stacks.run_stacks``."""
         side = 4 * sum(self.dilations) + 1
-        layers = [torch.cat(layers_of(stack, torch.zeros(1, self.weights.shape[-1], side, side)))
-                  for stack in self.stacks]
+        like = torch.zeros((1, self.weights.shape[-1], side, side), dtype=torch.float32)
+        layers = [torch.cat(layers_of(stack, like)) for stack in self.stacks]
         return torch.stack(layers, 1).permute(0, 1, 3, 4, 2).contiguous().to(self.weights)
 
 
@@ -107,7 +107,8 @@ def random_masks(like: torch.Tensor, generator: torch.Generator, threshold: floa
     :param like: masks, (N, K, H, W), whose shape, layout and type the result has.
     """
     n, paths, height, width = like.shape
-    logits = torch.empty((n, paths, _PATCHES, -(-_PATCHES * width // height)), device=like.device)
+    logits = torch.empty((n, paths, _PATCHES, -(-_PATCHES * width // height)),
+                         dtype=torch.float32, device=like.device)
     logits.normal_(0, _SURE, generator=generator)
     masks = F.interpolate(logits, (height, width), mode='bilinear').softmax(1)
     return torch.empty_like(like).copy_(torch.where(masks >= threshold, masks, 0.0))
