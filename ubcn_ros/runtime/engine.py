@@ -25,6 +25,7 @@ from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.runtime.owner import Owner
 from ubcn_ros.runtime.processing import (
     TRAINED,
     check_processing_size,
@@ -65,19 +66,19 @@ class Frame:
 
 
 def _as_loaded(method: Callable[P, R]) -> Callable[P, R]:
-    """Run a method of Engine in its own precision, whatever autocast the caller is in."""
+    """Run a method of Engine for its owner, in its own precision, whatever the caller's is."""
     @functools.wraps(method)
     def run(self: Engine, *args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+        with self._owner, torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             return method(self, *args, **kwargs)
     return run
 
 
 class Engine:
     """
-    A loaded network, ready for frames. Not thread-safe: one thread, of one process, owns it.
+    A loaded network, ready for frames: use ``Engine.load``.
 
-    Use ``Engine.load``.
+    It serves the process that loaded it, one thread at a time: others get a RuntimeError.
 
     ``info`` is what the model's file says, ``label_set`` its classes, ``device`` and
     ``precision`` where and in which it runs; ``processing_size``, ``min_confidence`` and
@@ -103,6 +104,7 @@ class Engine:
         short_side(processing_size, self.info)
         _ = self.info.trained_focal_length, self.info.temperature
         self._backend = backend
+        self._owner = Owner()
         self._clock = clock
         self._watch = Stopwatch(backend.device)
         # by what frames' times depend on; those of the few used last are kept
@@ -168,7 +170,7 @@ class Engine:
     def __getstate__(self) -> Any:
         """Raise TypeError: device memory and compiled code are of this process."""
         raise TypeError('an Engine is neither pickled nor copied: call Engine.load in each '
-                        'process, as in the worker_init_fn of a DataLoader')
+                        'process, as in the worker_init_fn of a DataLoader, started by spawn')
 
     @property
     def backend(self) -> str:
@@ -212,6 +214,7 @@ class Engine:
                            convergence=0)[0]  # both kinds of steps, though black ones converge
         progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
+    @_as_loaded
     def release(self, height: int, width: int, count: int = 1,
                 processing_size: int | None = None) -> None:
         """
@@ -224,6 +227,7 @@ class Engine:
         self._backend.release((count, height, width),
                               self._working_size(height, width, processing_size))
 
+    @_as_loaded
     def release_all(self) -> None:
         """Give back the memory that is kept for all sizes, where it is short for another."""
         self._backend.release_all()
