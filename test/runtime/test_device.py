@@ -26,15 +26,15 @@ def gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(('name', 'count', 'device'), [
-    ('auto', 0, 'cpu'), ('auto', 2, 'cuda:0'), ('cpu', 2, 'cpu'), ('cpu:0', 0, 'cpu'),
-    ('cuda', 1, 'cuda:0'), ('cuda:1', 2, 'cuda:1'), ('cuda:01', 2, 'cuda:1')])
+    ('auto', 0, 'cpu'), ('auto', 2, 'cuda:0'), ('cpu', 2, 'cpu'), (CPU, 0, 'cpu'),
+    (GPU, 1, 'cuda:0'), ('cuda', 1, 'cuda:0'), ('cuda:1', 2, 'cuda:1'), ('cuda:01', 2, 'cuda:1')])
 def test_a_device_has_its_number(gpus, name, count, device):
     gpus(count)
     assert resolve_device(name) == torch.device(device)
 
 
 @pytest.mark.parametrize('name', ['', 'gpu', 'CUDA', 'cuda:x', 'cuda:-1', 'cuda:²', 'cuda:1:1',
-                                  'cuda: 1', 'cpu:x'])
+                                  'cuda: 1', 'cuda:', 'cpu:', 'cpu:x', 'cpu:7', None, 0])
 def test_other_names_of_devices_are_refused(gpus, name):
     gpus(2)
     with pytest.raises(ValueError, match=f"unknown device '{name}': choose 'auto'"):

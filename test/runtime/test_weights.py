@@ -86,6 +86,13 @@ def test_missing_file_names_the_folders():
         find_model('nothing')
 
 
+@pytest.mark.parametrize('backend', ['eager', 'onnxruntime'])
+@pytest.mark.parametrize('name', [None, 123, b'tiny'])
+def test_what_is_no_name_or_path_is_shown(name, backend):
+    with pytest.raises(TypeError, match=f'expected a name or a path.*, got {name!r}'):
+        Engine.load(name, device='cpu', backend=backend)
+
+
 @pytest.mark.parametrize('keep', [0, 7, 100, 5000, -3])
 def test_truncated(tiny_model, tmp_path, keep):
     path = tmp_path / 'cut.safetensors'

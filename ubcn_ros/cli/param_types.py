@@ -36,15 +36,14 @@ class DeviceType(click.ParamType):
 
     def convert(self, value: str, param: Any, ctx: Any) -> str:
         """Return the text; PyTorch is asked, and imported, for a GPU alone."""
-        if not re.fullmatch('auto|cpu|cuda(:[0-9]{1,3})?', value):
-            self.fail(f"unknown device {value!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'",
-                      param, ctx)
-        if value.startswith('cuda'):
-            from ubcn_ros.runtime.device import resolve_device
-            try:
+        from ubcn_ros.runtime.checks import check_device_name
+        try:
+            check_device_name(value)
+            if value.startswith('cuda'):
+                from ubcn_ros.runtime.device import resolve_device
                 resolve_device(value)
-            except ValueError as error:
-                self.fail(str(error), param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         return value
 
 

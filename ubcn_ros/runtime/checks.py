@@ -1,10 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Check the images and numbers that a caller gives the engine."""
+"""Check the images, numbers and names that a caller gives the engine."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -32,6 +33,13 @@ def check_number(name: str, value: Any, low: float, high: float, also: tuple[int
     limits = f'{low:g} or more' if high == math.inf else f'{low:g} to {high:g}'
     why = ', which is not an integer' if whole and isinstance(value, float) else ''
     raise ValueError(f'{name} must be {listed}{limits}, got {value!r}{why}')
+
+
+def check_device_name(device: Any) -> None:
+    """Raise ValueError unless it is 'auto', 'cpu', 'cuda' or 'cuda:N'; it may not be there."""
+    if not re.fullmatch('auto|cpu|cuda(:[0-9]{1,3})?', str(device)):
+        raise ValueError(f"unknown device {str(device)!r}: choose 'auto', 'cpu', 'cuda' or "
+                         "'cuda:N'")
 
 
 def check_batch(images: Sequence[np.ndarray]) -> None:

@@ -13,29 +13,31 @@ from typing import Any
 
 import torch
 
+from ubcn_ros.runtime.checks import check_device_name
+
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 """What the network may compute in."""
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """
     Turn a device's name into a device that is there.
 
-    :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+    :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N', or PyTorch's.
     :raises ValueError: the name is unknown, or there is no such device.
     """
+    check_device_name(device)
+    device = str(device)
     if device == 'auto':
         return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
-    kind, _, number = device.partition(':')
-    if kind not in ('cpu', 'cuda') or (number and not re.fullmatch('[0-9]+', number)):
-        raise ValueError(f"unknown device {device!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'")
-    if kind == 'cpu':
+    if device == 'cpu':
         return torch.device('cpu')
+    number = int(device.partition(':')[2] or 0)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(number or 0) >= count:
+    if number >= count:
         raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices; "
                          "choose 'auto' or 'cpu', or install PyTorch with CUDA")
-    return torch.device('cuda', int(number or 0))
+    return torch.device('cuda', number)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -111,7 +111,7 @@ class Engine:
         self._budget = functools.lru_cache(_SIZES)(lambda *_: StepBudget())
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
+    def load(cls, model: str | Path = DEFAULT_MODEL, device: str | torch.device = 'auto',
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              autotune: bool = True, progress: Callable[[str], None] = _LOG.info,
              allow_partial: bool = False, processing_size: int = TRAINED,
@@ -121,7 +121,7 @@ class Engine:
 
         :param model: name of a shipped model, or path of a .safetensors file; for the backend
             'onnxruntime' also the folder of an export.
-        :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+        :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda', 'cuda:N', or PyTorch's.
         :param precision: 'auto' (fp16 on a GPU, bf16 on an x86 CPU with instructions for it, else
             fp32), 'fp32', 'bf16' or 'fp16'.
         :param backend: 'eager' (PyTorch, module by module), 'graphs' (CUDA graphs, captured for

@@ -129,6 +129,8 @@ class ModelInfo:
 
 def expanded(path: str | Path) -> Path:
     """Return the path with the home folder for `~`; if there is none it stays, as in a shell."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f'expected a name or a path, as text or a Path, got {path!r}')
     return Path(os.path.expanduser(path))
 
 
