@@ -25,7 +25,7 @@ ifneq ($(strip $(AMENT_PREFIX_PATH)),)
 FLAVOUR := ros-$(or $(ROS_DISTRO),sourced)
 VENV_ARGS := --system-site-packages
 # Its message modules are compiled for one generation of NumPy: stay with that one.
-PINS += $(shell $(PYTHON) -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
+PINS += $(shell '$(PYTHON)' -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
 RUN_TREE := .
 TEST_TREE := .[train,export,video,test]
 else
@@ -45,7 +45,7 @@ INSTALLED := $(strip $(PINS) $(PIP_ARGS))
 .PHONY: demo test test-gpu lint clean changed
 
 demo: $(RUN_READY)
-	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
+	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag "$$BAG") $(DEMO_ARGS)
 
 # lints too, as tests: pytest's summary is the last word also when a line is too long; in three
 # processes even on two cores, for much of the time tests wait for a node, and of a thread each, or
@@ -58,7 +58,7 @@ test: $(TEST_READY)
 	  --max-worker-restart 0 $(PYTEST_ARGS)
 
 test-gpu:
-	@$(PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
+	@'$(PYTHON)' -m pytest -m gpu $(PYTEST_ARGS)
 
 lint: $(TEST_READY)
 	@$(BIN)/python -m ruff check .
@@ -77,7 +77,7 @@ $(RUN_READY): changed
 endif
 
 $(CREATED):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) is too old or missing: Python 3.10 or newer is needed" \
 	         "(make PYTHON=python3.11 ...)"; exit 1; }
 ifeq ($(FLAVOUR),wheels)
@@ -85,12 +85,12 @@ ifeq ($(FLAVOUR),wheels)
 	  { echo "The ROS wheels exist for x86_64 Linux only:" \
 	         "install ROS 2 with apt and source its setup.bash first."; exit 1; }
 else
-	@$(PYTHON) -c 'import rclpy' || \
+	@'$(PYTHON)' -c 'import rclpy' || \
 	  { echo "ROS 2 is sourced (AMENT_PREFIX_PATH), but $(PYTHON) cannot import rclpy: use the" \
 	         "Python it was built for (make PYTHON=/usr/bin/python3 ...)."; exit 1; }
 endif
-	@echo "Creating $(VENV) ($(FLAVOUR), $$($(PYTHON) --version))"
-	@$(PYTHON) -m venv --clear $(VENV_ARGS) $(VENV) || \
+	@echo "Creating $(VENV) ($(FLAVOUR), $$('$(PYTHON)' --version))"
+	@'$(PYTHON)' -m venv --clear $(VENV_ARGS) $(VENV) || \
 	  { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
 	$(call stamp,$(PYTHON))
 

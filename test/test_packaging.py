@@ -153,45 +153,6 @@ def test_the_oldest_python_is_one_everywhere(setup_arguments):
     assert makefile.count(f'{oldest} or newer') == 2
 
 
-# An interpreter that only notes what it is called with, and makes environments of itself.
-INTERPRETER = """#!/bin/sh
-echo "$0 $*" >> calls
-case "$*" in "-m venv "*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python;; esac
-"""
-
-
-def test_make_installs_again_where_its_values_change(tmp_path):
-    if shutil.which('make') is None:
-        pytest.skip('make is not installed')
-    for name in ('Makefile', 'setup.py'):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ('one', 'other'):
-        (tmp_path / name).write_text(INTERPRETER)
-        (tmp_path / name).chmod(0o755)
-
-    def calls(*values, target='demo', python='./one'):
-        """What is called before the target's own."""
-        (tmp_path / 'calls').unlink(missing_ok=True)
-        subprocess.run(['make', target, f'PYTHON={python}', *values], cwd=tmp_path, timeout=60,
-                       env={**os.environ, 'AMENT_PREFIX_PATH': '/opt/ros'}, check=True,
-                       stdout=subprocess.DEVNULL)
-        *before, _ = [line for line in (tmp_path / 'calls').read_text().splitlines()
-                      if not re.search(' -c | --version', line)]
-        return before
-
-    created, *installed = calls()
-    assert '-m venv' in created and len(installed) == 2 and calls() == []
-    for value in ('TORCH=torch==9', "PIP_ARGS=--find-links 'a  place'  --pre"):
-        changed = calls(value)
-        assert len(changed) == 2 and all(value.partition('=')[2].split()[-1] in line
-                                         for line in changed)
-        assert calls(value) == []
-    assert len(calls(value, target='test')) == 1
-    assert len(calls(target='test')) == 3 and calls(target='test') == []
-    assert len(calls(target='test', python='./other')) == 4
-    assert calls(python='./other') == []
-
-
 def test_no_machine_path_and_no_registry_in_what_builds():
     for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'Makefile', '.ci/run', 'package.xml'):
         text = (ROOT / name).read_text()

@@ -1,0 +1,80 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When make creates .venv, installs into it, and refuses to."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# An interpreter that only notes what it is called with, and makes environments of itself.
+INTERPRETER = """#!/bin/sh
+echo "$0 $*" >> calls
+case "$*" in
+  "-m venv "*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+esac
+"""
+
+
+class Checkout:
+    """A folder with the Makefile and two interpreters, `one` and `the other`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        for name in ('Makefile', 'setup.py'):
+            shutil.copy(ROOT / name, folder)
+        for name in ('one', 'the other'):
+            (folder / name).write_text(INTERPRETER)
+            (folder / name).chmod(0o755)
+
+    def make(self, *values, python='./one'):
+        # not the options and values of the make that runs the tests
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
+        return subprocess.run(
+            ['make', f'PYTHON={python}', *values], cwd=self.folder, timeout=60,
+            capture_output=True, text=True,
+            env={**environment, 'AMENT_PREFIX_PATH': '/opt/ros'})
+
+    def calls(self, *values, target='demo', **options):
+        """List what the interpreters are called with for a target, its own call the last."""
+        (self.folder / 'calls').unlink(missing_ok=True)
+        done = self.make(target, *values, **options)
+        assert done.returncode == 0, done.stderr
+        return [line for line in (self.folder / 'calls').read_text().splitlines()
+                if not re.search(' -c | --version', line)]
+
+    def installs(self, *values, **options):
+        """Count the calls before the target's own: one creates .venv, two or three install."""
+        return len(self.calls(*values, **options)) - 1
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    if shutil.which('make') is None:
+        pytest.skip('make is not installed')
+    return Checkout(tmp_path / 'checkout')
+
+
+def test_installs_again_where_its_values_change(checkout):
+    assert checkout.installs() == 3 and checkout.installs() == 0
+    for value in ('TORCH=torch==9', "PIP_ARGS=--find-links 'a  place'  --pre"):
+        *changed, _ = checkout.calls(value)
+        assert len(changed) == 2 and all(value.partition('=')[2].split()[-1] in line
+                                         for line in changed)
+        assert checkout.installs(value) == 0
+    assert checkout.installs(value, target='test') == 1
+    assert checkout.installs(target='test') == 3 and checkout.installs(target='test') == 0
+    assert checkout.installs(target='test', python='./the other') == 4
+    assert checkout.installs(python='./the other') == 0
+
+
+def test_takes_a_bag_with_quotes_in_its_path(checkout):
+    bag = 'a driver\'s "bag"'
+    assert checkout.calls(f'BAG={bag}')[-1].endswith(f'demo --bag {bag}')
