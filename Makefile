@@ -30,6 +30,8 @@ RUN_TREE := .
 TEST_TREE := .[train,export,video,test]
 else
 FLAVOUR := wheels
+# pip would count packages that lie there as installed
+unexport PYTHONPATH PYTHONHOME
 VENV_ARGS :=
 PINS += opencv-python-headless==4.14.0.94
 RUN_TREE := .[ros]
@@ -57,6 +59,8 @@ test: $(TEST_READY)
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile \
 	  --max-worker-restart 0 $(PYTEST_ARGS)
 
+# PYTHON as it is includes this
+test-gpu: export PYTHONPATH := $(PYTHONPATH)
 test-gpu:
 	@'$(PYTHON)' -m pytest -m gpu $(PYTEST_ARGS)
 

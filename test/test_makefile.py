@@ -33,14 +33,14 @@ class Checkout:
             (folder / name).write_text(INTERPRETER)
             (folder / name).chmod(0o755)
 
-    def make(self, *values, python='./one'):
+    def make(self, *values, python='./one', sourced='/opt/ros', **variables):
         # not the options and values of the make that runs the tests
         environment = {name: value for name, value in os.environ.items()
                        if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
         return subprocess.run(
             ['make', f'PYTHON={python}', *values], cwd=self.folder, timeout=60,
             capture_output=True, text=True,
-            env={**environment, 'AMENT_PREFIX_PATH': '/opt/ros'})
+            env={**environment, 'AMENT_PREFIX_PATH': sourced, **variables})
 
     def calls(self, *values, target='demo', **options):
         """List what the interpreters are called with for a target, its own call the last."""
@@ -78,3 +78,10 @@ def test_installs_again_where_its_values_change(checkout):
 def test_takes_a_bag_with_quotes_in_its_path(checkout):
     bag = 'a driver\'s "bag"'
     assert checkout.calls(f'BAG={bag}')[-1].endswith(f'demo --bag {bag}')
+
+
+@pytest.mark.parametrize('sourced', ['', '/opt/ros'])
+def test_hides_packages_on_pythonpath_from_pip_unless_ros_put_them_there(checkout, sourced):
+    show = '@echo PYTHONPATH=$$PYTHONPATH'
+    done = checkout.make(f'--eval=show: ; {show}', 'show', sourced=sourced, PYTHONPATH='/a')
+    assert done.stdout == f'PYTHONPATH={sourced and "/a"}\n'
