@@ -10,7 +10,8 @@
 # PYTHON=python3.12       the interpreter of .venv, 3.10 or newer
 # TORCH=torch==2.13.0     another build of PyTorch
 # PIP_ARGS=...            options for every pip install
-#                         .venv is made anew, or installed into again, when these three change
+#                         .venv is made anew, or installed into again, when these three change;
+#                         anew also when PYTHON's version or this folder's place does
 # DEMO_ARGS=...           options for ubcn demo (see ubcn demo --help)
 # PYTEST_ARGS=...         options for pytest
 
@@ -42,6 +43,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 CREATED := $(VENV)/.created-$(FLAVOUR)
 RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
+MADE_OF := $(strip $(PYTHON) $(CURDIR) $(shell \
+  '$(PYTHON)' -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null))
 INSTALLED := $(strip $(PINS) $(PIP_ARGS))
 
 .PHONY: demo test test-gpu lint clean changed
@@ -73,7 +76,7 @@ clean:
 
 # the stamps hold what they were made with
 stamp = @printf '%s\n' '$(subst ','\'',$(1))' >$@
-ifneq ($(shell cat $(CREATED) 2>/dev/null),$(PYTHON))
+ifneq ($(shell cat $(CREATED) 2>/dev/null),$(MADE_OF))
 $(CREATED): changed
 endif
 ifneq ($(shell cat $(RUN_READY) 2>/dev/null),$(INSTALLED))
@@ -96,7 +99,7 @@ endif
 	@echo "Creating $(VENV) ($(FLAVOUR), $$('$(PYTHON)' --version))"
 	@'$(PYTHON)' -m venv --clear $(VENV_ARGS) $(VENV) || \
 	  { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
-	$(call stamp,$(PYTHON))
+	$(call stamp,$(MADE_OF))
 
 $(RUN_READY): setup.py Makefile $(CREATED)
 	@echo "Installing what the node needs into $(VENV)"

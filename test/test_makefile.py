@@ -17,6 +17,7 @@ INTERPRETER = """#!/bin/sh
 echo "$0 $*" >> calls
 case "$*" in
   "-m venv "*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  *base_prefix*) cat version;;
 esac
 """
 
@@ -32,6 +33,7 @@ class Checkout:
         for name in ('one', 'the other'):
             (folder / name).write_text(INTERPRETER)
             (folder / name).chmod(0o755)
+        (folder / 'version').write_text('/usr 3 12')
 
     def make(self, *values, python='./one', sourced='/opt/ros', **variables):
         # not the options and values of the make that runs the tests
@@ -73,6 +75,14 @@ def test_installs_again_where_its_values_change(checkout):
     assert checkout.installs(target='test') == 3 and checkout.installs(target='test') == 0
     assert checkout.installs(target='test', python='./the other') == 4
     assert checkout.installs(python='./the other') == 0
+
+
+def test_creates_its_environment_again_for_another_base_or_place(checkout):
+    checkout.make('demo')
+    (checkout.folder / 'version').write_text('/usr 3 13')
+    assert checkout.installs() == 3 and checkout.installs() == 0
+    checkout.folder = checkout.folder.rename(checkout.folder.with_name('moved'))
+    assert checkout.installs() == 3 and checkout.installs() == 0
 
 
 def test_takes_a_bag_with_quotes_in_its_path(checkout):
