@@ -5,13 +5,14 @@
 #   make test             unit and integration tests, lint and import direction among them
 #   make test-gpu         what needs a CUDA device, with PYTHON as it is: nothing is installed
 #   make lint             lint and import direction alone
-#   make clean            remove .venv and what colcon has built here
+#   make clean            remove what make and colcon have made here
 #
 # PYTHON=python3.12       the interpreter of .venv, 3.10 or newer
 # TORCH=torch==2.13.0     another build of PyTorch
 # PIP_ARGS=...            options for every pip install
 #                         .venv is made anew, or installed into again, when these three change;
 #                         anew also when PYTHON's version or this folder's place does
+# VENV=../ubcn-venv       another folder than .venv
 # DEMO_ARGS=...           options for ubcn demo (see ubcn demo --help)
 # PYTEST_ARGS=...         options for pytest
 
@@ -43,6 +44,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 CREATED := $(VENV)/.created-$(FLAVOUR)
 RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
+# a .venv without such a stamp is the user's own
+OURS := $(wildcard $(VENV)/.created-*)
 MADE_OF := $(strip $(PYTHON) $(CURDIR) $(shell \
   '$(PYTHON)' -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null))
 INSTALLED := $(strip $(PINS) $(PIP_ARGS))
@@ -72,7 +75,7 @@ lint: $(TEST_READY)
 	@$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build install log
+	rm -rf $(if $(OURS),$(VENV)) build install log
 
 # the stamps hold what they were made with
 stamp = @printf '%s\n' '$(subst ','\'',$(1))' >$@
@@ -84,6 +87,9 @@ $(RUN_READY): changed
 endif
 
 $(CREATED):
+	@test ! -e $(VENV) || test -n '$(OURS)' || \
+	  { echo "$(VENV) was not made by make: move it, or give another folder" \
+	         "(make VENV=../ubcn-venv ...)"; exit 1; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) is too old or missing: Python 3.10 or newer is needed" \
 	         "(make PYTHON=python3.11 ...)"; exit 1; }
@@ -96,9 +102,15 @@ else
 	  { echo "ROS 2 is sourced (AMENT_PREFIX_PATH), but $(PYTHON) cannot import rclpy: use the" \
 	         "Python it was built for (make PYTHON=/usr/bin/python3 ...)."; exit 1; }
 endif
+	@'$(PYTHON)' -c 'import ensurepip' || \
+	  { echo "$(PYTHON) cannot install pip: apt-get install python3-venv (python3.12-venv for" \
+	         "python3.12)"; exit 1; }
 	@echo "Creating $(VENV) ($(FLAVOUR), $$('$(PYTHON)' --version))"
-	@'$(PYTHON)' -m venv --clear $(VENV_ARGS) $(VENV) || \
-	  { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
+	@# stamped before it is whole, so that it counts as made by make also if interrupted
+	@'$(PYTHON)' -m venv --clear --without-pip $(VENV_ARGS) $(VENV) && \
+	  touch $(VENV)/.created-by-make && '$(PYTHON)' -m venv $(VENV_ARGS) $(VENV) || \
+	  { echo "$(VENV) was not made; if you may not write there, give another folder" \
+	         "(make VENV=../ubcn-venv ...)"; exit 1; }
 	$(call stamp,$(MADE_OF))
 
 $(RUN_READY): setup.py Makefile $(CREATED)

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 INTERPRETER = """#!/bin/sh
 echo "$0 $*" >> calls
 case "$*" in
-  "-m venv "*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  "-m venv --clear"*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
   *base_prefix*) cat version;;
+  *"$FAILS"*) exit 1;;
 esac
 """
 
@@ -35,14 +36,14 @@ class Checkout:
             (folder / name).chmod(0o755)
         (folder / 'version').write_text('/usr 3 12')
 
-    def make(self, *values, python='./one', sourced='/opt/ros', **variables):
+    def make(self, *values, python='./one', sourced='/opt/ros', fails='nothing', **variables):
         # not the options and values of the make that runs the tests
         environment = {name: value for name, value in os.environ.items()
                        if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
         return subprocess.run(
             ['make', f'PYTHON={python}', *values], cwd=self.folder, timeout=60,
             capture_output=True, text=True,
-            env={**environment, 'AMENT_PREFIX_PATH': sourced, **variables})
+            env={**environment, 'AMENT_PREFIX_PATH': sourced, 'FAILS': fails, **variables})
 
     def calls(self, *values, target='demo', **options):
         """List what the interpreters are called with for a target, its own call the last."""
@@ -53,7 +54,7 @@ class Checkout:
                 if not re.search(' -c | --version', line)]
 
     def installs(self, *values, **options):
-        """Count the calls before the target's own: one creates .venv, two or three install."""
+        """Count the calls before the target's own: two create .venv, two or three install."""
         return len(self.calls(*values, **options)) - 1
 
 
@@ -65,7 +66,7 @@ def checkout(tmp_path):
 
 
 def test_installs_again_where_its_values_change(checkout):
-    assert checkout.installs() == 3 and checkout.installs() == 0
+    assert checkout.installs() == 4 and checkout.installs() == 0
     for value in ('TORCH=torch==9', "PIP_ARGS=--find-links 'a  place'  --pre"):
         *changed, _ = checkout.calls(value)
         assert len(changed) == 2 and all(value.partition('=')[2].split()[-1] in line
@@ -73,16 +74,40 @@ def test_installs_again_where_its_values_change(checkout):
         assert checkout.installs(value) == 0
     assert checkout.installs(value, target='test') == 1
     assert checkout.installs(target='test') == 3 and checkout.installs(target='test') == 0
-    assert checkout.installs(target='test', python='./the other') == 4
+    assert checkout.installs(target='test', python='./the other') == 5
     assert checkout.installs(python='./the other') == 0
 
 
 def test_creates_its_environment_again_for_another_base_or_place(checkout):
     checkout.make('demo')
     (checkout.folder / 'version').write_text('/usr 3 13')
-    assert checkout.installs() == 3 and checkout.installs() == 0
+    assert checkout.installs() == 4 and checkout.installs() == 0
     checkout.folder = checkout.folder.rename(checkout.folder.with_name('moved'))
-    assert checkout.installs() == 3 and checkout.installs() == 0
+    assert checkout.installs() == 4 and checkout.installs() == 0
+
+
+def test_leaves_an_environment_of_others_alone(checkout):
+    kept = checkout.folder / '.venv' / 'pyvenv.cfg'
+    kept.parent.mkdir()
+    kept.touch()
+    done = checkout.make('demo')
+    assert done.returncode and '.venv was not made by make: move it' in done.stdout
+    checkout.make('clean')
+    assert kept.exists()
+    kept.unlink()
+    kept.parent.rmdir()
+    assert checkout.make('demo', fails='-m venv --system-site-packages').returncode
+    assert checkout.installs() == 4  # one that is not whole is its own, too
+    checkout.make('clean')
+    assert not kept.parent.exists()
+
+
+def test_tells_a_missing_package_from_a_folder_that_cannot_be_written(checkout):
+    done = checkout.make('demo', fails='import ensurepip')
+    assert done.returncode and 'apt-get install python3-venv' in done.stdout
+    done = checkout.make('demo', 'VENV=setup.py/venv')
+    assert done.returncode and 'apt-get' not in done.stdout
+    assert 'may not write there' in done.stdout
 
 
 def test_takes_a_bag_with_quotes_in_its_path(checkout):
