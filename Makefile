@@ -3,6 +3,7 @@
 #
 #   make demo             replay a rainy drive through the node; BAG=path takes your own bag
 #   make test             unit and integration tests, lint and import direction among them
+#   make install-all      what videos, training, evaluation, studies, export and the tests need
 #   make test-gpu         what needs a CUDA device, with PYTHON as it is: nothing is installed
 #   make lint             lint and import direction alone
 #   make clean            remove what make and colcon have made here
@@ -50,7 +51,7 @@ MADE_OF := $(strip $(PYTHON) $(CURDIR) $(shell \
   '$(PYTHON)' -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null))
 INSTALLED := $(strip $(PINS) $(PIP_ARGS))
 
-.PHONY: demo test test-gpu lint clean changed
+.PHONY: demo test install-all test-gpu lint clean changed
 
 demo: $(RUN_READY)
 	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag "$$BAG") $(DEMO_ARGS)
@@ -64,6 +65,8 @@ demo: $(RUN_READY)
 test: $(TEST_READY)
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile \
 	  --max-worker-restart 0 $(PYTEST_ARGS)
+
+install-all: $(TEST_READY)
 
 # PYTHON as it is includes this
 test-gpu: export PYTHONPATH := $(PYTHONPATH)

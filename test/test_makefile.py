@@ -115,6 +115,11 @@ def test_takes_a_bag_with_quotes_in_its_path(checkout):
     assert checkout.calls(f'BAG={bag}')[-1].endswith(f'demo --bag {bag}')
 
 
+def test_installs_all_without_a_test(checkout):
+    assert len(checkout.calls(target='install-all')) == 5
+    assert checkout.installs(target='test') == 0
+
+
 @pytest.mark.parametrize('sourced', ['', '/opt/ros'])
 def test_hides_packages_on_pythonpath_from_pip_unless_ros_put_them_there(checkout, sourced):
     show = '@echo PYTHONPATH=$$PYTHONPATH'
