@@ -26,8 +26,8 @@ from ubcn_ros.training.config import (
     StageConfig,
     TrainConfig,
 )
-from ubcn_ros.training.plain_values import converted
 from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.yaml_to_dataclass import converted
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Take a few of many."""
+"""Take a few of many, spread evenly."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ubcn_ros.data.class_shares import pixel_shares
 from ubcn_ros.data.mixture import Data, focal_length
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import DataSet, DataSetError, Group, Listing, Scene
-from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 
 SIZE = (32, 40)

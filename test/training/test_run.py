@@ -21,7 +21,7 @@ from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.start import untrained_warning
+from ubcn_ros.training.starting_network import untrained_warning
 
 
 @pytest.fixture

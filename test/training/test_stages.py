@@ -14,9 +14,9 @@ from ubcn_ros.runtime.weights import PARTS, ModelInfo
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.losses import derain_loss
 from ubcn_ros.training.optimizers import make_optimizer
+from ubcn_ros.training.sam_from_idm import start_from_derain
 from ubcn_ros.training.samples import TrainingSamples, to_float
 from ubcn_ros.training.stages import STAGE_CLASSES
-from ubcn_ros.training.warm_start import start_from_derain
 
 pytestmark = pytest.mark.usefixtures('small_discriminator')
 

@@ -108,7 +108,7 @@ def _pool(device: str, sharing: Sharing, shared: Path) -> AbstractContextManager
         from ubcn_ros.bags.fleet.ray import RayWorkers
         return RayWorkers(sharing.address, shared, device, workers, threads)
     from ubcn_ros.bags.fleet import Workers
-    from ubcn_ros.bags.fleet.setup import share_out
+    from ubcn_ros.bags.fleet.worker_devices import share_out
     return Workers(*share_out(device, workers, threads))
 
 

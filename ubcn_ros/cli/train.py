@@ -167,7 +167,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
                ) -> None:
     """Print what would be trained, how long it takes and the memory that it needs."""
     from ubcn_ros.training.estimate import plan_table
-    from ubcn_ros.training.start import untrained_warning
+    from ubcn_ros.training.starting_network import untrained_warning
     if not stages:
         fabric.print(f'nothing is left to train in {run.out}')
         return

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
+from ubcn_ros.data.class_shares import pixel_shares
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.scenes import DataSet, DataSetError, Group, Scene, SceneList
-from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED, LabelSet, dominant_paths, plain_name
 from ubcn_ros.text_table import counted
 

@@ -13,7 +13,7 @@ import numpy as np
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.training.ahead import rendered_ahead
+from ubcn_ros.training.prerender import rendered_ahead
 
 
 class RainyScene(NamedTuple):

@@ -42,10 +42,10 @@ from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import check_same, open_results
 from ubcn_ros.study.study import Study
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
-from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.label_score import LabelScore
+from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.run_data import RunData

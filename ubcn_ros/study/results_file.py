@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.json_files import as_written, write_json
-from ubcn_ros.training.plain_values import differences
+from ubcn_ros.training.yaml_to_dataclass import differences
 
 
 class StudyResults(dict):

@@ -12,7 +12,7 @@ from torch import nn
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.training.config import ModelConfig, TrainConfig
-from ubcn_ros.training.plain_values import converted
+from ubcn_ros.training.yaml_to_dataclass import converted
 
 
 def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | None = None

@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from torch.utils.data import DataLoader
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.training.ahead import as_worker, worker_batches
+from ubcn_ros.training.prerender import as_worker, worker_batches
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import Sample, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples

@@ -16,8 +16,8 @@ from lightning.fabric import Fabric
 
 from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.stopping import signals_held
-from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.record import network_hash
+from ubcn_ros.training.yaml_to_dataclass import differences
 from ubcn_ros.whole_files import errors_named
 
 CHECKPOINT = 'last.ckpt'

@@ -12,8 +12,14 @@ from typing import Any
 
 from ubcn_ros.data.validation_rain import RAINS, RENDERED
 from ubcn_ros.data.yaml_values import parse_yaml
-from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text, merged
 from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.yaml_to_dataclass import (
+    build,
+    check_choice,
+    check_range,
+    check_text,
+    merged,
+)
 
 STAGES = ('derain', 'adapt', 'attend', 'joint')
 _LENGTHS = ('optimizer_steps', 'epochs')

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from ubcn_ros.data.class_shares import pixel_shares
 from ubcn_ros.data.scenes import Group, SceneList
-from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network.rain_estimate import rain_logs
 from ubcn_ros.network.step import enlarged

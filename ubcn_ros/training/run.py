@@ -34,10 +34,15 @@ from ubcn_ros.training.record import (
 )
 from ubcn_ros.training.run_data import RunData
 from ubcn_ros.training.run_folder import RunFolder
+from ubcn_ros.training.sam_from_idm import check_warm_start
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
-from ubcn_ros.training.start import Start, starting_network, untrained_warning, warm_started
+from ubcn_ros.training.starting_network import (
+    Start,
+    starting_network,
+    untrained_warning,
+    warm_started,
+)
 from ubcn_ros.training.trainer import BEST, Trainer
-from ubcn_ros.training.warm_start import check_warm_start
 from ubcn_ros.whole_files import write_whole
 
 

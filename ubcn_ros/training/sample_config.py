@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.painted_rain import HAZE_PROBABILITY
-from ubcn_ros.training.plain_values import check_range
+from ubcn_ros.training.yaml_to_dataclass import check_range
 
 _LARGEST_SCALE = 2  # of a frame that is resized to a short side: beyond, it is blurred
 _ABOUT_1 = 0.1

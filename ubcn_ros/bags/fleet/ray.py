@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, write_error
 from ubcn_ros.bags.fleet.pool import Pool, PoolWorker, WorkerEnded
-from ubcn_ros.bags.fleet.setup import Setup
 from ubcn_ros.bags.fleet.tasks import TaskOutcome, attempt
+from ubcn_ros.bags.fleet.worker_devices import Setup
 from ubcn_ros.stopping import signals_held
 
 _CONNECT_S = 10.0

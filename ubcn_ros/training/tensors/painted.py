@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.painted_rain import painted_layers, random_severity
-from ubcn_ros.training.ahead import rendered_ahead
+from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 

@@ -17,8 +17,8 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.runtime.out_of_memory import release_cached_memory
-from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames, drive_size
+from ubcn_ros.training.prerender import rendered_ahead
 
 LEVELS = 4
 """Of an image: its own size, a half, a quarter and an eighth."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.data.log_uniform import log_uniform
-from ubcn_ros.training.ahead import rendered_ahead
+from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 

@@ -23,7 +23,7 @@ from ubcn_ros.data.rain_streaks import (
     marshall_palmer_slope,
 )
 from ubcn_ros.network.blocks import resample
-from ubcn_ros.training.ahead import rendered_ahead
+from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ubcn_ros.data.scenes import DataSetError
-from ubcn_ros.training.ahead import rendered_ahead
+from ubcn_ros.training.prerender import rendered_ahead
 
 
 def square(n):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What each worker of a machine has of it: threads, and a GPU."""
+"""Share out the threads and GPUs of a machine among its workers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many of the pixels each class has."""
+"""Count the share of the pixels that each class has."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import os
 import cv2
 import pytest
 
-from ubcn_ros.bags.fleet import setup
-from ubcn_ros.bags.fleet.setup import Setup, share_out
+from ubcn_ros.bags.fleet import worker_devices
+from ubcn_ros.bags.fleet.worker_devices import Setup, share_out
 
 
 @pytest.mark.parametrize('device, workers, threads, gpus, count, shared', [
@@ -21,7 +21,7 @@ from ubcn_ros.bags.fleet.setup import Setup, share_out
     ('cpu', 2, 3, (), 2, Setup(3))])
 def test_gpus_or_cores_are_shared_out(monkeypatch, device, workers, threads, gpus, count, shared):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    monkeypatch.setattr(setup, '_gpus', lambda: gpus)
+    monkeypatch.setattr(worker_devices, '_gpus', lambda: gpus)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: set(range(12)))
     assert share_out(device, workers, threads) == (count, shared)
 

@@ -14,7 +14,7 @@ from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 from ubcn_ros.runtime.weights import PARTS
-from ubcn_ros.training.init import (
+from ubcn_ros.training.matching_weights import (
     init_table,
     path_sources,
     path_weights,

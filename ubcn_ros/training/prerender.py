@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is rendered before it is needed, on several processes."""
+"""Render ahead of the training, in several processes."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import TrainConfig
-from ubcn_ros.training.init import init_table, start_from, trained_after
-from ubcn_ros.training.plain_values import differences
+from ubcn_ros.training.matching_weights import init_table, start_from, trained_after
 from ubcn_ros.training.record import decisive_config
+from ubcn_ros.training.sam_from_idm import start_from_derain
 from ubcn_ros.training.stages import STAGE_CLASSES
-from ubcn_ros.training.warm_start import start_from_derain
+from ubcn_ros.training.yaml_to_dataclass import differences
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The start of a training from another model: what fits is taken, the rest starts anew."""
+"""Take from another model the weights that fit; the rest starts anew."""
 
 from __future__ import annotations
 
