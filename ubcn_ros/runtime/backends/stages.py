@@ -111,13 +111,7 @@ class StagesBackend:
         run_once(self, size, working)
 
     def release(self, size: Size, working: WorkingSize = None) -> None:
-        """
-        Give nothing back: nothing of ours is kept for a size.
-
-        On a CPU oneDNN, and PyTorch for it, keep what they made for layers of the last sizes:
-        1,024 each, about 200 MiB with hundreds of small sizes, unless LRU_CACHE_CAPACITY and
-        ONEDNN_PRIMITIVE_CACHE_CAPACITY say less.
-        """
+        """Give nothing back: only PyTorch and oneDNN keep things for a size (launch/README.md)."""
 
     def release_all(self) -> None:
         """Give nothing back, likewise."""
