@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run at a time in an output folder."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import pytest
 
@@ -68,6 +70,39 @@ def test_a_folder_that_its_run_removes_is_made_again_by_the_one_that_waits(tmp_p
         raise ValueError('refused')
     waiting.join(120)
     assert has_it == [True, True]
+
+
+def test_runs_that_make_and_remove_one_folder_at_a_time(tmp_path):
+    out, errors, at_once = tmp_path / 'a' / 'out', [], []
+
+    def runs():
+        try:
+            for _ in range(100):
+                with contextlib.suppress(KeyError), single_run(out, patience=120):
+                    at_once.append(1)
+                    assert at_once.pop() and not at_once
+                    raise KeyError('refused')
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=runs) for _ in range(2)]
+    with mock.patch('time.sleep'):  # instead of 0.1 s: they meet at every step
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+    assert not errors
+
+
+@pytest.mark.parametrize('is_link', [False, True])
+def test_what_is_no_folder_is_refused_at_once(tmp_path, is_link):
+    out = tmp_path / 'out'
+    if is_link:
+        out.symlink_to(tmp_path / 'nowhere')
+    else:
+        out.touch()
+    with pytest.raises(FileExistsError, match='out'), single_run(out, patience=120):
+        pass
 
 
 def test_a_killed_run_keeps_nobody_out(tmp_path):

@@ -50,17 +50,30 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
 
 def _lock(out: Path) -> int | None:
     """Open and lock a folder, which is made where it is missing; None where another has it."""
-    out.mkdir(parents=True, exist_ok=True)
-    folder = os.open(out, os.O_RDONLY)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY)
+    except (FileNotFoundError, FileExistsError):
+        if out.is_file() or out.is_symlink():
+            raise
+        return None  # the run that made it removed it meanwhile
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         ours = False
     except OSError:
         return folder  # no locks here
-    else:  # unless it was removed meanwhile
-        ours = out.is_dir() and os.path.samestat(os.fstat(folder), os.stat(out))
+    else:
+        ours = _is_at(folder, out)
     if ours:
         return folder
     os.close(folder)
     return None
+
+
+def _is_at(folder: int, out: Path) -> bool:
+    """Tell whether an open folder is still the one at its path."""
+    try:
+        return os.path.samestat(os.fstat(folder), os.stat(out))
+    except FileNotFoundError:
+        return False
