@@ -203,7 +203,17 @@ def test_field_stays_full_over_time():
 
 def test_no_drops_and_drops_behind_the_camera_draw_nothing():
     assert draw(field_of((0, 0, 0.05), (0, 7, 0))).max() == 0
-    near = field_of((0, 0, 0.2), (0, 0, -10.0))
-    assert draw(near, exposure_s=0.005).max() > 0
-    assert draw(near, exposure_s=0.015).max() == 0, 'it comes too close to the lens'
+    assert draw(field_of((0, 0, 0.1), (0, 7, 0))).max() == 0, 'it is too close to the lens'
     assert draw(sample(width_gain=0.03)).max() == 0
+
+
+def test_a_path_ends_where_the_drop_comes_too_close_to_the_lens():
+    near = field_of((0.02, 0.01, 0.2), (0, 0, -10.0))
+    until, past = (draw(near, exposure_s=t) for t in (0.008, 0.02))
+    assert until.max() > 0
+    np.testing.assert_allclose(past, until, rtol=1e-3, atol=1e-5)
+
+
+def test_a_fast_camera_meets_as_much_rain():
+    still, fast = (draw(sample(speed_m_s=speed), exposure_s=0.016).mean() for speed in (0, 50))
+    assert fast == pytest.approx(still, rel=0.1)

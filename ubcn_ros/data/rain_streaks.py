@@ -16,7 +16,7 @@ NEAR_M, FAR_M = 0.35, 6.0
 SMALLEST_DROP_MM, LARGEST_DROP_MM = 1.0, 6.0
 """Least and largest diameter of those drops."""
 TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
-_NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
+_NEAREST_M = 0.12  # a drop is not drawn once it is closer than this to the lens
 _SHELLS = 9
 _PAD = 2  # cells around every level, so that splats never wrap to another row
 
@@ -143,9 +143,9 @@ def draw_streaks(field: DropField, parameters: RainParameters, height: int, widt
     Draw all streaks of one exposure.
 
     Both ends of each drop's path are projected, so streaks converge at the focus of expansion by
-    themselves. A streak's strength is tau1 / tau0 with tau1 = T w / (L + w), T the exposure, w
-    and L its width and length in pixels. The lens is focused at infinity: its aperture widens
-    near streaks and thins them by as much.
+    themselves. A streak's strength is tau1 / tau0 with tau1 = T w / (L + w), T the exposure, or
+    the part of it before the drop is too near, w and L its width and length in pixels. The lens
+    is focused at infinity: its aperture widens near streaks and thins them by as much.
 
     :param field: the drops.
     :param parameters: what the rain looks like.
@@ -156,30 +156,35 @@ def draw_streaks(field: DropField, parameters: RainParameters, height: int, widt
     """
     p = parameters
     start = field.at(time_s)
-    end = start + field.velocity * np.float32(p.exposure_s)
-    z0, z1 = start[:, 2], end[:, 2]
-    near = np.minimum(z0, z1)
-    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > p.thinnest_mm_m * z0) & present)
-    start, end, z0, z1 = start[keep], end[keep], z0[keep], z1[keep]
+    z0 = start[:, 2]
+    keep = np.flatnonzero((z0 > _NEAREST_M) & (field.diameter > p.thinnest_mm_m * z0) & present)
+    start, z0, velocity = start[keep], z0[keep], field.velocity[keep]
+    # Left out, drops that come too near would leave a fast camera with less rain.
+    approach = np.maximum(velocity[:, 2] * -p.exposure_s, np.float32(1e-6))
+    share = np.minimum((z0 - np.float32(_NEAREST_M)) / approach, 1)  # of the exposure
+    end = start + velocity * (share * np.float32(p.exposure_s))[:, None]
+    z1 = end[:, 2]
     f, centre_u, centre_v = np.float32(p.focal * width), width / 2, p.horizon * height
     u0, v0 = f * start[:, 0] / z0 + centre_u, f * start[:, 1] / z0 + centre_v
     u1, v1 = f * end[:, 0] / z1 + centre_u, f * end[:, 1] / z1 + centre_v
-    scale = f * 1e-3 * 2 / (z0 + z1)  # pixels per millimetre, at the middle
+    # Pixels per millimetre: squared, the mean over the time that the path takes.
+    scale = f * 1e-3 / np.sqrt(z0 * z1)
     drop = field.diameter[keep] * p.width_gain * scale
     blur = np.hypot(drop, p.aperture_mm * scale)
     margin = blur + 1
     keep2 = np.flatnonzero(
         (np.maximum(u0, u1) > -margin) & (np.minimum(u0, u1) < width + margin)
         & (np.maximum(v0, v1) > -margin) & (np.minimum(v0, v1) < height + margin))
-    u0, v0, u1, v1, drop, blur = (a[keep2] for a in (u0, v0, u1, v1, drop, blur))
+    u0, v0, u1, v1, drop, blur, share = (
+        a[keep2] for a in (u0, v0, u1, v1, drop, blur, share))
     keep = keep[keep2]
     length = np.hypot(u1 - u0, v1 - v0)
-    alpha = np.minimum(p.exposure_s / TAU0_S * drop / (length + drop), 1.0)
+    alpha = np.minimum(p.exposure_s / TAU0_S * share * drop / (length + drop), 1.0)
     # Area that the streak covers, in pixels, weighted by how much it covers.
     mass = p.streak_gain * field.strength[keep] * alpha * drop * (length + drop)
     # A falling drop oscillates, its streak is mottled: 375 / D^1.5 Hz, D in mm, within 9 % of
     # Rayleigh's law for water.
-    turns = p.exposure_s * 1070.0 / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
+    turns = p.exposure_s * 1070.0 * share / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
     return _splat(u0, v0, u1, v1, blur, mass, field.phase[keep], turns, height, width)
 
 
