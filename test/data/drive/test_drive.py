@@ -9,6 +9,8 @@ import pytest
 
 from ubcn_ros.data.drive.drive import Drive, drive_clip
 from ubcn_ros.data.drive.render import FAR_M, Label
+from ubcn_ros.data.rain import RainRenderer
+from ubcn_ros.data.rain_parameters import RainParameters
 
 SIZE = {'height': 120, 'width': 160}
 
@@ -129,3 +131,15 @@ def test_a_clip_can_be_rainy(drives, monkeypatch):
     for a, b in zip(dry, wet, strict=True):
         assert b.dtype == np.uint8 and b.shape == a.shape
         assert np.abs(a.astype(int) - b).mean() > 2
+
+
+def test_the_rain_of_a_clip_is_before_the_camera_of_its_drive(drives, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive', lambda seed, *_: drives(seed))
+    drive = drives(3)
+    moved = drive.camera(1.0).position - drive.camera(0.0).position
+    rain = RainRenderer(RainParameters(
+        150.0, speed_m_s=round(moved[2], 6), focal=drive.camera(0.0).focal / SIZE['width'],
+        horizon=drive.style.horizon_at), seed=3, **SIZE)
+    frame = drive.frame(0.0)
+    wet = next(drive_clip(3, frames=1, rate_hz=15, rain_mm_h=150.0, **SIZE))
+    np.testing.assert_allclose(wet, rain(frame.image, frame.depth).astype(int), atol=1)

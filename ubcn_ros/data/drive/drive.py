@@ -174,7 +174,9 @@ def drive_clip(seed: int, frames: int, rate_hz: float, height: int, width: int,
     :param rain_mm_h: rain rate, mm/hr.
     """
     drive = Drive(seed, height, width)
-    rain = RainRenderer(RainParameters(rain_mm_h), height, width, seed)
+    parameters = RainParameters(rain_mm_h, speed_m_s=_SPEED_M_S, focal=drive.style.focal,
+                                horizon=drive.style.horizon_at)
+    rain = RainRenderer(parameters, height, width, seed)
     for index in range(frames):
         time_s = index / rate_hz
         frame = drive.frame(time_s)
