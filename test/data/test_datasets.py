@@ -93,6 +93,17 @@ def test_the_last_share_of_train_by_name_validates(tmp_path, share, count):
     assert names == [['f8', 'f9', 'f10'][:3 - count], ['f8', 'f9', 'f10'][3 - count:]]
 
 
+def test_a_share_of_train_is_not_validated_on_while_masks_are_missing(tmp_path):
+    for folder in ('images', 'masks'):
+        write_images(tmp_path / folder, 5)
+    (tmp_path / 'a.yaml').write_text('train: images\nval: 0.4\nnames: [a, b]')
+    assert [s.name for s in open_data([tmp_path / 'a.yaml']).split('val').scenes] == ['f11', 'f12']
+    (tmp_path / 'masks/f11.png').unlink()
+    with pytest.raises(DataSetError, match="the split 'val' (.|\n)*which images .*f11.png has no "
+                                           'mask'):  # f10, which was learnt from, is not val's
+        open_data([tmp_path / 'a.yaml']).split('val')
+
+
 def test_a_single_image_is_too_few_for_both(tmp_path):
     write_images(tmp_path / 'pictures', 1)
     (tmp_path / 'a.yaml').write_text('train: pictures\nval: 0.5')

@@ -129,12 +129,18 @@ def _split(description: Description, dataset: DataSet) -> DataSet:
 
 
 def _part(dataset: DataSet, fraction: float, last: bool) -> Listing:
-    """Last scenes of train in the order of their names, or all others, with the problems."""
+    """
+    Last scenes of train in the order of their names, or all others, with the problems.
+
+    Without the images of problems the cut is elsewhere: what was learnt from would be measured.
+    """
     scenes, problems = dataset.listing('train')
     ordered = sorted(scenes, key=lambda scene: natural_key(scene.name))
     count = len(ordered) - max(1, min(len(ordered) - 1, round(fraction * len(ordered))))
     if last:
-        return Listing(tuple(ordered[count:]))
+        unsure = (f'which images of train validate is not known before all of them can be taken: '
+                  f'{problems[0]}',) if problems else ()
+        return Listing(tuple(ordered[count:]), unsure)
     if not problems and not count:
         problems = (f'{dataset.name} has a single image: too few to train and to validate',)
     return Listing(tuple(ordered[:count]), problems)
