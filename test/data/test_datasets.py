@@ -114,3 +114,11 @@ def test_the_readme_names_every_key_and_format():
     text = (Path(__file__).parents[2] / 'ubcn_ros/data/README.md').read_text()
     named = set(re.findall(r'`([a-z_0-9]+)`', text))
     assert FORMS.keys() <= named and FORMATS.keys() <= named
+
+
+def test_an_empty_folder_that_a_tool_left_is_told_to_be_removed(tmp_path):
+    for folder in ('train/images', 'train/labels'):
+        write_images(tmp_path / folder)
+    (tmp_path / 'val/images').mkdir(parents=True)
+    (problem,) = open_dataset(tmp_path).listing('val').problems
+    assert "for the split 'val'" in problem and 'remove its folder, or give val: 0.2' in problem

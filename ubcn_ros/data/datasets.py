@@ -110,7 +110,9 @@ def _not_empty(dataset: DataSet, split: str, layout: Format) -> Listing:
     listing = dataset.listing(split)
     if any(listing):
         return listing
-    return Listing((), (f'no images for the split {split!r} in {dataset.root}: expected '
+    remedy = ('remove its folder, or give val: 0.2 in a YAML instead, or else ' if split == 'val'
+              else '')
+    return Listing((), (f'no images for the split {split!r} in {dataset.root}: {remedy}expected '
                         f'{layout.layout}',))
 
 
