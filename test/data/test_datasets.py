@@ -122,3 +122,35 @@ def test_an_empty_folder_that_a_tool_left_is_told_to_be_removed(tmp_path):
     (tmp_path / 'val/images').mkdir(parents=True)
     (problem,) = open_dataset(tmp_path).listing('val').problems
     assert "for the split 'val'" in problem and 'remove its folder, or give val: 0.2' in problem
+
+
+@pytest.mark.parametrize('masks', [0, 1])
+@pytest.mark.parametrize('inner', ['{}/images {}/labels', 'img_dir/{} ann_dir/{}'])
+def test_a_test_without_a_single_mask_is_left_out(tmp_path, inner, masks):
+    images, labels = inner.split()
+    for folder in (images.format('train'), labels.format('train'), images.format('test')):
+        write_images(tmp_path / folder)
+    if masks:
+        write_images(tmp_path / labels.format('test'), masks)
+    if 'img_dir' in inner:
+        (tmp_path / 'data.yaml').write_text('names: [a, b]')
+    data = open_data([tmp_path])
+    assert data.splits == ('train', 'test') if masks else ('train',)
+    with pytest.raises(DataSetError, match=(
+            'has no mask' if masks else "has no split 'test' with masks: choose one of train")):
+        data.split('test')
+
+
+@pytest.mark.parametrize('damage', ['nothing', 'no image', 'only test'])
+def test_a_test_that_is_wrong_otherwise_stays_a_problem(tmp_path, damage):
+    for folder in ('images/train', 'masks/train'):
+        write_images(tmp_path / folder)
+    (tmp_path / 'test.txt').write_text('images/train/f8.png\nimages/train/gone.png\n')
+    if damage == 'nothing':
+        (tmp_path / 'test.txt').write_text('')
+    if damage != 'no image':
+        (tmp_path / 'masks/train').rename(tmp_path / 'masks/other')
+    train = '' if damage == 'only test' else 'train: images/train\n'
+    (tmp_path / 'a.yaml').write_text(f'{train}test: test.txt\nnames: [a, b]')
+    dataset = open_dataset(tmp_path / 'a.yaml')
+    assert 'test' in dataset.splits and dataset.listing('test').problems

@@ -100,7 +100,7 @@ def test_validation_is_of_the_first_set_with_labels_that_has_it(make):
     assert [s.name for s in data.split('train').scenes] == ['p0', 'p1', 'a0', 'b0']
     assert [s.name for s in data.split('val').scenes] == ['b0']
     assert [s.name for s in data.split('train').labelled().scenes] == ['a0', 'b0']
-    with pytest.raises(DataSetError, match="'test': choose one of train, val"):
+    with pytest.raises(DataSetError, match="'test' with masks: choose one of train, val"):
         data.split('test')
 
 

@@ -24,6 +24,7 @@ from ubcn_ros.data.formats import (
     roboflow,
     voc2012,
 )
+from ubcn_ros.data.listing import NoMask
 from ubcn_ros.data.scenes import DataSet, Listing
 from ubcn_ros.images.files import natural_key
 
@@ -71,7 +72,8 @@ def open_dataset(path: Path | str) -> DataSet:
         description.class_mapping, description.focal_length,
         paths_given=own or description.paths is not None, files=(description.source, *files))
     return _split(description, replace(dataset, readers={
-        split: partial(_not_empty, dataset, split, layout) for split in readers}))
+        split: partial(_not_empty, dataset, split, layout) for split in readers
+        if not (split == 'test' and readers.keys() > {split} and _without_masks(dataset, split))}))
 
 
 def _describe(path: Path) -> Description:
@@ -114,6 +116,13 @@ def _not_empty(dataset: DataSet, split: str, layout: Format) -> Listing:
               else '')
     return Listing((), (f'no images for the split {split!r} in {dataset.root}: {remedy}expected '
                         f'{layout.layout}',))
+
+
+def _without_masks(dataset: DataSet, split: str) -> bool:
+    """Whether a split has images without masks alone, as a ``test`` that is not published."""
+    scenes, problems = dataset.listing(split)
+    return (not scenes and bool(problems)
+            and all(isinstance(problem, NoMask) for problem in problems))
 
 
 def _split(description: Description, dataset: DataSet) -> DataSet:

@@ -17,6 +17,10 @@ MASK_SUFFIX = '_mask.png'
 """End of a mask's name in exports that put masks beside their images."""
 
 
+class NoMask(str):
+    """The problem of an image that has no mask."""
+
+
 def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
                  recursive: bool = True) -> tuple[dict[str, Path], list[str]]:
     """
@@ -194,4 +198,4 @@ def _missing(image: Path, expected: Path) -> str:
     other = existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
     if other is not None and other != image:
         return f'{other}, the mask of {image.name}, is not a PNG: export it as one'
-    return f'{image} has no mask: expected {expected}'
+    return NoMask(f'{image} has no mask: expected {expected}')

@@ -83,7 +83,8 @@ class Data:
         only, exclude = tuple(only), tuple(exclude)
         having = self.places(name)
         if not having:
-            raise DataSetError(f'{self._said()} has no split {name!r}: choose one of '
+            masks = ' with masks' if name == 'test' and self._names else ''
+            raise DataSetError(f'{self._said()} has no split {name!r}{masks}: choose one of '
                                f'{", ".join(self.splits)}')
         scenes: list[Scene] = []
         for i in having:

@@ -139,7 +139,7 @@ class Listing(NamedTuple):
 @dataclass(frozen=True)
 class DataSet:
     """
-    A data set on disk; nothing of it is listed before ``listing``.
+    A data set on disk; of its splits none but ``test`` is listed before ``listing``.
 
     :param name: for people: of its YAML file or folder.
     :param root: folder of its files.

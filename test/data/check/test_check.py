@@ -57,11 +57,13 @@ def covered(share):
     return change
 
 
-@pytest.mark.parametrize('wrong', ['no masks', 'no list'])
+@pytest.mark.parametrize('wrong', ['no mask', 'no list'])
 def test_errors_of_a_split_that_is_not_used_are_warnings(clean, wrong):
-    lines = {'no masks': 'test: test/images', 'no list': 'test: test.txt'}
+    lines = {'no mask': 'test: test/images', 'no list': 'test: test.txt'}
     (clean / 'test.txt').write_bytes(b'\xff')
-    write_image(clean / 'test/images/a.png', clouds(50))
+    for i, name in enumerate('ab', 50):
+        write_image(clean / f'test/images/{name}.png', clouds(i))
+    write_image(clean / 'test/masks/b.png', mask())
     for split in ('train', 'val'):
         (clean / split / 'labels').rename(clean / split / 'masks')
     (clean / 'data.yaml').write_text(

@@ -116,6 +116,14 @@ def test_each_layout_is_checked_and_clean(name, tmp_path):
     assert victim.name in found.text
 
 
+def test_dummy_masks_of_a_test_are_no_error(tmp_path):
+    cityscapes(tmp_path)
+    write_image(tmp_path / 'leftImg8bit/test/bonn/a_leftImg8bit.png', clouds(77))
+    write_image(tmp_path / 'gtFine/test/bonn/a_gtFine_labelIds.png', np.ones(SIZE, np.uint8))
+    (found,) = check(tmp_path).findings
+    assert found.level == 'warning' and 'nothing can be measured on test' in found.text
+
+
 def test_a_single_class_is_told_to_mean_nothing(tmp_path):
     own(tmp_path, ('road',))
     (found,) = check(tmp_path).findings

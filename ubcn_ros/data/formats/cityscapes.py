@@ -15,7 +15,7 @@ import numpy as np
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.files import DataSetError, read_png
 from ubcn_ros.data.formats import Format, Opened
-from ubcn_ros.data.listing import existing, images_below
+from ubcn_ros.data.listing import NoMask, existing, images_below
 from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
@@ -92,9 +92,7 @@ def _open(description: Description) -> Opened:
     root = description.root
     return Opened(description.label_set(CITYSCAPES), {
         split: partial(_list, root, split) for split in SPLITS
-        if (root / 'leftImg8bit' / split).is_dir()
-        # the labels of test are not published
-        and (split != 'test' or (root / 'gtFine' / split).is_dir())})
+        if (root / 'leftImg8bit' / split).is_dir()})
 
 
 def _list(root: Path, split: str) -> Listing:
@@ -107,7 +105,8 @@ def _list(root: Path, split: str) -> Listing:
         label = existing(labels / f'{name}_gtFine_labelTrainIds.png',
                          labels / f'{name}_gtFine_labelIds.png')
         if label is None:
-            problems.append(f'{path} has no labels: expected {labels}/{name}_gtFine_labelIds.png')
+            problems.append(NoMask(f'{path} has no labels: expected '
+                                   f'{labels}/{name}_gtFine_labelIds.png'))
             continue
         scenes.append(CityscapesScene(
             name, path, label,

@@ -25,7 +25,7 @@ def _found(root: Path) -> Iterator[tuple[str, Path, Path]]:
     for images, masks in _FOLDERS:
         for split, names in _SPLITS.items():
             for name in names:
-                if (root / images / name).is_dir() and (root / masks / name).is_dir():
+                if (root / images / name).is_dir() and (root / masks).is_dir():
                     yield split, root / images / name, root / masks / name
 
 
