@@ -35,6 +35,7 @@ def test_warnings_are_printed_and_end_with_0(folder, tmp_path):
     assert lines[2].split() == ['set', 'train', '2', '2', '48x40']
     assert 'warning: train of set: no pixel of Pedestrian, Bicyclist: ' \
         'the model cannot learn it' in lines
+    assert ['unlabeled', '0.00', '0.00'] in [line.split() for line in lines]
     assert '0 errors and 2 warnings in 3 images' in lines
     written = json.loads((tmp_path / 'report.json').read_text())
     assert written['counts'] == {'set': {'train': 2, 'val': 1}}

@@ -95,6 +95,8 @@ def _counts(report: Any) -> str:
         shares = {split: found for split, found in shares.items() if found}
         if shares:
             classes = next(iter(shares.values()))
+            rows = [(c, *(found[c] for found in shares.values())) for c in classes]
+            rows.append(('unlabeled', *(report.unlabeled[name][split] for split in shares)))
             parts.append(table((f'pixels of {name}, %', *shares), [
-                [c, *(f'{100 * found[c]:.2f}' for found in shares.values())] for c in classes]))
+                [c, *(f'{100 * share:.2f}' for share in values)] for c, *values in rows]))
     return '\n\n'.join(parts) + '\n'

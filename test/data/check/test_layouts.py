@@ -124,6 +124,15 @@ def test_dummy_masks_of_a_test_are_no_error(tmp_path):
     assert found.level == 'warning' and 'nothing can be measured on test' in found.text
 
 
+def test_a_class_called_unlabeled_keeps_its_share_and_is_told(tmp_path):
+    own(tmp_path / 'set', ('un-labeled', 'car', 'tree'))
+    report = check(tmp_path / 'set')
+    assert report.shares['set']['train']['un-labeled'] == pytest.approx(1 / 3, abs=0.02)
+    assert report.to_dict()['unlabeled'] == {'set': {'train': 0.0, 'val': 0.0}}
+    (found,) = report.findings
+    assert found.level == 'warning' and found.text.startswith('un-labeled is learnt as a class')
+
+
 def test_a_single_class_is_told_to_mean_nothing(tmp_path):
     own(tmp_path, ('road',))
     (found,) = check(tmp_path).findings

@@ -57,7 +57,7 @@ def test_all_is_there_and_in_one_file(clean, tmp_path):
         assert f'{found.level}: {found.kind}' in page.words and found.text in page.words
     for name in CAMVID.classes:
         assert page.words.count(name) >= 3  # shares, and the legends of two splits
-    for share in report.shares['set']['train'].values():
+    for share in (*report.shares['set']['train'].values(), report.unlabeled['set']['train']):
         assert f'{100 * share:.2f} %' in page.words
 
 

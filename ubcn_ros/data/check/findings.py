@@ -12,7 +12,7 @@ from ubcn_ros.data.check.facts import UPRIGHT
 from ubcn_ros.data.check.report import Finding, SplitFacts, relative
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
-from ubcn_ros.labels import UNLABELED
+from ubcn_ros.labels import UNLABELED, plain_name
 from ubcn_ros.text_table import counted, listed
 
 MUCH_VOID = 0.3
@@ -23,6 +23,8 @@ MOSTLY_VOID = 0.9
 
 RARE = 0.0002
 """Share of pixels below which a class is hardly learnt; Cityscapes' rarest has 0.001."""
+
+_NO_CLASS = ('unlabeled', 'unlabelled', 'void')
 
 _NOUNS = {'image': ('image', 'images'), 'mask': ('mask', 'masks'),
           'depth': ('depth image', 'depth images'), 'rainy': ('image in rain', 'images in rain')}
@@ -104,7 +106,7 @@ def _void(split: SplitFacts) -> Iterator[Finding]:
         yield Finding('warning', 'masks almost without a class', split.where,
                       f'{counted(len(almost), "mask is", "masks are")} unlabeled to more than '
                       f'{MOSTLY_VOID:.0%} ({listed(almost)})', almost)
-    share = split.shares()['unlabeled']
+    share = split.unlabeled()
     if share > MUCH_VOID and len(empty) < len(shares):
         yield Finding('warning', 'void share', split.where,
                       f'{share:.0%} of the pixels are unlabeled: nothing is learnt from them')
@@ -116,6 +118,7 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
     if label_set is None:
         return
     yield from _mappings(data)
+    yield from _unlabeled_classes(data)
     if label_set.num_classes == 1:
         yield Finding('warning', 'a single class', label_set.name,
                       f'{label_set.classes[0]} is the only class: every pixel gets it and mIoU is '
@@ -140,6 +143,16 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
         if rare and name == 'train':
             yield Finding('warning', 'rare classes', where,
                           f'less than {RARE:.2%} of the pixels each: {listed(rare, 10)}')
+
+
+def _unlabeled_classes(data: Data) -> Iterator[Finding]:
+    """Yield classes that are learnt and have the name of what is not."""
+    for dataset in data.sets:
+        for i, name in enumerate(dataset.label_set.classes if dataset.label_set else ()):
+            if plain_name(name) in _NO_CLASS and data.ids_of(dataset)[i] != UNLABELED:
+                yield Finding('warning', 'unlabeled is a class', dataset.name,
+                              f'{name} is learnt as a class: leave it out of names, and give its '
+                              'number in ignore, or as ignore in label_mapping')
 
 
 def _mappings(data: Data) -> Iterator[Finding]:

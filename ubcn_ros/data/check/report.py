@@ -85,13 +85,16 @@ class SplitFacts:
         return pixels
 
     def shares(self) -> dict[str, float]:
-        """Return the share of labelled pixels by class name, and of all that are unlabeled."""
+        """Return the share of the labelled pixels by class name."""
         if self.dataset.label_set is None or not self.pixels.any():
             return {}
         labelled = max(1, int(self.pixels[:UNLABELED].sum()))
-        return {**{name: float(self.pixels[i] / labelled)
-                   for i, name in enumerate(self.dataset.label_set.classes)},
-                'unlabeled': float(self.pixels[UNLABELED] / self.pixels.sum())}
+        return {name: float(self.pixels[i] / labelled)
+                for i, name in enumerate(self.dataset.label_set.classes)}
+
+    def unlabeled(self) -> float:
+        """Return the share of all pixels of masks that is unlabeled."""
+        return float(self.pixels[UNLABELED] / max(1, self.pixels.sum()))
 
     def file(self, index: int) -> str:
         """Return the path of a scene's image below its data set."""
@@ -130,6 +133,11 @@ class CheckReport:
         """Shares of pixels by data set, split and class, see ``SplitFacts.shares``."""
         return self._by_set(SplitFacts.shares)
 
+    @property
+    def unlabeled(self) -> dict[str, dict[str, float]]:
+        """Unlabeled share of pixels by data set and split; a class may have that name, too."""
+        return self._by_set(SplitFacts.unlabeled)
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """
@@ -155,8 +163,8 @@ class CheckReport:
         """Return plain values for JSON."""
         return {
             'findings': [asdict(found) for found in self.findings],
-            'counts': self.counts, 'shares': self.shares, 'fingerprints': self.fingerprints,
-            'sizes': self._by_set(lambda s: dict(s.sizes))}
+            'counts': self.counts, 'shares': self.shares, 'unlabeled': self.unlabeled,
+            'fingerprints': self.fingerprints, 'sizes': self._by_set(lambda s: dict(s.sizes))}
 
     def _by_set(self, value: Callable[[SplitFacts], Any]) -> dict[str, dict[str, Any]]:
         """Return a value of each split, by data set and split."""

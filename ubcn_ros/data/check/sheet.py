@@ -58,10 +58,10 @@ def _shares(report: CheckReport) -> Iterator[dict[str, Any]]:
         if not by_split:
             continue
         label_set = next(s for s in report.splits if s.set_name == name).dataset.label_set
-        colors = {**dict(zip(label_set.classes, label_set.colors, strict=True)),
-                  'unlabeled': (0, 0, 0)}
         rows = [{'name': c, 'color': _css(color), 'shares': [by_split[s][c] for s in by_split]}
-                for c, color in colors.items()]
+                for c, color in zip(label_set.classes, label_set.colors, strict=True)]
+        rows.append({'name': 'unlabeled', 'color': _css((0, 0, 0)),
+                     'shares': [report.unlabeled[name][s] for s in by_split]})
         yield {'set_name': name, 'splits': list(by_split), 'rows': rows,
                'most': max(share for row in rows for share in row['shares'])}
 
