@@ -261,3 +261,15 @@ def test_classes_are_mapped_onto_another_set_s(tmp_path):
     labels = scenes.scenes[0].labels()
     assert (labels[10:14, 10:14] == 3).all() and (labels[15:18, 8:20] == 1).all()
     assert (labels[5:8] == 2).all() and (labels[:5] == 255).all()
+
+
+@pytest.mark.parametrize('names, count', [('', 1), ('names: [car]', 0)])
+def test_what_is_wrong_with_a_category_that_is_left_out_is_no_problem(tmp_path, names, count):
+    values = coco([*OBJECTS, object_of(10, 9, [])])
+    values['categories'].append({'id': 9, 'name': 'boxes'})
+    (tmp_path / 'a.json').write_text(json.dumps(values))
+    for image in values['images']:
+        write(tmp_path / image['file_name'], np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    (tmp_path / 'a.yaml').write_text(f'train: a.json\n{names}')
+    problems = open_dataset(tmp_path / 'a.yaml').listing('train').problems
+    assert len(problems) == count and all('not boxes alone' in line for line in problems)

@@ -129,7 +129,9 @@ def _list(root: Path, split: str, coco: CocoFile, classes: tuple[str, ...]) -> L
     ids = {i: i for i in (*range(len(classes)), UNLABELED)}
     uncovered = by_name.get('background', UNLABELED)
     folders = _image_folders(root, split, coco.path)
-    scenes, problems, names = [], list(coco.problems), set()
+    problems = list(dict.fromkeys(line for category, line in coco.problems
+                                  if class_ids.get(category) != UNLABELED))
+    scenes, names = [], set()
     for image in coco.images:
         found = existing(*(folder / image.file_name for folder in folders))
         name = os.path.splitext(image.file_name.replace('\\', '/'))[0]

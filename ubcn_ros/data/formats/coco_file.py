@@ -41,14 +41,15 @@ class CocoFile:
 
     :param categories: names by id.
     :param above: names of the supercategories.
-    :param problems: a line for everything that is wrong and left out.
+    :param problems: a line for everything that is wrong and left out, with the category that it
+        is of, if any.
     """
 
     path: Path
     categories: Mapping[int, str]
     above: frozenset[str]
     images: tuple[CocoImage, ...]
-    problems: tuple[str, ...]
+    problems: tuple[tuple[int | None, str], ...]
 
     def used(self) -> set[str]:
         """Return the names of the categories that objects have."""
@@ -80,16 +81,18 @@ def read_coco(path: Path) -> CocoFile:
     above = frozenset(category['supercategory'] for category in categories
                       if isinstance(category.get('supercategory'), str)
                       and category['supercategory'] != category['name'])
-    problems: list[str] = []
-    frames = dict(_images(path, images, problems))
+    of_images: list[str] = []
+    frames = dict(_images(path, images, of_images))
+    problems: list[tuple[int | None, str]] = [(None, line) for line in of_images]
     objects: dict[Any, list] = {key: [] for key in frames}
     for annotation in annotations:
+        category = None
         try:
-            image, category, outline = _object(annotation, frames, names)
-            if outline:
+            image, category = _target(annotation, frames, names)
+            if outline := _outline(annotation, *frames[image]):
                 objects[image].append((category, outline))
         except ValueError as error:
-            problems.append(f'{path}: {error}')
+            problems.append((category, f'{path}: {error}'))
     return CocoFile(path, names, above, tuple(
         CocoImage(name, size, tuple(objects[key])) for key, (name, size) in frames.items()),
         tuple(dict.fromkeys(problems)))
@@ -137,27 +140,32 @@ def _images(path: Path, images: list, problems: list[str]
             yield key, (name, (height, width))
 
 
-def _object(annotation: Any, frames: Mapping[Any, tuple[str, tuple[int, int]]],
-            names: Mapping[int, str]) -> tuple[Any, int, tuple[Part, ...]]:
-    """Image, category and outline of an annotation, empty without area; ValueError if wrong."""
+def _target(annotation: Any, frames: Mapping[Any, tuple[str, tuple[int, int]]],
+            names: Mapping[int, str]) -> tuple[Any, int]:
+    """Image and category of an annotation; ValueError if wrong."""
     if not isinstance(annotation, dict):
         raise ValueError(f'an annotation is {_short(annotation)}')
     image, category = annotation.get('image_id'), annotation.get('category_id')
     said = f'annotation {_short(annotation.get("id"))}'
     if not _is_key(image) or image not in frames:
         raise ValueError(f'{said} has the image_id {_short(image)}, which no image has')
-    name, size = frames[image]
-    said = f'{said} of {name}'
     if not _is_number(category) or category not in names:
-        raise ValueError(f'{said} has the category_id {_short(category)}, which no category has')
+        raise ValueError(f'{said} of {frames[image][0]} has the category_id {_short(category)}, '
+                         'which no category has')
+    return image, category
+
+
+def _outline(annotation: Mapping[str, Any], name: str, size: tuple[int, int]) -> tuple[Part, ...]:
+    """Outline of an annotation, empty without area; ValueError if wrong."""
+    said = f'annotation {_short(annotation.get("id"))} of {name}'
     outline = annotation.get('segmentation')
     if isinstance(outline, dict):
-        return image, category, (_runs(said, outline, size),)
+        return (_runs(said, outline, size),)
     if not isinstance(outline, list) or not outline:
         raise ValueError(f'annotations of {name} have no segmentation: export polygons, not '
                          'boxes alone')
     polygons = (_polygon(said, part, size) for part in outline)
-    return image, category, tuple(part for part in polygons if part is not None)
+    return tuple(part for part in polygons if part is not None)
 
 
 def _polygon(said: str, part: Any, size: tuple[int, int]) -> np.ndarray | None:
