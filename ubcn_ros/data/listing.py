@@ -21,15 +21,16 @@ class NoMask(str):
     """The problem of an image that has no mask."""
 
 
-def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
-                 recursive: bool = True) -> tuple[dict[str, Path], list[str]]:
+def images_below(folder: Path, suffix: str = '', recursive: bool = True,
+                 without: Callable[[set[Path]], Collection[Path]] = lambda folders: ()
+                 ) -> tuple[dict[str, Path], list[str]]:
     """
     Find the images of a folder; hidden files are none.
 
     :param suffix: of the images' names, in any case; '' for that of any image.
     :param recursive: whether images in sub-folders are taken; otherwise each of those that hold
         some is a problem.
-    :param without: names of sub-folders to leave out, such as of masks.
+    :param without: returns those to leave out, such as of masks, of the folders with images.
     :return: them by name, relative to the folder and without suffix, numbers in names counted as
         numbers; and a line for each that cannot be taken.
     """
@@ -41,11 +42,10 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
     problems = [*found.unreadable, *(
         f'{inner} holds images, too, which are not read: move them into {folder}'
         for inner in found.folders if _holds_images(inner))]
+    left_out = without({path.parent for path in found.images})
     for path in found.images:
-        inner = path.relative_to(folder)
-        place = '/'.join(('', *inner.parts[:-1], ''))
-        if (path.name.lower().endswith(suffix.lower())
-                and not any(f'/{name}/' in place for name in without if name)):
+        if path.name.lower().endswith(suffix.lower()) and path.parent not in left_out:
+            inner = path.relative_to(folder)
             add_image(images, problems, str(without_suffix(inner, suffix).as_posix()), path)
     return images, problems
 

@@ -358,3 +358,18 @@ def test_depth_and_its_mistakes_without_masks(tmp_path):
     file.write_text('train: images\ndepth_dir: dept')
     (problem,) = open_dataset(file).listing('train').problems
     assert problem.startswith('no image has a depth')
+
+
+def test_a_folder_of_images_that_is_called_as_that_of_masks_is_not_left_out(tmp_path):
+    for folder in ('masks', 'day'):  # people wear some
+        make(tmp_path, images=f'images/{folder}', masks=f'masks/{folder}')
+    scenes, problems = listed(tmp_path, 'train: images')
+    assert [s.name for s in scenes] == ['day/a', 'day/b', 'masks/a', 'masks/b'] and not problems
+
+
+def test_masks_and_depth_inside_of_folders_of_images_are_left_out(tmp_path):
+    for images, masks in (('x/day', 'x/masks/day'), ('x/night', 'x/night/masks')):
+        make(tmp_path, images=images, masks=masks)
+        write(tmp_path / images / 'depth/a.png', np.full(SIZE, 256, np.uint16))
+    scenes, problems = listed(tmp_path, 'train: x\ndepth_dir: depth')
+    assert [s.name for s in scenes] == ['day/a', 'day/b', 'night/a', 'night/b'] and not problems

@@ -83,7 +83,6 @@ def _check_place(d: Description, split: str, place: Path) -> None:
 def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> Listing:
     images: dict[str, Path] = {}
     problems: list[str] = []
-    without = (d.masks_dir if d.names is not None else '', d.depth_dir or '')
 
     @functools.cache
     def beside(folder: Path) -> bool:
@@ -93,7 +92,8 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
 
     for place in places:
         found, wrong = (_listed(d, place) if place.is_file() else
-                        images_below(place, d.image_suffix, without))
+                        images_below(place, d.image_suffix,
+                                     without=partial(_not_of_images, d, place)))
         problems += wrong
         for mask in masks_among(found, d.mask_suffix):
             if beside(found[mask].parent):
@@ -120,6 +120,20 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
         return Listing(listing.scenes, (*listing.problems, f'no image has a depth: expected '
                                         f'{first} and the like, or no depth_dir in {d.source}'))
     return listing
+
+
+def _not_of_images(d: Description, place: Path, folders: set[Path]) -> set[Path]:
+    """Folders of these where the masks or the depth of the images in others are looked for."""
+    found: set[Path] = set()
+    for name in (d.masks_dir if d.names is not None else '', d.depth_dir or ''):
+        inner = f'/{Path(name).as_posix()}/'
+        called = {folder for folder in folders if Path(name).parts
+                  and inner in f'/{folder.relative_to(place).as_posix()}/'}
+        looked = {os.path.abspath(path) for folder in (folders - called if called else ())
+                  for path in _folders(d, folder, name)}
+        found |= {folder for folder in called
+                  if any(os.path.abspath(path) in looked for path in (folder, *folder.parents))}
+    return found
 
 
 def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
