@@ -146,9 +146,10 @@ def test_errors_are_grouped_by_kind(tmp_path, data, of_image, of_labels):
         with pytest.raises(DataSetError) as error:
             read(path)
         assert error.value.kind == kind
-    with pytest.raises(DataSetError) as error:
-        check_size(path, np.zeros((2, 3)), path, np.zeros((3, 2)))
-    assert error.value.kind == 'mismatch'
+    for size, remedy in (((3, 4), 'resize one'), ((3, 2), 'one is turned')):
+        with pytest.raises(DataSetError, match=remedy) as error:
+            check_size(path, np.zeros((2, 3)), path, np.zeros(size))
+        assert error.value.kind == 'mismatch'
 
 
 @pytest.mark.parametrize('interlaced', [False, True], ids=['rows', 'interlaced'])
