@@ -154,3 +154,19 @@ def test_a_test_that_is_wrong_otherwise_stays_a_problem(tmp_path, damage):
     (tmp_path / 'a.yaml').write_text(f'{train}test: test.txt\nnames: [a, b]')
     dataset = open_dataset(tmp_path / 'a.yaml')
     assert 'test' in dataset.splits and dataset.listing('test').problems
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_problem_of_its_split(tmp_path, monkeypatch):
+    write_images(tmp_path / 'input')
+    write_images(tmp_path / 'target')
+    dataset, is_dir = open_dataset(tmp_path), Path.is_dir
+
+    def refused(path):
+        if path.name == 'input':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, 'is_dir', refused)
+    scenes, problems = dataset.listing('train')
+    assert not scenes and problems == (
+        f'{tmp_path / "input"} cannot be read: Permission denied',)

@@ -188,6 +188,9 @@ class DataSet:
                 self._listings[split] = self.readers[split]()
             except DataSetError as error:  # nothing of it can be listed
                 self._listings[split] = Listing((), (str(error),))
+            except OSError as error:  # such as a folder that may not be looked into
+                self._listings[split] = Listing((), (
+                    f'{error.filename or self.root} cannot be read: {error.strerror or error}',))
         return self._listings[split]
 
     def all_files(self) -> Iterator[Path]:
