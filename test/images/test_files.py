@@ -235,3 +235,17 @@ def test_folders_without_images_say_so(tmp_path):
 def test_only_0_to_9_are_numbers_in_names():
     names = ['a10', 'a9', 'a9²', '²', '٣', '①', 'a']
     assert sorted(sorted(names), key=natural_key)[:4] == ['a', 'a9', 'a9²', 'a10']
+
+
+def test_a_folder_with_a_link_to_it_goes_by_its_own_name(tmp_path):
+    (tmp_path / 'all/days/monday').mkdir(parents=True)
+    (tmp_path / 'far').mkdir()
+    for folder in ('all/days/monday', 'far'):
+        write_image(tmp_path / folder / 'a.png', np.zeros((32, 32, 3), np.uint8))
+    for link, to in (('a', 'all/days/monday'), ('days/b', 'all/days/monday'), ('z', 'far'),
+                     ('y', 'far')):
+        (tmp_path / 'all' / link).symlink_to(tmp_path / to)
+    found = find_images(tmp_path / 'all', recursive=True).images
+    assert [path.relative_to(tmp_path / 'all').as_posix() for path in found] == [
+        'days/monday/a.png', 'y/a.png']
+    assert [path.name for path in find_images(tmp_path / 'all').folders] == ['days', 'a', 'y']

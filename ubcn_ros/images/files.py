@@ -57,24 +57,31 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
 
     Names that begin with a dot are not images: they are what file managers leave behind.
 
-    :param recursive: search its sub-folders too, each once, however many links lead to it.
+    :param recursive: search its sub-folders too, each once, however many links lead to it: by
+        its own name where that is below the folder, else by that of the first link.
     :param without: sub-folders to leave out, like one that is written to.
     :raises ImageFileError: not a folder, or not readable.
     """
     folder, listing = Path(folder), FolderListing()
     if not folder.is_dir():
         raise ImageFileError(f'{folder} is not a folder: give one that holds images')
-    seen, waiting = {os.path.realpath(path) for path in (folder, *without)}, [folder]
-    while waiting:
-        current = waiting.pop()
+    seen = {os.path.realpath(path) for path in without} - {os.path.realpath(folder)}
+    folders, links = [folder], []
+    while folders or links:
+        current = folders.pop() if folders else links.pop()
+        if (real := os.path.realpath(current)) in seen:
+            continue
+        seen.add(real)
+        if current != folder and not recursive:
+            listing.folders.append(current)
+            continue
+        inside = []
         try:
             for path in current.iterdir():
                 if path.name.startswith('.'):
                     listing.hidden += 1
                 elif path.is_dir():
-                    if (real := os.path.realpath(path)) not in seen:
-                        seen.add(real)
-                        (waiting if recursive else listing.folders).append(path)
+                    inside.append(path)
                 elif is_image_name(path) and (path.is_file() or path.is_symlink()):
                     listing.images.append(path)  # a link to nothing, too: reading says so
                 else:
@@ -84,6 +91,8 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
             if current == folder:
                 raise ImageFileError(text) from error
             listing.unreadable.append(text)
+        for path in sorted(inside, reverse=True):  # the last is taken first
+            (links if path.is_symlink() else folders).append(path)
     listing.images.sort(key=lambda path: [natural_key(part) for part in path.parts])
     return listing
 
