@@ -21,6 +21,7 @@ def folder(tmp_path, monkeypatch):
     for split, name in (('train', 'a'), ('train', 'b'), ('val', 'c')):
         write_scene(tmp_path / 'set', split, name, rng.integers(0, 256, (40, 48, 3), np.uint8),
                     rng.integers(0, 9, (40, 48), np.uint8))
+    (tmp_path / 'set/data.yaml').write_text('format: camvid')
     return tmp_path / 'set'
 
 

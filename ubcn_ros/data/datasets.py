@@ -70,6 +70,7 @@ def open_dataset(path: Path | str) -> DataSet:
         description.name, layout.base(description.root), description.source, layout.name,
         label_set, description.license or (layout.license if own else ''), readers,
         description.class_mapping, description.focal_length,
+        recognised=description.format is None and not description.places,
         paths_given=own or description.paths is not None, files=(description.source, *files))
     return _split(description, replace(dataset, readers={
         split: partial(_not_empty, dataset, split, layout) for split in readers

@@ -151,6 +151,7 @@ class DataSet:
     :param class_mapping: names of another data set's classes by this one's class: one, several
         that this class does not tell apart, or none where the class is left out.
     :param focal_length: of its camera, in short sides of the images; None where nothing says.
+    :param recognised: whether the folder's layout alone says the format, not a YAML.
     :param paths_given: whether the label set's paths count; otherwise pixel shares decide.
     :param files: that say what is in it, beside those of its scenes: YAML, lists, annotations.
     """
@@ -164,6 +165,7 @@ class DataSet:
     readers: Mapping[str, Callable[[], Listing]] = field(repr=False, compare=False)
     class_mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     focal_length: float | None = None
+    recognised: bool = False
     paths_given: bool = True
     files: tuple[Path, ...] = ()
     _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,

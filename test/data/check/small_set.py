@@ -20,6 +20,7 @@ def mask(size=SIZE):
 def add(root, split, name, image, ids=None):
     """Write a scene in CamVid's layout, with the mask unless it is given one."""
     write_scene(root, split, name, image, mask(image.shape[:2]) if ids is None else ids)
+    (root / 'data.yaml').write_text('format: camvid')  # not for its folders alone
 
 
 def opened(*roots):

@@ -325,6 +325,7 @@ def test_frames_of_different_streets_are_no_duplicates(tmp_path):
         shutil.copytree(tmp_path / 'streets' / 'images' / split, folder)
         for path in sorted(folder.iterdir()):
             write_image(tmp_path / 'set' / split / 'labels' / f'{path.stem}.png', mask((64, 96)))
+    (tmp_path / 'set/data.yaml').write_text('format: camvid')
     assert check(tmp_path / 'set').findings == ()
 
 
@@ -332,6 +333,15 @@ def test_numbered_photographs_are_no_recording(clean):
     for i in range(20):
         add(clean, 'val' if i in (7, 13) else 'train', f'2007_{i:06d}', clouds(300 + i))
     assert check(clean).findings == ()
+
+
+@pytest.mark.parametrize('name, count', [('street', 1), ('0016E5_', 0)])
+def test_a_set_that_may_not_be_camvid_is_told_to_be_taken_for_it(tmp_path, name, count):
+    for i, split in enumerate(('train', 'val')):
+        add(tmp_path, split, f'{name}{split}', clouds(i))
+    (tmp_path / 'data.yaml').unlink()
+    found = [f for f in check(tmp_path).findings if f.kind == 'taken for CamVid']
+    assert len(found) == count and all('0 is Sky' in f.text for f in found)
 
 
 def test_fingerprints_follow_names_and_contents_alone(clean, tmp_path, template):

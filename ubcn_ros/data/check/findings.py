@@ -10,6 +10,7 @@ import numpy as np
 
 from ubcn_ros.data.check.facts import UPRIGHT
 from ubcn_ros.data.check.report import Finding, SplitFacts, relative
+from ubcn_ros.data.formats import camvid
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import UNLABELED, plain_name
@@ -119,6 +120,7 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
         return
     yield from _mappings(data)
     yield from _unlabeled_classes(data)
+    yield from _guessed(data)
     if label_set.num_classes == 1:
         yield Finding('warning', 'a single class', label_set.name,
                       f'{label_set.classes[0]} is the only class: every pixel gets it and mIoU is '
@@ -143,6 +145,19 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
         if rare and name == 'train':
             yield Finding('warning', 'rare classes', where,
                           f'less than {RARE:.2%} of the pixels each: {listed(rare, 10)}')
+
+
+def _guessed(data: Data) -> Iterator[Finding]:
+    """Yield sets that are taken for CamVid for their folders' names alone."""
+    for dataset in data.sets:
+        names = [scene.name for split in dataset.splits for scene in dataset.listing(split).scenes]
+        if dataset.recognised and dataset.format == camvid.FORMAT.name and names and not any(
+                map(camvid.FILE_NAMES.match, names)):
+            yield Finding('warning', 'taken for CamVid', dataset.name,
+                          f'taken for CamVid by its folders: 0 is {dataset.label_set.classes[0]}, '
+                          'and so on. For your own classes write a YAML with path, train, val, '
+                          'masks_dir: labels and names; if they are those of CamVid, one with '
+                          'format: camvid')
 
 
 def _unlabeled_classes(data: Data) -> Iterator[Finding]:
