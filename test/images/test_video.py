@@ -52,6 +52,23 @@ def test_frames_and_colours_come_back(tmp_path):
     assert [*tmp_path.rglob('*')] == [tmp_path / 'new', tmp_path / 'new' / 'a.mp4']
 
 
+@pytest.mark.parametrize('size, colorspace', [
+    ((720, 96), 'ITU709'), ((48, 1284), 'ITU709'), ((480, 1278), 'ITU601')])
+def test_colours_without_a_tag_are_those_of_the_size(tmp_path, size, colorspace):
+    path = tmp_path / 'a.mp4'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=10)
+        (stream.height, stream.width), stream.pix_fmt = size, 'yuv420p'
+        frame = av.VideoFrame.from_ndarray(flag(0, *size), format='rgb24').reformat(
+            format='yuv420p', dst_colorspace=colorspace)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    image, = (frame.image for frame in read_video(path))
+    row, column = size[0] // 2, size[1] // 12
+    found, expected = (each[row, column::2 * column].astype(int)
+                       for each in (image, flag(0, *size)))
+    assert np.abs(found - expected).max() <= 6
+
+
 @pytest.mark.parametrize('times, kept, moved', [
     (np.arange(120) * 1001 / 60000, np.arange(120) * 1001 / 60000, 0),  # not in whole ticks
     ([7.0, 7.1, 7.15, 9.0, 9.01], [0, 0.1, 0.15, 2.0, 2.01], 0),  # a rate that varies

@@ -23,6 +23,7 @@ SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.
 DEFAULT_RATE_HZ = 15.0
 """Frames per second where nothing says how many."""
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions by their number in ITU-T H.273
+_UNSPECIFIED = 2  # matrix of colours, there, too
 
 # ISO base media but for still images (HEIF, AVIF), Matroska, AVI, MPEG program stream, ASF, FLV
 _STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xdf\xa3|'
@@ -138,8 +139,9 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     """
     Yield the frames of a video file, one in memory at a time.
 
-    A rotation that a phone notes is applied, in quarter turns; sound is left out. Of a damaged
-    file what can be decoded is yielded before the error. MP4 and MOV tell how many frames they
+    A rotation that a phone notes is applied, in quarter turns; sound is left out. Colours of a
+    file that does not say how they are coded are taken for BT.709 from 1280 x 720 on, one of the
+    sides being enough, and for BT.601 below, as players do. Of a damaged file what can be decoded is yielded before the error. MP4 and MOV tell how many frames they
     have; of others one that is cut may be read to its end without an error, and Matroska and WebM
     always are.
 
@@ -160,7 +162,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
                 time_s = frame.time - start
             else:
                 time_s = 0.0 if time_s is None else time_s + step
-            image = frame.to_ndarray(format='rgb24')
+            image = _rgb(frame)
             if turns := _quarter_turns(frame):
                 image = np.ascontiguousarray(np.rot90(image, turns))
             yield VideoFrame(image, time_s)
@@ -210,6 +212,12 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
             yield frame
     if number < announced:
         damage.append(f'it ends after {number} of {announced} frames')
+
+
+def _rgb(frame: Any) -> np.ndarray:
+    if frame.colorspace == _UNSPECIFIED and (frame.height >= 720 or frame.width >= 1280):
+        return frame.to_ndarray(format='rgb24', src_colorspace='ITU709')
+    return frame.to_ndarray(format='rgb24')  # where nothing is specified, FFmpeg takes BT.601
 
 
 def _quarter_turns(frame: Any) -> int:
