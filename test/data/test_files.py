@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from random_images import animated_png
 
 from ubcn_ros.data.files import (
     DataSetError,
@@ -104,6 +105,13 @@ def test_what_is_no_png(tmp_path, data):
     (tmp_path / 'a.png').write_bytes(data)
     with pytest.raises(DataSetError, match=rf'a\.png is not a PNG \({len(data)} bytes\)'):
         read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+def test_of_an_animated_png_the_default_image_is_read(tmp_path):
+    """Whatever its frames hold; OpenCV 4.14 alone would crash."""
+    ids = np.random.default_rng(0).integers(0, 256, (33, 37)).astype(np.uint16)
+    (tmp_path / 'a.png').write_bytes(animated_png(png(ids), b'\xff'))
+    assert np.array_equal(read_labels(tmp_path / 'a.png', IDENTITY), ids)
 
 
 def test_a_missing_file_is_named(tmp_path):

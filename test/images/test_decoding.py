@@ -11,6 +11,7 @@ import cv2
 import messages
 import numpy as np
 import pytest
+from random_images import animated_png
 
 from ubcn_ros.images.decoding import decode
 from ubcn_ros.images.formats import FILE_FORMATS, find_end, read_header
@@ -209,6 +210,15 @@ def turned_png(image, orientation):
     data, body = messages.encode(image, '.png'), b'eXIf' + exif(orientation)
     chunk = struct.pack('>I', len(body) - 4) + body + struct.pack('>I', zlib.crc32(body))
     return data[:33] + chunk + data[33:]
+
+
+@pytest.mark.parametrize('kind', ['first frame', 'no frame', 'told twice', 'damaged'])
+def test_of_an_animated_png_the_default_image_is_taken(kind):
+    """Of OpenCV 4.14 alone it is another image, or a crash where one is damaged."""
+    data = messages.encode(picture(40, 50), '.png')
+    animated = animated_png(data, b'\xff' if kind == 'damaged' else b'\0',
+                            first=kind == 'first frame', told=1 + (kind == 'told twice'))
+    assert np.array_equal(decode(animated), picture(40, 50))
 
 
 def turned_webp(image, orientation):

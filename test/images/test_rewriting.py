@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from random_images import animated_png
 
 from ubcn_ros.images.encodings import ENCODINGS, LAYOUTS, rows_and_bytes
 from ubcn_ros.images.messages import compressed_to_rgb, to_rgb
@@ -82,6 +83,14 @@ def test_compressed_stays_as_it_is_compressed(suffix, pixels, text):
     assert pixels.shape[2:] != (4,) or np.array_equal(stored[..., 3], pixels[..., 3])
     difference = np.abs(compressed_to_rgb(changed).astype(int) - (255 - image))
     assert difference[:H // 2 - 8].max() <= 8
+
+
+def test_alpha_is_that_of_the_default_image_of_an_animated_png():
+    data = cv2.imencode('.png', np.dstack([COLOUR, GREY[..., 0]]))[1].tobytes()
+    message = SimpleNamespace(format='bgra8; png compressed bgra8',
+                              data=np.frombuffer(animated_png(data), np.uint8))
+    stored = cv2.imdecode(compressed_fields(message, COLOUR)['data'], cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(stored[..., 3], GREY[..., 0])
 
 
 def test_alpha_stays_also_where_a_png_names_a_transparent_colour():

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images import files
+from ubcn_ros.images.formats import without_animation
 from ubcn_ros.images.malformed import MAX_PIXELS, MalformedImage
 from ubcn_ros.text_table import listed
 
@@ -186,7 +187,8 @@ def _decoded(path: Path, fits: Collection[tuple[int, int]], wanted: str
     try:
         PngImageFile(io.BytesIO(data)).verify()  # the checksums, which decoding leaves out
         # OpenCV refuses a PNG that lacks whole rows, in which Pillow would read 0
-        if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:
+        if cv2.imdecode(np.frombuffer(without_animation(data), np.uint8),
+                        cv2.IMREAD_UNCHANGED) is None:
             raise ValueError('rows of it are missing')
         with PngImageFile(io.BytesIO(data)) as png:
             values = np.asarray(png)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ubcn_ros.images import jpeg, tiff
 from ubcn_ros.images.encodings import demosaic
-from ubcn_ros.images.formats import MESSAGE_FORMATS, find_end, read_header
+from ubcn_ros.images.formats import MESSAGE_FORMATS, find_end, read_header, without_animation
 from ubcn_ros.images.malformed import CUT, DAMAGED, MalformedImage, check_size
 
 # Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
@@ -29,10 +29,11 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
 
     Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation, but that of a TIFF
     is refused, as is all else of it that OpenCV does not read as stored. Samples of 16 bits are
-    scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
-    checksum: wrong bytes amid its image data are not found, nor, where an end marker follows, that
-    scans of a progressive one are missing, or all from a restart marker on. Nor are wrong bytes
-    amid the compressed strips of a TIFF.
+    scaled to 8 as OpenCV does it: of PNG and of grey TIFF the high byte is taken, of others they
+    are rounded, as raw messages are. Alpha is dropped; of several images the first is taken, of an
+    animated PNG its default image. A JPEG has no checksum: wrong bytes amid its image data are not
+    found, nor, where an end marker follows, that scans of a progressive one are missing, or all
+    from a restart marker on. Nor are wrong bytes amid the compressed strips of a TIFF.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.
@@ -52,7 +53,7 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
         if end is None:
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
                                  'end before its end marker', CUT)
-        data = data[:end]
+        data = data[:end] if header.format == 'JPEG' else without_animation(data[:end])
     elif header.format == 'TIFF':
         tiff.check(data)
     colours = mosaic is None or not header.grey

@@ -9,6 +9,7 @@ PNG: W3C PNG, 5; WebP: RFC 9649.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ubcn_ros.images import jpeg, tiff
@@ -88,15 +89,34 @@ def _png_header(data: memoryview | bytes) -> Header | None:
 
 def _png_end(data: memoryview | bytes) -> int | None:
     """Walk the chunks; a decoder allocates what a damaged one claims."""
-    position = 8
+    return next((min(end, len(data)) for name, _, end in _png_chunks(data) if name == b'IEND'),
+                None)
+
+
+def without_animation(data: memoryview | bytes) -> memoryview | bytes:
+    """
+    Return a PNG without what says that it is animated.
+
+    Of one that is, OpenCV 4.14 may return another image than the default one, and crashes
+    where pixels of a frame are damaged.
+    """
+    parts, begin = [], 0
+    for name, start, end in _png_chunks(data):
+        if name == b'acTL':
+            parts.append(data[begin:start])
+            begin = end
+    return b''.join((*parts, data[begin:])) if parts else data
+
+
+def _png_chunks(data: memoryview | bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each chunk, and where it starts and ends."""
+    start = 8
     for _ in range(_MOST_CHUNKS):
-        if position + 12 > len(data):
-            return None
-        size = int.from_bytes(data[position:position + 4], 'big')
-        last, position = data[position + 4:position + 8] == b'IEND', position + 12 + size
-        if last:
-            return min(position, len(data))
-    return None
+        if start + 12 > len(data):
+            return
+        end = start + 12 + int.from_bytes(data[start:start + 4], 'big')
+        yield bytes(data[start + 4:start + 8]), start, end
+        start = end
 
 
 def _bmp_header(data: memoryview | bytes) -> Header | None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.encodings import LAYOUTS, rows_and_bytes
-from ubcn_ros.images.formats import read_header
+from ubcn_ros.images.formats import read_header, without_animation
 from ubcn_ros.images.messages import payload_encoding
 
 _JPEG_QUALITY = 95
@@ -76,7 +76,8 @@ def compressed_fields(message: Any, image: np.ndarray) -> dict[str, Any]:
     if header.format == 'PNG' and data[_PNG_DEPTH] == 16:
         pixels = pixels.astype(np.uint16) * 257
     if header.format == 'PNG' and not header.grey:
-        before = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        before = cv2.imdecode(np.frombuffer(without_animation(data), np.uint8),
+                              cv2.IMREAD_UNCHANGED)
         pixels = np.dstack([pixels, before[..., 3:]])
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if header.format == 'JPEG' else []
     encoded = cv2.imencode('.jpg' if header.format == 'JPEG' else '.png', pixels, options)[1]
