@@ -137,6 +137,16 @@ def test_damaged_headers_are_read_or_refused_by_the_decoder():
             pass
 
 
+@pytest.mark.parametrize('place, value, text', [
+    (1, 0xc3, '8 bits a sample that is coded as SOF3'), (4, 12, '12 bits a sample .* SOF0')])
+def test_a_jpeg_that_is_coded_as_few_are_is_named(place, value, text):
+    data = bytearray(jpeg())
+    data[data.index(b'\xff\xc0') + place] = value
+    with pytest.raises(MalformedImage, match=text) as caught:
+        decode(bytes(data))
+    assert caught.value.text('file').endswith('convert it to a baseline JPEG (SOF0) of 8 bits')
+
+
 def test_a_jpeg_that_is_grey_itself_is_decoded():
     data = jpeg(image=np.full((64, 64, 3), 128, np.uint8))
     assert (decode(data) == 128).all()
@@ -202,6 +212,15 @@ def test_png_is_checked_and_what_follows_it_ignored():
             decode(bytes(damaged))
 
 
+@pytest.mark.parametrize('kind', ['first frame', 'no frame', 'told twice', 'damaged'])
+def test_of_an_animated_png_the_default_image_is_taken(kind):
+    """Of OpenCV 4.14 alone it is another image, or a crash where one is damaged."""
+    data = messages.encode(picture(40, 50), '.png')
+    animated = animated_png(data, b'\xff' if kind == 'damaged' else b'\0',
+                            first=kind == 'first frame', told=1 + (kind == 'told twice'))
+    assert np.array_equal(decode(animated), picture(40, 50))
+
+
 def exif(orientation):
     return b'MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1' + struct.pack('>HHI', orientation, 0, 0)
 
@@ -210,15 +229,6 @@ def turned_png(image, orientation):
     data, body = messages.encode(image, '.png'), b'eXIf' + exif(orientation)
     chunk = struct.pack('>I', len(body) - 4) + body + struct.pack('>I', zlib.crc32(body))
     return data[:33] + chunk + data[33:]
-
-
-@pytest.mark.parametrize('kind', ['first frame', 'no frame', 'told twice', 'damaged'])
-def test_of_an_animated_png_the_default_image_is_taken(kind):
-    """Of OpenCV 4.14 alone it is another image, or a crash where one is damaged."""
-    data = messages.encode(picture(40, 50), '.png')
-    animated = animated_png(data, b'\xff' if kind == 'damaged' else b'\0',
-                            first=kind == 'first frame', told=1 + (kind == 'told twice'))
-    assert np.array_equal(decode(animated), picture(40, 50))
 
 
 def turned_webp(image, orientation):

@@ -10,13 +10,15 @@ import numpy as np
 from ubcn_ros.images import jpeg, tiff
 from ubcn_ros.images.encodings import demosaic
 from ubcn_ros.images.formats import MESSAGE_FORMATS, find_end, read_header, without_animation
-from ubcn_ros.images.malformed import CUT, DAMAGED, MalformedImage, check_size
+from ubcn_ros.images.malformed import CUT, DAMAGED, MalformedImage, Remedy, check_size
 
 # Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
 # shrinks to 1/1032 at most, and a pixel takes one bit at least.
 _DENSEST = {'JPEG': 8 * 64, 'PNG': 8 * 1032}
 # What 128 in every component becomes: of YCbCr, RGB and grey; of CMYK; of YCCK.
 _PAINTED = (128, 65, 64)
+_BASELINE = 'a baseline JPEG (SOF0) of 8 bits'
+_UNKNOWN = Remedy(f'publish {_BASELINE}', f'record {_BASELINE}', f'convert it to {_BASELINE}')
 # Image data for a JPEG that has not enough of it. No ff, which would begin a marker; the first
 # byte is 0, so that one before it does not begin one either.
 _FILLER = bytes(number * 151 % 255 for number in range(4096))
@@ -77,6 +79,10 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
             raise
         image = None
     if image is None or image.shape[:2] != (height, width):
+        frame = jpeg.read_frame(data) if data[0] == 0xff else None
+        if frame and not frame.usual:
+            raise MalformedImage('compressed', f'a JPEG of {frame.bits} bits a sample that is '
+                                 f'coded as SOF{frame.coding} cannot be decoded', _UNKNOWN)
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
     # libjpeg paints what it has no data for in a grey: seen in the corner, as far as that lies in

@@ -76,8 +76,8 @@ def find_end(data: memoryview | bytes) -> int | None:
 
 
 def _jpeg_header(data: memoryview | bytes) -> Header | None:
-    found = jpeg.size(data)
-    return found and Header('JPEG', found[0], found[1], found[2] == 1)
+    found = jpeg.read_frame(data)
+    return found and Header('JPEG', found.height, found.width, found.channels == 1)
 
 
 def _png_header(data: memoryview | bytes) -> Header | None:

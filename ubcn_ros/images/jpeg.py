@@ -1,11 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The markers of a JPEG (ITU-T T.81, annex B): its size and its end."""
+"""The markers of a JPEG (ITU-T T.81, annex B): its size, how it is coded, and its end."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 # In image data any marker but those of restarts; 0 is not a marker. Elsewhere the next byte begins
 # one; more of ff may fill the space before it.
@@ -17,14 +18,35 @@ _FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 _MOST_MARKERS = 1 << 12
 
 
-def size(data: memoryview | bytes) -> tuple[int, int, int] | None:
-    """Return height and width in pixels, unchecked, and channels; None where they are missing."""
+class Frame(NamedTuple):
+    """
+    What the header of a frame says, unchecked.
+
+    ``coding``: n of its marker SOFn: 0 baseline, 1 extended, 2 progressive, 3 lossless, ...;
+    ``bits`` of a sample; size in pixels; ``channels``.
+    """
+
+    coding: int
+    bits: int
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def usual(self) -> bool:
+        """Whether every decoder knows it."""
+        return self.coding in (0, 1, 2) and self.bits == 8
+
+
+def read_frame(data: memoryview | bytes) -> Frame | None:
+    """Return what the header of the frame says; None where it is missing."""
     for marker, body in _markers(data):
         if marker == _SOS:
             return None
         if marker in _FRAMES and body + 8 <= len(data):
-            return (int.from_bytes(data[body + 3:body + 5], 'big'),
-                    int.from_bytes(data[body + 5:body + 7], 'big'), data[body + 7])
+            return Frame(marker - 0xc0, data[body + 2],
+                         int.from_bytes(data[body + 3:body + 5], 'big'),
+                         int.from_bytes(data[body + 5:body + 7], 'big'), data[body + 7])
     return None
 
 
