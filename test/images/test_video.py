@@ -7,14 +7,17 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from command_line import ubcn
 
+from ubcn_ros.images.files import read_image
 from ubcn_ros.images.video import VideoError, VideoInfo, is_video, read_video, video_info
 from ubcn_ros.images.video_writer import VideoWriter
 from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -187,6 +190,16 @@ def test_videos_are_known_by_name_or_content(tmp_path):
     (tmp_path / 'heif').write_bytes(b'\0\0\0\x18ftypheic')
     found = [is_video(tmp_path / name) for name in ('a.mp4', 'nameless', 'text', 'heif', '.')]
     assert found == [True, True, False, False, False]
+
+
+def test_nothing_is_read_from_a_pipe_to_know_whether_it_is_a_video(tmp_path):
+    pipe, data = tmp_path / 'pipe', cv2.imencode('.png', flag(0))[1].tobytes()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True)
+    writer.start()
+    assert not is_video(pipe)
+    assert read_image(pipe).shape == (48, 96, 3)
+    writer.join()
 
 
 @pytest.mark.parametrize('share', [0.35, 0.7, 0.98])

@@ -66,11 +66,13 @@ def is_video(path: Path | str) -> bool:
     """
     Return whether a file is a video, by its name or, where that does not say, by its first bytes.
 
+    What is not a regular file is none.
+
     :raises VideoError: it cannot be read.
     """
     path = Path(path)
-    if path.is_dir() or is_image_name(path):
-        return False
+    if is_image_name(path) or path.exists() and not path.is_file():
+        return False  # a folder, or a pipe: a byte that is read from it is gone
     if is_video_name(path):
         return True
     try:
@@ -141,9 +143,10 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
 
     A rotation that a phone notes is applied, in quarter turns; sound is left out. Colours of a
     file that does not say how they are coded are taken for BT.709 from 1280 x 720 on, one of the
-    sides being enough, and for BT.601 below, as players do. Of a damaged file what can be decoded is yielded before the error. MP4 and MOV tell how many frames they
-    have; of others one that is cut may be read to its end without an error, and Matroska and WebM
-    always are.
+    sides being enough, and for BT.601 below, as players do. Of a damaged file
+    what can be decoded is yielded before the error. MP4 and MOV tell how many frames they have; of
+    others one that is cut may be read to its end without an error, and Matroska and WebM always
+    are.
 
     :raises VideoError: missing, not a video, or frames of a size out of range; or, at the end,
         that something of it could not be read.
