@@ -19,7 +19,7 @@ from ubcn_ros.images.files import read_image, write_image
 from ubcn_ros.images.video import read_video, video_info
 from ubcn_ros.images.video_writer import VideoWriter
 
-pytest.importorskip('av')
+av = pytest.importorskip('av')
 TIMES = (0, 0.1, 0.2, 0.5, 0.6)
 WIDE = Fraction(16, 11)  # pixels of PAL
 
@@ -301,6 +301,25 @@ def test_a_signal_leaves_what_was_done(tmp_path, clip, number, monkeypatch):
     assert done.exit_code == 128 + number
     assert f'3 of 5 frames written to {tmp_path}/rainy.mp4' in done.output
     assert len(list(read_video(tmp_path / 'rainy.mp4'))) == 3
+
+
+def test_of_a_bare_stream_nobody_knows_how_many_there_are(tmp_path, clip, monkeypatch):
+    bare = tmp_path / 'dry.h264'
+    with av.open(str(clip)) as source, av.open(str(bare), 'w') as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+
+    def stopped(self, image, time_s, depth=None, render=RainSequence.__call__):
+        if time_s > 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return render(self, image, time_s)
+
+    monkeypatch.setattr(RainSequence, '__call__', stopped)
+    done = ubcn('rain', bare, tmp_path / 'out')
+    assert f'Stopped by SIGINT: 1 frames written to {tmp_path}/out' in done.output
 
 
 @pytest.mark.parametrize('arguments, text', [

@@ -55,7 +55,7 @@ class ImageJob(NamedTuple):
 
 class ImageJobs:
     """
-    The image files of INPUT; yields an ImageJob for each.
+    The image files of INPUT; yields an ImageJob for each, `count` of them.
 
     :param source: a file, or a folder.
     :param output: the OUTPUT for one of them.
@@ -88,12 +88,10 @@ class ImageJobs:
         self._root = output.parent if to_file else output
         self.inputs, self.targets = listing.images, targets
         self.errors = list(listing.unreadable)
+        self.count: int | None = len(self.inputs)
         self._listing, self._rate_hz = listing, rate_hz
         if not _is_mp4(output):
             check_names(self.inputs, self.targets)
-
-    def __len__(self) -> int:
-        return len(self.inputs)
 
     def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.files import read_image
@@ -118,14 +116,15 @@ class ImageJobs:
 
     def summary(self, done: int, _broken: int) -> str:
         """Say how many were done, and what of a folder was not an image."""
-        return f'{done} of {len(self)} images written{_skipped(self._listing)}'
+        return f'{done} of {self.count} images written{_skipped(self._listing)}'
 
 
 class VideoJobs:
     """
     The frames of a video, to a video or to image files named by their numbers.
 
-    Yields an ImageJob for each.
+    Yields an ImageJob for each; `count` is how many the file says there are, None where it does
+    not say.
 
     :param source: the video.
     :param output: the OUTPUT for it.
@@ -144,12 +143,9 @@ class VideoJobs:
             warn(note)
         self.inputs, self.errors = [source], []
         self.pixel_aspect = info.pixel_aspect
-        self._frames = info.frames or round(info.duration_s * info.rate_hz)
+        self.count = info.frames or round(info.duration_s * info.rate_hz) or None
         self.names = [self._name(0)]
         self._output, self.targets = output, [output / self.names[0]]
-
-    def __len__(self) -> int:
-        return self._frames
 
     def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.video import VideoError, read_video
@@ -310,7 +306,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
             for writer in filter(None, writers):
                 open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)
-            with progress_bar(jobs, len(jobs), jobs.unit) as bar:
+            with progress_bar(jobs, jobs.count, jobs.unit) as bar:
                 for job in bar:
                     if fault := _fault(job, work):
                         broken += 1
@@ -319,7 +315,8 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                     else:
                         done += 1
     except Stopped as stop:
-        exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
+        of = '' if jobs.count is None else f' of {jobs.count}'
+        exit_stopped(stop, f'{done}{of} {jobs.unit}', output)
     click.echo(jobs.summary(done, broken))
     if broken or jobs.errors:
         sys.exit(1)
