@@ -42,6 +42,13 @@ def test_large_pictures_become_smaller_in_proportion():
     assert decoded(Album(1, 0).image(np.zeros((1080, 1920, 3), np.uint8))).shape == (720, 1280, 3)
 
 
+@pytest.mark.parametrize('shape', [(8, 40_000), (40_000, 8)])
+def test_sides_are_no_longer_than_webp_has_them(shape):
+    album, image = Album(1, 1), np.zeros((*shape, 3), np.uint8)
+    for uri in (album.image(image), album.mask(image[..., 0])):
+        assert max(decoded(uri).shape) == 16383
+
+
 def test_masks_lose_nothing():
     mask = noise(3, 40, 60)
     assert np.array_equal(decoded(Album(0, 1).mask(mask)), np.repeat(mask[..., None], 3, 2))

@@ -20,6 +20,7 @@ _MOST_PIXELS = 1280 * 720
 _BITS = 0.5  # of a pixel, at a quality of about 60
 _BEST, _LEAST = 90, 20  # quality of WebP
 _LOSSLESS = 101
+_LONGEST_SIDE = 16383  # of WebP
 
 
 class Album:
@@ -72,7 +73,8 @@ class Album:
 
     def _fit(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
         height, width = picture.shape[:2]
-        scale = math.sqrt(self._pixels / (height * width))
+        scale = min(math.sqrt(self._pixels / (height * width)),
+                    _LONGEST_SIDE / max(height, width))
         if scale >= 1:
             return picture
         size = max(1, round(width * scale)), max(1, round(height * scale))
