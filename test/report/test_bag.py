@@ -344,6 +344,16 @@ def test_steps_are_computed_again_on_the_worst_frames(drive, fake_engine):
     assert said(made, 'Steps of the model that made the bag', 'fake')
 
 
+def test_steps_are_of_frames_that_have_an_input(tmp_path, fake_engine):
+    bag = sidecar(write_bag(tmp_path / 'a', {
+        FRONT['topic']: lambda n: rainy(n) if n < 3 else None,
+        FRONT['derained']: derained, FRONT['confidence']: confidence}))
+    made = report(bag, step_frames=3, steps=Steps(fake_engine, 1))
+    assert [len(f.steps) for f in made.frames] == [0, 1, 1, 0]
+    (title, charts), = made.charts
+    assert '2 worst frames' in title and charts[0].lines[0].name == 'mean of 2 frames'
+
+
 def test_steps_show_what_was_not_recorded(tmp_path, fake_engine):
     bag = write_bag(tmp_path / 'bag', {FRONT['topic']: rainy, FRONT['derained']: derained})
     assert report(bag).label_set is None

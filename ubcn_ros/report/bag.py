@@ -195,7 +195,8 @@ class _Builder:
         report.views = self._views(self.tracks.names.union(
             *(step for frame in report.frames for step in frame.steps)))
         if charts := self.steps.charts():
-            of = 'worst frame' if len(chosen) == 1 else f'{len(chosen)} worst frames'
+            count = self.steps.frames  # of some there is no input
+            of = 'worst frame' if count == 1 else f'{count} worst frames'
             report.charts.append((f'Steps of the loop, on the {of}', charts))
 
     def _views(self, names: Collection[str]) -> list[PaneView]:

@@ -54,12 +54,16 @@ class Steps:
         self._ms.append([f.timings['total'] for f in frames])
         return frames
 
+    @property
+    def frames(self) -> int:
+        """How many were run."""
+        return len(self._ms)
+
     def charts(self) -> list[Chart]:
         """Draw the figures against T; none before a frame was run."""
-        count = len(self._ms)
-        if not count:
+        if not self.frames:
             return []
-        frames = 'one frame' if count == 1 else f'mean of {count} frames'
+        frames = 'one frame' if self.frames == 1 else f'mean of {self.frames} frames'
         x = 'T (0: the input)' if self._psnr else 'T'
         drawn = [Chart('PSNR', x, 'PSNR, dB', (_line(frames, self._psnr, 0),))] \
             if self._psnr else []
