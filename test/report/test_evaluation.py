@@ -75,6 +75,28 @@ def test_figures_against_steps_and_rain(tmp_path):
     assert 'PSNR and steps' in html(report)
 
 
+def test_the_psnr_of_equal_images_is_infinite_again(tmp_path):
+    equal = results()
+    equal['rates']['150']['input']['psnr'] = equal['rates']['0']['steps'][1]['psnr'] = None
+    evaluation = written(tmp_path / 'e.json', **equal)
+    tiles = {tile.title: tile.value for tile in evaluation_report(evaluation).tiles}
+    assert tiles['PSNR'] == '∞ → 31.0 dB'
+    assert lines(evaluation_report(evaluation), 'PSNR and steps')['0 mm/hr'] == {1: 30}
+
+
+@pytest.mark.parametrize('place', [
+    ('rates', '150', 'steps', 0, 'psnr'), ('rates', '0', 'steps', 1, 'miou'),
+    ('rates', '0', 'steps', 1, 'coverage', 0, 'accuracy'), ('latency_ms', '0', 0),
+    ('rates', '150', 'baselines', 'other', 0, 'psnr')], ids=str)
+def test_figures_that_are_no_numbers_are_a_clear_error(tmp_path, place):
+    said = found = results()
+    for key in place[:-1]:
+        found = found[key]
+    found[place[-1]] = 'abc'
+    with pytest.raises(ValueError, match="e.json is not as `ubcn evaluate --json` .*'abc'"):
+        html(evaluation_report(written(tmp_path / 'e.json', **said)))
+
+
 def test_rates_may_be_in_any_order(tmp_path):
     def points(report):
         return {(chart.title, line.name): line.points for _, group in report.charts

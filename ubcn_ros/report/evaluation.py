@@ -68,11 +68,10 @@ class Evaluation:
         return results['rates'] if self.labelled else {'': results}
 
     def values(self, entry: Mapping[str, Any], score: _Score) -> list[float]:
-        """Return a figure at T = 0, 1, ...: NaN where it is infinite."""
+        """Return a figure at T = 0, 1, ..."""
         before = entry['input']['psnr'] if score is _PSNR else \
             entry['segmentation']['own']['miou']
-        return [math.nan if v is None else v
-                for v in (before, *(step[score.key] for step in entry['steps']))]
+        return [_value(v, score) for v in (before, *(s[score.key] for s in entry['steps']))]
 
 
 def evaluation_report(evaluation: Evaluation) -> Report:
@@ -138,7 +137,7 @@ def _against_t(evaluation: Evaluation, size: str) -> Iterator[Chart]:
         lines = [Line(_rate(rate), tuple(enumerate(evaluation.values(entry, score))))
                  for rate, entry in evaluation.rates(size).items()]
         rate = evaluation.heaviest
-        lines += [Line(name, tuple((s['t'], _known(s[score.key])) for s in steps), dashed=True)
+        lines += [Line(name, tuple((s['t'], _value(s[score.key], score)) for s in steps), True)
                   for name, steps in evaluation.rates(size)[rate]['baselines'].items()]
         note = f'Dashed: other models, {_rate(rate)}.' if len(lines) > len(
             evaluation.rates(size)) and rate else ''
@@ -160,7 +159,7 @@ def _against_rate(evaluation: Evaluation, size: str) -> Iterator[Chart]:
     entry = rates[evaluation.heaviest]['steps'][-1]
     yield Chart('Accuracy and coverage', 'coverage, % of the pixels above a confidence',
                 'right labels among them, %', tuple(
-                    Line(_rate(rate), tuple((p['coverage'], p['accuracy'])
+                    Line(_rate(rate), tuple((float(p['coverage']), float(p['accuracy']))
                                             for p in found['steps'][-1]['coverage']))
                     for rate, found in rates.items()), f'At T = {entry["t"]}.')
 
@@ -168,10 +167,11 @@ def _against_rate(evaluation: Evaluation, size: str) -> Iterator[Chart]:
 def _latency(evaluation: Evaluation, size: str) -> list[Chart]:
     latencies = evaluation.sizes[size]['latency_ms']
     found = [Chart('Latency and steps', 'T', 'ms', tuple(
-        Line(_rate(rate), tuple(enumerate(ms, 1))) for rate, ms in latencies.items()))]
+        Line(_rate(rate), tuple(enumerate(map(float, ms), 1))) for rate, ms in latencies.items()))]
     if len(latencies) > 1:
         found.append(Chart('Latency and rain', 'rain, mm/hr', 'ms', tuple(
-            Line(f'T = {t + 1}', tuple((float(rate), ms[t]) for rate, ms in latencies.items()))
+            Line(f'T = {t + 1}', tuple((float(rate), float(ms[t]))
+                                       for rate, ms in latencies.items()))
             for t in range(evaluation.iterations))))
     return found
 
@@ -180,18 +180,19 @@ def _against_scale(evaluation: Evaluation) -> list[Chart]:
     """Draw by size of the images, from few pixels to many, at the last step."""
     sizes = tuple(sorted(evaluation.sizes, key=lambda size: math.prod(map(int, size.split('x')))))
 
-    def lines(value: Callable[[str, str], float | None]) -> tuple[Line, ...]:
+    def lines(value: Callable[[str, str], float]) -> tuple[Line, ...]:
         return tuple(Line(_rate(rate), tuple(
-            (float(n), _known(value(size, rate))) for n, size in enumerate(sizes)))
+            (float(n), value(size, rate)) for n, size in enumerate(sizes)))
             for rate in evaluation.rates(sizes[0]))
 
-    def at_last(key: str) -> tuple[Line, ...]:
-        return lines(lambda size, rate: evaluation.rates(size)[rate]['steps'][-1][key])
+    def at_last(score: _Score) -> tuple[Line, ...]:
+        return lines(lambda size, rate: evaluation.values(
+            evaluation.rates(size)[rate], score)[-1])
 
-    latency = lines(lambda size, rate: evaluation.sizes[size]['latency_ms'][rate][-1])
+    latency = lines(lambda size, rate: float(evaluation.sizes[size]['latency_ms'][rate][-1]))
     return [Chart(f'{title} and scale', 'size of the images, pixels', unit, found,
                   f'At T = {evaluation.iterations}.', sizes) for title, unit, found in (
-                      *((score.title, f'{score.title}, {score.unit}', at_last(score.key))
+                      *((score.title, f'{score.title}, {score.unit}', at_last(score))
                         for score in (_PSNR, _MIOU)), ('Latency', 'ms', latency))]
 
 
@@ -251,5 +252,8 @@ def _rate(rate: str) -> str:
     return f'{rate} mm/hr' if rate else 'pairs'
 
 
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value
+def _value(value: float | None, score: _Score) -> float:
+    """Undo what JSON makes of the PSNR of equal images; other figures of null are not known."""
+    if value is None:
+        return math.inf if score is _PSNR else math.nan
+    return float(value)
