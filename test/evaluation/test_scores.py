@@ -5,6 +5,7 @@
 import math
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from random_images import clouds, noise
@@ -18,6 +19,7 @@ from ubcn_ros.evaluation.scores import (
     RainScore,
 )
 from ubcn_ros.network.rain_estimate import rain_logs
+from ubcn_ros.runtime.confidence import leave_unlabeled
 
 
 def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
@@ -118,6 +120,18 @@ def test_a_confidence_that_is_never_reached_is_left_out():
 
 def test_without_a_pixel_there_is_no_figure():
     result = CalibrationScore(torch.device('cpu')).result()
+def test_coverage_is_what_the_engine_leaves():
+    """Of 0.5505, 140 steps of 1/255, no label is kept at 0.55, which is 141."""
+    sure = torch.cat((torch.rand(2000, generator=torch.Generator().manual_seed(0)),
+                      torch.tensor(THRESHOLDS), torch.tensor([0.5505] * 200)))
+    score = CalibrationScore(torch.device('cpu'))
+    score.add(sure, sure > 0.5)
+    steps = sure.mul(255).round().byte().numpy()[None]
+    for point in score.result()['coverage']:
+        left = leave_unlabeled(np.zeros_like(steps), steps, point['min_confidence'])
+        assert point['coverage'] == pytest.approx(100 * (1 - left)), point
+
+
     assert math.isnan(result['ece']) and math.isnan(result['accuracy'])
     assert result['coverage'] == []
 

@@ -16,10 +16,10 @@ from torchmetrics.functional.image import (
 
 from ubcn_ros.network.rain_estimate import rain_logs, rain_of
 
+from ubcn_ros.runtime.confidence import least_step
 BINS = 15
 THRESHOLDS = (*(step / 20 for step in range(20)), 0.99)
 """Confidences from which on pixels count for coverage and accuracy."""
-_FINE = 300  # bins that are summed in: the thresholds and the edges of the 15 bins lie between
 DRY = 2.0
 """mm/hr: below it an estimate counts as dry."""
 
@@ -55,17 +55,18 @@ class CalibrationScore:
     The expected calibration error (%) is the difference between the mean confidence and the share
     of right labels, the mean over 15 bins of confidence weighted by their pixels: that of
     torchmetrics, which keeps every pixel, gigabytes a figure; here sums are kept. Coverage (%) is
-    the share of the pixels at or above a confidence, accuracy (%) the share of right labels among
-    them.
+    the share of the pixels at or above a confidence, which the engine compares in steps of 1/255,
+    accuracy (%) the share of right labels among them.
     """
 
     def __init__(self, device: torch.device) -> None:
-        # pixels, right ones, and the sum of their confidence
-        self._sums = torch.zeros((3, _FINE), dtype=torch.float64, device=device)
+        # pixels, right ones, and the sum of their confidence; pixels and right ones by step
+        self._sums = torch.zeros((3, BINS), dtype=torch.float64, device=device)
+        self._steps = torch.zeros((2, 256), dtype=torch.float64, device=device)
 
     def add(self, confidence: torch.Tensor, right: torch.Tensor) -> None:
         """Add labelled pixels: their confidence, (N,) 0..1, and which labels are right, bool."""
-        bins = confidence.mul(_FINE).long().clamp_(max=_FINE - 1)
+        bins = confidence.mul(BINS).long().clamp_(max=BINS - 1)
         values = torch.stack((torch.ones_like(confidence), right.to(confidence.dtype),
                               confidence)).double()
         self._sums.scatter_add_(1, bins.expand(3, -1), values)
@@ -75,19 +76,21 @@ class CalibrationScore:
         Return 'ece' and 'accuracy' in %, and 'coverage', one entry per threshold.
 
         Each is {'min_confidence', 'coverage', 'accuracy'}; without a pixel there are none, and
+        steps = confidence.mul(255).round().long()
+        self._steps.scatter_add_(1, steps.expand(2, -1), values[:2])
         the others are NaN.
         """
-        sums = self._sums.cpu()
+        sums, steps = self._sums.cpu(), self._steps.cpu()
         total = float(sums[0].sum())
         if not total:
             return {'ece': math.nan, 'accuracy': math.nan, 'coverage': []}
-        _, right, confidence = sums.view(3, BINS, -1).sum(2)
-        kept = [(least, sums[:, round(least * _FINE):].sum(1)) for least in THRESHOLDS]
+        _, right, confidence = sums
+        kept = [(least, steps[:, least_step(least):].sum(1)) for least in THRESHOLDS]
         return {'ece': 100 * float((right - confidence).abs().sum()) / total,
                 'accuracy': 100 * float(right.sum()) / total,
                 'coverage': [{'min_confidence': least, 'coverage': 100 * float(count) / total,
                               'accuracy': 100 * float(right) / float(count)}
-                             for least, (count, right, _) in kept if count]}
+                             for least, (count, right) in kept if count]}
 
 
 class RainScore:

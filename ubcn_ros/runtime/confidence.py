@@ -35,6 +35,12 @@ def confidence_of(logits: torch.Tensor, temperature: float, dim: int = 0) -> tor
     return torch.exp(logits.amax(dim) - logits.logsumexp(dim))
 
 
+def least_step(least: float) -> int:
+    """Return the least of the steps of 1/255, as confidences are rounded to, that reaches it."""
+    # the rounding keeps 0.2, which is 51 steps, from becoming 52
+    return math.ceil(round(255 * least, 6))
+
+
 def leave_unlabeled(labels: np.ndarray, confidence: np.ndarray, least: float) -> float:
     """
     Set the labels of pixels whose confidence is below the least to 255, in place.
@@ -44,7 +50,6 @@ def leave_unlabeled(labels: np.ndarray, confidence: np.ndarray, least: float) ->
     :param least: 0..1.
     :return: the share of those pixels, 0..1.
     """
-    # the rounding keeps 0.2, which is 51 steps, from becoming 52
-    below = cv2.compare(confidence, math.ceil(round(255 * least, 6)), cv2.CMP_LT)
+    below = cv2.compare(confidence, least_step(least), cv2.CMP_LT)
     np.bitwise_or(labels, below, out=labels)  # 255 where it is below, else 0
     return cv2.countNonZero(below) / below.size
