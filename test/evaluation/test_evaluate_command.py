@@ -43,8 +43,8 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
     entry = report['rates']['150']
     assert entry['segmentation'].keys() == report['clean'].keys() == {'own', 'clean', 'rain'}
     assert [step['t'] for step in entry['steps']] == [1, 2, 3]
-    assert entry['steps'][0].keys() == {'t', 'psnr', 'ssim', 'miou', 'iou', 'ece', 'accuracy',
-                                        'coverage'}
+    assert entry['steps'][0].keys() == {'t', 'psnr', 'ssim', 'equal', 'miou', 'iou', 'ece',
+                                        'accuracy', 'coverage'}
     assert 0 < report['figures']['ece_150']['value'] < 100
     assert entry['steps'][0]['iou'].keys() >= {'Sky', 'Bicyclist'}
     assert report['figures']['psnr_gain_150']['value'] == pytest.approx(

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ubcn_ros.evaluation.metrics import pair_metrics, scene_metrics
+from ubcn_ros.evaluation.metrics import finite_mean, pair_metrics, scene_metrics
 
 
 def steps(psnr, miou):
@@ -97,6 +97,14 @@ def test_baselines_are_compared_at_the_last_step(results):
     figures = {figure.key: figure for figure in scene_metrics(results)}
     assert figures['psnr_over_plain_50'].value == pytest.approx(0.7)
     assert figures['miou_over_plain_50'].value == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize('values, mean', [
+    ([20, math.inf, 30], (25, 1)), ([20, -math.inf, math.inf], (20, 2)),
+    ([math.inf] * 2, (math.inf, 2)), ([-math.inf], (-math.inf, 1)),
+    ([-math.inf, math.inf], (math.nan, 2)), ([], (math.nan, 0))])
+def test_a_mean_is_over_the_values_that_are_finite(values, mean):
+    assert finite_mean(values) == pytest.approx(mean, nan_ok=True)
 
 
 def test_pairs_gain_over_the_input():

@@ -10,20 +10,22 @@ from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.evaluation.report import draw, pair_text, scene_text
 from ubcn_ros.text_table import table
 
-STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None},
+STEP = {'psnr': 27.5, 'ssim': 0.9, 'equal': 0, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None},
         'ece': 3.875, 'accuracy': 88.0, 'coverage': [
             {'min_confidence': 0.0, 'coverage': 100.0, 'accuracy': 88.0},
             {'min_confidence': 0.9, 'coverage': 60.0, 'accuracy': 97.0}]}
 LABELS = {'miou': 50.5, 'iou': {'Sky': 80.0, 'Road': None}}
 RESULTS = {
     'clean': {'own': LABELS, 'clean': {**LABELS, 'miou': 71.5}},
-    'rates': {'0': {'input': {'psnr': math.inf, 'ssim': 1.0}, 'segmentation': {'own': LABELS},
+    'rates': {'0': {'input': {'psnr': math.inf, 'ssim': 1.0, 'equal': 21},
+                    'segmentation': {'own': LABELS},
                     'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}], 'baselines': {}},
-              '50': {'input': {'psnr': 22.25, 'ssim': 0.7},
+              '50': {'input': {'psnr': 22.25, 'ssim': 0.7, 'equal': 3},
                      'segmentation': {'own': LABELS, 'clean': {**LABELS, 'miou': 33.75}},
                      'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}],
                      'baselines': {'plain': [{'t': 1, **STEP}]}}}}
-PAIRS = {'input': {'psnr': 20.0, 'ssim': 0.5}, 'steps': [{'t': 1, 'psnr': 23.5, 'ssim': 0.6}],
+PAIRS = {'input': {'psnr': 20.0, 'ssim': 0.5, 'equal': 0},
+         'steps': [{'t': 1, 'psnr': 23.5, 'ssim': 0.6, 'equal': 0}],
          'baselines': {}}
 
 
@@ -34,8 +36,8 @@ def test_columns_line_up():
 
 def test_every_measured_figure_is_in_the_table():
     text = scene_text(RESULTS, [Metric('k', 'some gain', 5.25, 'dB')])
-    for expected in ('27.50', '0.9000', '61.25', '22.25', 'inf', '33.75', '71.50', 'plain, T = 1',
-                     '3.88', 'Sky', 'some gain', '5.25'):
+    for expected in ('27.50', '0.9000', '61.25', '3 equal, 22.25', '21 equal, inf',
+                     '33.75', '71.50', 'plain, T = 1', '3.88', 'Sky', 'some gain', '5.25'):
         assert expected in text
     road = next(line for line in text.splitlines() if line.startswith('Road'))
     assert road.split() == ['Road', '-', '-', '-']

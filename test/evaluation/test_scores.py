@@ -36,7 +36,16 @@ def test_image_score_clamps_as_users_get_it():
     score = ImageScore()
     score.add(clean + 3, clean)
     # flat white is where SSIM in single precision is least exact
-    assert score.result() == {'psnr': math.inf, 'ssim': pytest.approx(1.0, abs=2e-3)}
+    assert score.result() == {'psnr': math.inf, 'ssim': pytest.approx(1.0, abs=2e-3), 'equal': 1}
+
+
+def test_equal_images_are_counted_and_not_averaged():
+    clean = torch.full((1, 3, 32, 32), 100 / 255)
+    score = ImageScore()
+    for difference in (0, 10, 0):
+        score.add(clean + difference / 255, clean)
+    assert score.result()['psnr'] == pytest.approx(20 * math.log10(255 / 10), abs=1e-3)
+    assert score.result()['equal'] == 2
 
 
 def test_ssim_falls_with_noise():
@@ -111,15 +120,6 @@ def test_coverage_and_accuracy_by_hand():
     assert points[0.55] == points[0.95] == (50.0, 50.0) and points[0.99] == (25.0, 100.0)
 
 
-def test_a_confidence_that_is_never_reached_is_left_out():
-    score = CalibrationScore(torch.device('cpu'))
-    score.add(torch.tensor([0.31]), torch.tensor([True]))
-    assert [point['min_confidence'] for point in score.result()['coverage']] == [
-        least for least in THRESHOLDS if least <= 0.3]
-
-
-def test_without_a_pixel_there_is_no_figure():
-    result = CalibrationScore(torch.device('cpu')).result()
 def test_coverage_is_what_the_engine_leaves():
     """Of 0.5505, 140 steps of 1/255, no label is kept at 0.55, which is 141."""
     sure = torch.cat((torch.rand(2000, generator=torch.Generator().manual_seed(0)),
@@ -132,6 +132,15 @@ def test_coverage_is_what_the_engine_leaves():
         assert point['coverage'] == pytest.approx(100 * (1 - left)), point
 
 
+def test_a_confidence_that_is_never_reached_is_left_out():
+    score = CalibrationScore(torch.device('cpu'))
+    score.add(torch.tensor([0.31]), torch.tensor([True]))
+    assert [point['min_confidence'] for point in score.result()['coverage']] == [
+        least for least in THRESHOLDS if least <= 0.3]
+
+
+def test_without_a_pixel_there_is_no_figure():
+    result = CalibrationScore(torch.device('cpu')).result()
     assert math.isnan(result['ece']) and math.isnan(result['accuracy'])
     assert result['coverage'] == []
 

@@ -78,7 +78,7 @@ def _camera_text(camera: CameraComparison) -> str:
     parts = [f'{camera.camera}: {len(camera.frames)} frames{alone}', table(
         ('figure', 'unit', 'frames', 'equal', 'mean', 'worst', 'stamp of the worst'),
         [(FIGURES[name].title, FIGURES[name].unit, str(values['frames']),
-          str(values['equal'] or '-'), f'{values["mean"]:.2f}', f'{values["worst"]:.2f}',
+          str(values['equal'] or '-'), fixed(values['mean']), fixed(values['worst']),
           values['worst_stamp'])
          for name, values in camera.summary().items()], left=(0, 1))]
     if camera.miou is not None:

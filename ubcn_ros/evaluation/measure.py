@@ -4,8 +4,9 @@
 What a network does to images and labels, in figures.
 
 - PSNR (dB) and SSIM (11x11 gaussian window, sigma 1.5) are of the RGB image rounded to uint8, as
-  users get it, against the clean one: the mean over images of each image's figure. PSNR of an
-  image equal to the clean one is infinite.
+  users get it, against the clean one: the mean over images of each image's figure. Images
+  equal to the clean one, whose PSNR is infinite, are counted and left out of its mean; where all
+  are equal it is infinite.
 - Calibration is of the confidence that the engine gives, at the temperature of the model's file.
 - Of an image that has converged, later steps have the figures of the last that was run.
 - Milliseconds are the median over images of the time until a step is done, of the network alone
@@ -153,7 +154,7 @@ class LoopScore:
 
     def result(self, labelled: bool = True) -> list[dict[str, Any]]:
         """
-        Return one entry per step: 't', 'psnr', 'ssim'.
+        Return one entry per step: 't', 'psnr', 'ssim', 'equal'.
 
         When labelled also 'miou' and 'iou', and what ``CalibrationScore`` results in; where the
         loop may converge also 'iterations', the mean of the steps that were run.

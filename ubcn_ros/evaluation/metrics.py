@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
@@ -20,6 +20,18 @@ class Metric(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {'text': self.text, 'value': self.value, 'unit': self.unit}
+
+
+def finite_mean(values: Sequence[float]) -> tuple[float, int]:
+    """
+    Return the mean of the values that are finite, and how many are not: PSNRs of equal images.
+
+    One of them would make the mean of all infinite. Where none is finite, the mean is that of all:
+    infinite for equal images alone, NaN for differences to them of both signs.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    kept = finite or values
+    return sum(kept) / len(kept) if kept else math.nan, len(values) - len(finite)
 
 
 def scene_metrics(results: dict[str, Any]) -> list[Metric]:

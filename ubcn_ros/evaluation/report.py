@@ -136,7 +136,8 @@ def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:
 
 
 def _image(score: dict[str, Any]) -> tuple[str, str]:
-    return f'{score["psnr"]:.2f}', f'{score["ssim"]:.4f}'
+    equal = f'{score["equal"]} equal, ' if score['equal'] else ''
+    return f'{equal}{score["psnr"]:.2f}', f'{score["ssim"]:.4f}'
 
 
 def _step(score: dict[str, Any]) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ubcn_ros.evaluation.metrics import finite_mean
 from ubcn_ros.network.rain_estimate import rain_logs, rain_of
-
 from ubcn_ros.runtime.confidence import least_step
+
 BINS = 15
 THRESHOLDS = (*(step / 20 for step in range(20)), 0.99)
 """Confidences from which on pixels count for coverage and accuracy."""
@@ -44,8 +45,13 @@ class ImageScore:
                                                                     data_range=255.0)))
 
     def result(self) -> dict[str, float]:
-        """Return 'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
-        return {'psnr': float(np.mean(self._psnr)), 'ssim': float(np.mean(self._ssim))}
+        """
+        Return 'psnr' in dB, 'ssim', and 'equal', how many images equal the clean one.
+
+        The PSNR is over the others, and infinite where there are none.
+        """
+        psnr, equal = finite_mean(self._psnr)
+        return {'psnr': psnr, 'ssim': float(np.mean(self._ssim)), 'equal': equal}
 
 
 class CalibrationScore:
@@ -70,14 +76,14 @@ class CalibrationScore:
         values = torch.stack((torch.ones_like(confidence), right.to(confidence.dtype),
                               confidence)).double()
         self._sums.scatter_add_(1, bins.expand(3, -1), values)
+        steps = confidence.mul(255).round().long()
+        self._steps.scatter_add_(1, steps.expand(2, -1), values[:2])
 
     def result(self) -> dict[str, Any]:
         """
         Return 'ece' and 'accuracy' in %, and 'coverage', one entry per threshold.
 
         Each is {'min_confidence', 'coverage', 'accuracy'}; without a pixel there are none, and
-        steps = confidence.mul(255).round().long()
-        self._steps.scatter_add_(1, steps.expand(2, -1), values[:2])
         the others are NaN.
         """
         sums, steps = self._sums.cpu(), self._steps.cpu()

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.evaluation.metrics import finite_mean
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report.measures import MEASURES, iou_of, measured, pair_counts, psnr
 from ubcn_ros.report.page import Measure
@@ -75,17 +76,15 @@ class CameraComparison:
         """
         Return the mean, the worst value and its frame's stamp, by figure.
 
-        The mean is over values that are finite; `equal` is the number of equal images.
+        The mean and `equal`, the number of equal images, are as of `finite_mean`.
         """
         result = {}
         for name in FIGURES:
             rows = [row for row in self.frames if name in row.values]
             if rows:
                 worst = worst_first(rows, name)[0]
-                values = [row.values[name] for row in rows]
-                finite = [value for value in values if math.isfinite(value)]
-                result[name] = {'frames': len(rows), 'equal': len(rows) - len(finite),
-                                'mean': float(np.mean(finite)) if finite else math.inf,
+                mean, equal = finite_mean([row.values[name] for row in rows])
+                result[name] = {'frames': len(rows), 'equal': equal, 'mean': mean,
                                 'worst': worst.values[name], 'worst_stamp': worst.text}
         return result
 

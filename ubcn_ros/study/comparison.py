@@ -62,7 +62,7 @@ def pairs_of(rows: Mapping[str, Any]) -> list[Pair]:
     """
     Compare UBCN at its last step T with all others, IDM alone too, by rate.
 
-    One dry image left as it is makes its mean PSNR infinite: PSNR is compared in rain alone.
+    Dry images left as they are count for no mean PSNR: it is compared in rain alone.
 
     :param rows: of one budget, as of ``baselines.json``.
     :return: of what both have figures for.

@@ -117,7 +117,7 @@ class ShownScene:
         classes.add(labels, self.truth)
         return Shown(*as_arrays(image, labels), {
             key: None if math.isnan(value) else value for key, value in
-            {**images.result(), 'miou': classes.result()['miou']}.items()})
+            {**images.result(), 'miou': classes.result()['miou']}.items() if key != 'equal'})
 
 
 def read_scenes(scenes: SceneList, indices: Sequence[int], model: LoadedModel, view: FigureView
