@@ -143,6 +143,22 @@ def test_equal_images_are_counted_and_not_averaged(tmp_path):
             of_255(1)), 'worst_stamp': '1.200000000'}
 
 
+def test_the_worst_frame_may_be_one_that_a_left_as_it_is(tmp_path):
+    """Where one image equals the truth, the gain is infinite; where both do, there is none."""
+    rests = {'a': (0, 0, 10, 10), 'b': (0, 20, 0, 11)}
+    for name, rest in rests.items():
+        write_bag(tmp_path / name, {FRONT['derained']: lambda n, rest=rest: clean(n) + np.uint8(
+            rest[n])})
+    truth = write_bag(tmp_path / 'truth', {FRONT['topic']: clean})
+    camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b', truth=truth)).cameras
+    gain = of_255(11) - of_255(10)
+    assert [row.values.get('psnr_gain') for row in camera.frames] == [
+        None, -math.inf, math.inf, pytest.approx(gain)]
+    assert camera.summary()['psnr_gain'] == {
+        'frames': 3, 'equal': 2, 'mean': pytest.approx(gain), 'worst': -math.inf,
+        'worst_stamp': '1.100000000'}
+
+
 def test_latency_is_that_which_the_node_told(tmp_path):
     for name, milliseconds in (('a', 20.0), ('b', 30.0)):
         write_bag(tmp_path / name, {

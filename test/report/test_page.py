@@ -127,6 +127,13 @@ def test_worst_first_by_either_end_and_what_is_missing_last(measure, ranked):
     assert '∞' in Page(html(report)).words
 
 
+@pytest.mark.parametrize('value, text', [(math.inf, 'Infinity'), (-math.inf, '-Infinity')])
+def test_infinite_values_are_sorted_as_such(value, text):
+    report = full_report()
+    report.frames[0].values = {PSNR.key: value}
+    assert f'data-value="{text}"' in html(report)
+
+
 def test_names_cannot_write_html():
     page = Page(html(full_report(ODD)))
     assert page.tags.count('script') == page.text.count('<script') == 2

@@ -109,7 +109,7 @@ def measured(pictures: Pictures) -> dict[str, float]:
             found['unlabeled' + end] = 100 * float((labels == UNLABELED).mean())
         if labels is not None and dry is not None:
             found['labels_dry' + end] = agreement(labels, dry)
-    if 'psnr' in found and 'psnr_b' in found and math.isfinite(found['psnr_b'] - found['psnr']):
+    if 'psnr' in found and 'psnr_b' in found:
         found['psnr_gain'] = found['psnr_b'] - found['psnr']
     if {'labels', 'labels_b'} <= pictures.keys():
         found['labels_equal'] = agreement(pictures['labels'], pictures['labels_b'])
