@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -114,10 +115,13 @@ def write_overrides(values: Mapping[str, Any], file: Path, namespace: str) -> Pa
     """
     node = _node_name(namespace)
     sections = dict.fromkeys([*(name for name, _ in _sections_for(file, node)), node])
-    with NamedTemporaryFile('w', prefix='launch_params_', suffix='.yaml', delete=False) as written:
-        yaml.dump({section: {'ros__parameters': {name: _for_ros(value)
-                                                 for name, value in values.items()}}
-                   for section in sections}, written, sort_keys=False)
+    given = {name: [''] if value == [] else value  # an empty list has no type
+             for name, value in values.items()}
+    with NamedTemporaryFile('w', encoding='utf-8', prefix='launch_params_', suffix='.yaml',
+                            delete=False) as written:
+        # JSON is YAML with all strings quoted: ROS reads others, like y and 1e3, as other types
+        json.dump({section: {'ros__parameters': given} for section in sections}, written,
+                  ensure_ascii=False)
     return Path(written.name)
 
 
@@ -187,28 +191,6 @@ def is_installed(package: str) -> bool:
     except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
         return False
     return True
-
-
-def _for_ros(value: Any) -> Any:
-    """
-    Return what PyYAML is to write, so that a string, or a list, reaches the node as such.
-
-    PyYAML writes without quotes what it reads as a string. ROS reads some of these, like y and
-    1e3, as other types.
-    """
-    if isinstance(value, str):
-        return _Quoted(value)
-    if not isinstance(value, Sequence):
-        return value
-    return [_for_ros(item) for item in value or ['']]  # an empty list has no type
-
-
-class _Quoted(str):
-    """A string that PyYAML writes with quotes."""
-
-
-yaml.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar(
-    'tag:yaml.org,2002:str', str(text), style='"'))
 
 
 def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]) -> list[str]:
