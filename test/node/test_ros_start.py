@@ -38,6 +38,8 @@ def test_what_is_missing_is_of_ros_or_not(name, of_ros):
     text = why_not_started(ModuleNotFoundError(f'No module named {name}', name=name))
     assert f'No module named {name}' in text
     assert text.startswith('ROS cannot be started: ') == ('Source a ROS 2' in text) == of_ros
+    with pytest.raises(ReplayError, match='No module named'), starting_ros():
+        raise ModuleNotFoundError(f'No module named {name}', name=name)
 
 
 class UnknownROSArgsError(RuntimeError):

@@ -49,13 +49,14 @@ def demo(out: Path, **chosen: Any) -> None:
     Starts the node as its own process, replays a bag over DDS, records the outputs to
     OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
     """
-    from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run
+    from ubcn_ros.bags.live.demo import DemoOptions, run
+    from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.stopping import Stopped
     if chosen['bag'] is not None:
         refuse_options(('rain_mm_h',), f'{chosen["bag"]} is replayed as it is')
     try:
         run(DemoOptions(out=out, **chosen))
-    except DemoError as error:
+    except ReplayError as error:
         raise click.ClickException(str(error)) from error
     except Stopped as stop:
         exit_stopped(stop, 'what was received', out / 'outputs')

@@ -17,6 +17,7 @@ from command_line import ubcn
 from random_images import noise
 
 from ubcn_ros.bags import (
+    BagError,
     McapBagWriter,
     create,
     image_connection,
@@ -27,7 +28,8 @@ from ubcn_ros.bags import (
 )
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS
-from ubcn_ros.bags.live.demo import DemoError, DemoOptions, prepare_folder, run, send_bag
+from ubcn_ros.bags.live.demo import DemoOptions, prepare_folder, run, send_bag
+from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.bags.live.replay_report import Replayed
 from ubcn_ros.images.files import read_image
 
@@ -58,7 +60,7 @@ def test_only_what_an_earlier_run_left_is_removed(tmp_path):
 @pytest.mark.parametrize('name', ['input', 'outputs', 'summary.json'])
 def test_what_no_earlier_run_left_is_not_replaced(tmp_path, name):
     write_bag(tmp_path / name) if name != 'summary.json' else (tmp_path / name).touch()
-    with pytest.raises(DemoError, match=f'{name} was not left by .* give another --out'):
+    with pytest.raises(BagError, match=f'{name} was not left by .* give another --out'):
         prepare_folder(tmp_path, None)
     assert names(tmp_path) == [name]
 
@@ -68,7 +70,7 @@ def test_the_bag_to_replay_is_not_replaced(tmp_path, part):
     prepare_folder(tmp_path, None)
     bag = write_bag(tmp_path / 'outputs')
     before = names(bag)
-    with pytest.raises(DemoError, match='outputs.* is where outputs would be written: give an'):
+    with pytest.raises(BagError, match='outputs.* is where outputs would be written: give an'):
         prepare_folder(tmp_path, bag / part)
     assert names(bag) == before
 
@@ -83,7 +85,7 @@ def test_a_bag_that_cannot_be_replayed_costs_nothing(tmp_path, tiny_model):
     prepare_folder(tmp_path / 'out', None)
     kept = write_bag(tmp_path / 'out' / 'outputs')
     for bag, topic in ((tmp_path, None), (kept, '/nope')):
-        with pytest.raises(DemoError):
+        with pytest.raises(BagError):
             run(DemoOptions(bag=bag, topic=topic, out=tmp_path / 'out', model=str(tiny_model)))
     assert names(tmp_path / 'out') == ['node.log', 'outputs'] and names(kept)
 
@@ -242,7 +244,7 @@ def test_failures_end_in_an_error_with_the_nodes_log(ros, tmp_path, tiny_model):
     # not by the command, which refuses the device
     options = DemoOptions(bag=tmp_path / 'bag', device='toaster', out=tmp_path / 'out',
                           model=str(tiny_model))
-    with patch.dict(os.environ), pytest.raises(DemoError) as error:
+    with patch.dict(os.environ), pytest.raises(ReplayError) as error:
         run(options)
     text = str(error.value)
     assert 'the node ended by itself with exit code 2' in text
@@ -261,7 +263,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model, demo_her
                            '--frames', 1)
     assert code == 2 and text.strip().splitlines()[-1].startswith(
         f"Error: Invalid value for '--out': '{tmp_path}/file/demo' cannot be written: ")
-    with pytest.raises(DemoError, match='demo cannot be written: Not a directory .*give an --out'):
+    with pytest.raises(BagError, match='demo cannot be written: Not a directory .*give an --out'):
         run(DemoOptions(out=tmp_path / 'file' / 'demo', model=str(tiny_model)))
 
 

@@ -22,7 +22,12 @@ import numpy as np
 from ubcn_ros import bags
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client
-from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.bags.live.node_process import (
+    NodeProcess,
+    ReplayError,
+    enter_private_domain,
+    starting_ros,
+)
 from ubcn_ros.bags.live.replay_report import (
     Replayed,
     latencies_ms,
@@ -32,10 +37,9 @@ from ubcn_ros.bags.live.replay_report import (
 )
 from ubcn_ros.bags.messages import decode_record
 from ubcn_ros.images.contact_sheet import contact_sheet
-from ubcn_ros.images.files import ImageFileError, write_image
+from ubcn_ros.images.files import write_image
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.json_files import write_json
-from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.text_table import counted
@@ -51,10 +55,6 @@ _FILES = 'sheet.png', 'summary.json'
 _SHEET_ROWS = 5
 _COLUMNS = ('Input', 'Derained', 'Labels', 'Overlay')
 _START_SECONDS = 120.0
-
-
-class DemoError(RuntimeError):
-    """The demonstration failed; the text says why, with the node's log where it ran."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,20 @@ def run(options: DemoOptions) -> dict[str, Any]:
     the drive was rendered.
 
     :return: the summary, as in summary.json.
-    :raises DemoError: rclpy is not installed, the node died, nothing arrived, headers or counts do
-        not fit, the bag or model cannot be read, or `options.out` cannot be written or holds other
+    :raises ReplayError: rclpy is not installed, the node died, nothing arrived, or headers or
+        counts do not fit; the text has the end of the node's log where the replay failed.
+    :raises ModelFileError: the model cannot be read.
+    :raises BagError: the bag cannot be read, or `options.out` cannot be written or holds other
         files.
+    :raises ImageFileError: the contact sheet cannot be written.
     """
-    from ubcn_ros.runtime import ModelFileError, load_model
-    try:
+    from ubcn_ros.runtime import load_model
+    with starting_ros():
         import rclpy  # noqa: F401
-    except ImportError as error:
-        raise DemoError(why_not_started(error)) from error
     started = time.monotonic()
     with ExitStack() as stack:
-        try:
-            network, info = load_model(options.model)
-            source = options.bag and _open(options.bag, options, stack)
-        except (ModelFileError, bags.BagError) as error:
-            raise DemoError(str(error)) from error
+        network, info = load_model(options.model)
+        source = options.bag and _open(options.bag, options, stack)
         try:
             prepare_folder(options.out, options.bag)
             enter_private_domain()
@@ -108,10 +106,9 @@ def run(options: DemoOptions) -> dict[str, Any]:
             return _report(options, source, replayed, network.label_set, info, started)
         except OSError as error:
             where = f' ({error.filename})' if error.filename else ''
-            raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an '
-                            '--out that you may write to, with room on its disk') from error
-        except (ReplayError, bags.BagError, ImageFileError) as error:
-            raise DemoError(str(error)) from error
+            raise bags.BagError(f'{options.out} cannot be written: {error.strerror}{where}; give '
+                                'an --out that you may write to, with room on its disk'
+                                ) from error
 
 
 def prepare_folder(out: Path, bag: Path | None) -> None:
@@ -122,18 +119,18 @@ def prepare_folder(out: Path, bag: Path | None) -> None:
     with. A bag that an earlier run has rendered may be replayed, and stays.
 
     :param bag: what is to be replayed; None to render it.
-    :raises DemoError: something there is not of an earlier run, or is the bag to replay.
+    :raises BagError: something there is not of an earlier run, or is the bag to replay.
     """
     def holds_bag(path: Path) -> bool:
         return bag is not None and bag.resolve().is_relative_to(path.resolve())
     out.mkdir(parents=True, exist_ok=True)
     if holds_bag(out / OUTPUTS):
-        raise DemoError(f'{bag} is where outputs would be written: give another --out')
+        raise bags.BagError(f'{bag} is where outputs would be written: give another --out')
     there = [path for name in (*_FILES, INPUT, OUTPUTS, LOG) if (path := out / name).exists()
              and not holds_bag(path)]
     if there and not (out / LOG).is_file():
-        raise DemoError(f'{there[0]} was not left by an earlier demo, and would be replaced: give '
-                        'another --out')
+        raise bags.BagError(f'{there[0]} was not left by an earlier demo, and would be replaced: '
+                            'give another --out')
     for path in there:  # the log last: it says what the others are
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (out / LOG).touch()

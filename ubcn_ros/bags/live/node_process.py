@@ -111,10 +111,10 @@ def _log_folder() -> str:
 
 @contextmanager
 def starting_ros() -> Iterator[None]:
-    """Raise ReplayError with the remedy where ROS cannot be started in this block."""
+    """Raise ReplayError with the remedy where this block cannot import or start ROS."""
     try:
         yield
-    except RuntimeError as error:  # as rclpy's own errors are
+    except (ImportError, RuntimeError) as error:  # RuntimeError: as rclpy's own errors are
         raise ReplayError(why_not_started(error)) from error
 
 
