@@ -287,11 +287,11 @@ def wheel_prefix(source, tmp_path_factory):
 
 PLACES = """
 import ubcn_ros
-from ubcn_ros.bags.live.node_process import config_file
+from ubcn_ros.bags.live.node_process import fast_dds_file
 from ubcn_ros.runtime.installed import shared_folders
 print(ubcn_ros.__file__)
 print(shared_folders('models')[0] / 'ubcn-light-camvid.safetensors')
-print(config_file('fastdds.xml'))
+print(fast_dds_file())
 print(shared_folders('config/train')[0] / 'light.yaml')
 """
 

@@ -12,20 +12,30 @@ import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, config_file, private_domain
+from ubcn_ros.bags.live import node_process
+from ubcn_ros.bags.live.node_process import (
+    NodeProcess,
+    ReplayError,
+    enter_private_domain,
+    fast_dds_file,
+    private_domain,
+)
 from ubcn_ros.node.middleware import FAST_DDS, FAST_DDS_TRANSPORTS
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_profile_is_found_and_missing_files_are_named():
-    assert ElementTree.parse(config_file('fastdds.xml')).getroot().tag.endswith('dds')
-    with pytest.raises(ReplayError, match='config/absent.xml is missing in'):
-        config_file('absent.xml')
+def test_the_profile_is_found_and_named_where_it_is_missing(monkeypatch, tmp_path):
+    assert ElementTree.parse(fast_dds_file()).getroot().tag.endswith('dds')
+    for folders, where in (([tmp_path], tmp_path), ([], 'no folder')):
+        monkeypatch.setattr(node_process, 'shared_folders', lambda _, found=folders: found)
+        with pytest.raises(ReplayError, match=f'config/fastdds.xml is missing in {where}: ins'):
+            fast_dds_file()
 
 
 OWN_DOMAIN = """
@@ -51,7 +61,17 @@ def test_transports_for_other_nodes_leave_a_private_domain_its_profile(monkeypat
     for name in FAST_DDS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(FAST_DDS_TRANSPORTS, 'UDPv4')
-    assert {private_domain()[name] for name in FAST_DDS} == {str(config_file('fastdds.xml'))}
+    with patch.dict(os.environ):
+        enter_private_domain()
+        assert {os.environ[name] for name in FAST_DDS} == {str(fast_dds_file())}
+
+
+def test_a_private_domain_without_shared_memory_has_no_profile_not_even_the_users():
+    for given in ({}, {FAST_DDS[0]: '/home/me/profile.xml'}):
+        with patch.dict(os.environ, given):
+            enter_private_domain(shared_memory=False)
+            assert not any(name in os.environ for name in FAST_DDS)
+            assert os.environ['ROS_DOMAIN_ID'] == private_domain()['ROS_DOMAIN_ID']
 
 
 def test_each_process_has_a_domain_of_its_own_until_it_ends():

@@ -35,31 +35,29 @@ class ReplayError(RuntimeError):
     """The node or the topics failed; the text says what was waited for, or the node's exit."""
 
 
-def config_file(name: str) -> Path:
+def fast_dds_file() -> Path:
     """
-    Find a file of config/: in the source tree, else where colcon or pip put it.
+    Find config/fastdds.xml: in the source tree, else where colcon or pip put it.
 
     :raises ReplayError: it is nowhere.
     """
     folders = shared_folders('config')
     for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise ReplayError(f'config/{name} is missing in {", ".join(map(str, folders)) or "no folder"}:'
-                      ' install the package again')
+        if (file := folder / 'fastdds.xml').is_file():
+            return file
+    raise ReplayError('config/fastdds.xml is missing in '
+                      f'{", ".join(map(str, folders)) or "no folder"}: install the package again')
 
 
 def private_domain() -> dict[str, str]:
     """
     Return the environment in which DDS stays on this machine, among processes given the same one.
 
-    A Fast DDS profile that is set already stays; transports that are chosen for others' nodes are
-    of no effect in it. The domain is this process's own until it ends.
+    The domain is this process's own until it ends.
 
     :raises ReplayError: no domain is free.
     """
-    domain = {'ROS_DOMAIN_ID': str(_own_domain()), DISCOVERY_RANGE: 'LOCALHOST'}
-    return domain | fast_dds_profile({**os.environ, **domain}, config_file('fastdds.xml'))
+    return {'ROS_DOMAIN_ID': str(_own_domain()), DISCOVERY_RANGE: 'LOCALHOST'}
 
 
 @cache
@@ -93,13 +91,16 @@ def enter_private_domain(shared_memory: bool = True) -> None:
     Set the environment of `private_domain` in this process, before rclpy is initialised in it.
 
     ROS's logs go to a folder that is removed at the end, so that no home is needed for them.
+    Transports that are chosen for others' nodes are of no effect in the domain.
 
-    :param shared_memory: with the profile of Fast DDS; else its default transport.
+    :param shared_memory: as `use_shared_memory`; else Fast DDS has its default transport.
     """
     os.environ.update(private_domain(), ROS_LOG_DIR=_log_folder())
-    if not shared_memory:
-        for name in FAST_DDS:
-            os.environ.pop(name, None)
+    if shared_memory:
+        use_shared_memory()
+        return
+    for name in FAST_DDS:
+        os.environ.pop(name, None)
 
 
 @cache
@@ -120,7 +121,7 @@ def starting_ros() -> Iterator[None]:
 
 def use_shared_memory() -> None:
     """Give Fast DDS room for large images in this process, unless it has a profile already."""
-    os.environ.update(fast_dds_profile(os.environ, config_file('fastdds.xml')))
+    os.environ.update(fast_dds_profile(os.environ, fast_dds_file()))
 
 
 class NodeProcess:
