@@ -58,7 +58,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.text_table import counted
     from ubcn_ros.training.run import Run
     use_threads(threads)
-    torch.backends.cudnn.benchmark = True  # as in a training
     rows: list[dict[str, Any]] = []
     try:
         with tempfile.TemporaryDirectory() as folder, progress_bar(

@@ -77,8 +77,6 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     same command continues; all figures are in OUT/baselines.json.
     """
     check_devices(accelerator)
-    import torch
-
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy, with_steps
@@ -86,7 +84,6 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
-    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
     images = open_kept(data, label_set)

@@ -63,8 +63,6 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     check_devices(accelerator)
     from dataclasses import replace
 
-    import torch
-
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.study.degradation_figures import curves, heat_maps
     from ubcn_ros.study.degradations import DegradationStudy, tables_of
@@ -78,7 +76,6 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
     images = open_kept(data)
-    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     with single_run(out):
         study = DegradationStudy(
             config=config, data=images, fabric=launch(accelerator, precision),

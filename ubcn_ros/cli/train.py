@@ -95,8 +95,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     if steps:
         configs = [with_length(config, steps) for config in configs]
 
-    import torch
-
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
@@ -113,7 +111,6 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     for run in runs:
         run.fingerprints = fingerprints
         run.plan(stage, resume, overwrite)
-    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     for run in runs:
         with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
             stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile

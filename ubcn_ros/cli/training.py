@@ -79,7 +79,9 @@ def launch(accelerator: str, precision: str, devices: int = 1, nodes: int = 1,
 
     :param joint: of several, whether the stage joint is among those that they train.
     """
+    import torch
     from lightning.fabric import Fabric
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     strategy = 'auto'
     if devices != 1 or nodes != 1:
         # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
