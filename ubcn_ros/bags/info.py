@@ -22,7 +22,7 @@ from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
 from ubcn_ros.bags.storage.opening import storage_kind
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Channel, Record, by_kind
 
 GAP = 3.0
 """A gap of a regular topic is longer than this many of its median intervals."""
@@ -109,9 +109,7 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
     with open_bag(path) as reader:
         begin = reader.start_ns or 0
         topics = {connection.kind: _Topic() for connection in reader.connections}
-        channels: dict[tuple[str, str, str], list[Channel]] = {key: [] for key in topics}
-        for channel in reader.channels:
-            channels[channel.kind].append(channel)
+        channels = by_kind(reader.channels)
         total, done = sum(c.msgcount for c in reader.connections), 0
         for done, record in enumerate(reader.records(), 1):
             topics[record.channel.kind].add(record, record.time_ns - begin)
@@ -122,7 +120,7 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
             connection, len(topics[connection.kind].times))]
         return BagInfo(
             str(path), [_file(file) for file in reader.files], reader.start_ns, reader.end_ns,
-            done, [topic.info(*key, channels[key], reader)
+            done, [topic.info(*key, channels.get(key, []), reader)
                    for key, topic in sorted(topics.items())],
             [asdict(camera) for camera in cameras], [asdict(other) for other in others],
             [item.name for item in reader.attachments()],

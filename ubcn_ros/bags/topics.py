@@ -42,10 +42,10 @@ def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
     if not filled:
         raise _error(reader, f'the bag has no images{f" on {topic}" if topic else ""}; its topics '
                      f'are {listing}')
-    readable = [c for c in filled if c.encoding == 'cdr']
+    readable = [c for c in filled if c.serialization == 'cdr']
     if not readable:
-        raise BagError(f'topic {filled[0].topic} is encoded as {filled[0].encoding}, not as cdr: '
-                       'record it with ROS 2, or convert it to a bag of ROS 2')
+        raise BagError(f'topic {filled[0].topic} is encoded as {filled[0].serialization}, not as '
+                       'cdr: record it with ROS 2, or convert it to a bag of ROS 2')
     by_topic: dict[str, Connection] = {}
     for connection in sorted(readable, key=lambda c: c.msgtype != IMAGE):
         by_topic.setdefault(connection.topic, connection)
@@ -93,7 +93,8 @@ def check_names(topic: str, frame_id: str) -> None:
 
 
 def _text(connection: Connection) -> str:
-    encoding = '' if connection.encoding == 'cdr' else f'{connection.encoding or "not encoded"}, '
+    encoding = '' if connection.serialization == 'cdr' else \
+        f'{connection.serialization or "not encoded"}, '
     return f'{connection.topic} ({connection.msgtype or "no type"}, {encoding}' \
            f'{connection.msgcount})'
 

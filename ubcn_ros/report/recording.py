@@ -146,7 +146,7 @@ class OpenBag:
         """Topics of images, and of numbers of each frame; of two types, Image alone."""
         found: dict[str, Connection] = {}
         for c in sorted(self.reader.connections, key=lambda c: c.msgtype != IMAGE):
-            if c.encoding == 'cdr' and (c.msgtype in (IMAGE, COMPRESSED) or (
+            if c.serialization == 'cdr' and (c.msgtype in (IMAGE, COMPRESSED) or (
                     c.msgtype == DEBUG and c.topic.endswith('/' + names.DEBUG_FRAME))):
                 found.setdefault(c.topic, c)
         return [*found.values()]
@@ -201,7 +201,7 @@ class OpenBag:
         if said:
             return LabelSet.from_dict(said)
         for connection in self.reader.connections:
-            if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
+            if connection.msgtype == LABEL_INFO and connection.serialization == 'cdr':
                 for record in self.reader.records(self.reader.channels_of(connection)):
                     try:
                         message = deserialize(record.data, LABEL_INFO)

@@ -21,7 +21,7 @@ from ubcn_ros.bags.live.pace import Played, Schedule, publish_when_due, read_ahe
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
 from ubcn_ros.bags.storage.offered_qos import merged_offer, to_profile
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Channel, Record, by_kind
 from ubcn_ros.bags.topics import choose_topics
 
 _CLOCK = '/clock'
@@ -157,14 +157,11 @@ class _Publishers:
     """A publisher for each topic of channels that this ROS knows the type of."""
 
     def __init__(self, node: Any, channels: Sequence[Channel], warn: Callable[[str], Any]):
-        by_topic: dict[tuple[str, str, str], list[Channel]] = {}
-        for channel in channels:
-            by_topic.setdefault(channel.kind, []).append(channel)
         self.channels: list[Channel] = []
         self.latched: list[Channel] = []
         self._publishers: dict[Channel, Any] = {}
         unknown = []
-        for (topic, msgtype, serialization), group in by_topic.items():
+        for (topic, msgtype, serialization), group in by_kind(channels).items():
             offer = merged_offer(group)
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))

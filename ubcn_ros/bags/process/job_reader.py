@@ -20,7 +20,7 @@ from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.storage.offered_qos import latched_depth
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Channel, Record, by_kind
 
 _KEPT_NS = 3_000_000_000  # an image is recorded later than its CameraInfo, but not by so much
 
@@ -145,10 +145,7 @@ def latched_before(reader: BagReader, job: Job) -> list[Record]:
     order; not of cameras, as their images would have no outputs.
     """
     copied = job.copied - {camera.topic for camera in job.cameras}
-    topics: dict[tuple[str, str, str], list[Channel]] = {}
-    for channel in reader.channels:
-        if channel.topic in copied:
-            topics.setdefault(channel.kind, []).append(channel)
+    topics = by_kind(channel for channel in reader.channels if channel.topic in copied)
     depths = {kind: latched_depth(channels) for kind, channels in topics.items()}
     kept = {kind: deque(maxlen=depth) for kind, depth in depths.items()}
     latched = [channel for kind, channels in topics.items() if depths[kind] != 0

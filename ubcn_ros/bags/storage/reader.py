@@ -32,18 +32,18 @@ class Connection(NamedTuple):
     A topic of a bag, of all its publishers.
 
     `msgtype` is like 'sensor_msgs/msg/Image', `msgcount` the number of messages that metadata.yaml
-    or the storage announces, whichever is larger, `encoding` is 'cdr' for ROS 2.
+    or the storage announces, whichever is larger, `serialization` is 'cdr' for ROS 2.
     """
 
     topic: str
     msgtype: str
     msgcount: int
-    encoding: str
+    serialization: str
 
     @property
     def kind(self) -> tuple[str, str, str]:
         """As of `Channel`."""
-        return self.topic, self.msgtype, self.encoding
+        return self.topic, self.msgtype, self.serialization
 
 
 class BagReader:
@@ -74,8 +74,8 @@ class BagReader:
         self._announced: dict[Connection, list[int]] = {}
         for key in dict.fromkeys(key for counts in said for key in counts):
             numbers = [counts[key] for counts in said]
-            topic, msgtype, encoding = key
-            self._announced[Connection(topic, msgtype, max(numbers), encoding)] = numbers
+            topic, msgtype, serialization = key
+            self._announced[Connection(topic, msgtype, max(numbers), serialization)] = numbers
         self.connections = list(self._announced)
 
     @property
@@ -161,8 +161,8 @@ class BagReader:
         :param found: the number of messages of this connection that it yielded.
         """
         lines = [f'{c.topic}: {c.msgcount} messages of type {c.msgtype or "(none)"}, encoded as '
-                 f'{c.encoding or "(nothing)"}, were left out: of this topic '
-                 f'only {connection.msgtype}, encoded as {connection.encoding}, is read; give '
+                 f'{c.serialization or "(nothing)"}, were left out: of this topic only '
+                 f'{connection.msgtype}, encoded as {connection.serialization}, is read; give '
                  'each type and encoding a topic of its own' for c in self.connections
                  if c.topic == connection.topic and c != connection and c.msgcount]
         return [*self.damage, *lines, *self.count_problems(connection, found)]

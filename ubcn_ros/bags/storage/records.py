@@ -45,6 +45,14 @@ class Channel(NamedTuple):
         return self.topic, self.msgtype, self.serialization
 
 
+def by_kind(channels: Iterable[Channel]) -> dict[tuple[str, str, str], list[Channel]]:
+    """Sort channels by what they are read as, in the order of the first of each."""
+    groups: dict[tuple[str, str, str], list[Channel]] = {}
+    for channel in channels:
+        groups.setdefault(channel.kind, []).append(channel)
+    return groups
+
+
 class Record(NamedTuple):
     """
     A message as it is stored: serialized `data` of a channel.
