@@ -8,7 +8,7 @@ from ubcn_ros.node.mailbox import Mailbox
 
 
 def test_newest_wins_and_the_rest_is_counted():
-    mailbox = Mailbox()
+    mailbox = Mailbox(threading.Condition())
     for item in range(5):
         mailbox.put(item)
     assert mailbox.take() == 4
@@ -17,7 +17,7 @@ def test_newest_wins_and_the_rest_is_counted():
 
 
 def test_clearing_counts_what_waited():
-    mailbox = Mailbox()
+    mailbox = Mailbox(threading.Condition())
     mailbox.clear()
     assert mailbox.dropped == 0
     mailbox.put('frame')
@@ -26,7 +26,8 @@ def test_clearing_counts_what_waited():
 
 
 def test_counts_add_up_between_threads():
-    mailbox, taken, over = Mailbox(), [], threading.Event()
+    mailbox, taken = Mailbox(threading.Condition()), []
+    over = threading.Event()
 
     def consume():
         while not over.is_set() or mailbox.pending:

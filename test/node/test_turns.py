@@ -3,6 +3,7 @@
 """No camera starves: neither a slow, a fast nor a large one, whatever the others do."""
 
 import random
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,8 @@ PERIOD = 1000 / 30  # milliseconds
 
 
 def rig(count):
-    return [SimpleNamespace(name=number, mailbox=Mailbox()) for number in range(count)]
+    condition = threading.Condition()
+    return [SimpleNamespace(name=number, mailbox=Mailbox(condition)) for number in range(count)]
 
 
 @pytest.mark.parametrize('seed', range(40))

@@ -14,12 +14,12 @@ class Mailbox(Generic[T]):
     """
     Holds the newest item only; an item that was replaced before it was taken counts as dropped.
 
-    Thread-safe. Several mailboxes may share one condition, on which a worker waits for all.
+    Thread-safe. Several mailboxes share one condition, on which a worker waits for all.
     Every item is taken, dropped, or pending.
     """
 
-    def __init__(self, condition: threading.Condition | None = None):
-        self._condition = condition or threading.Condition()
+    def __init__(self, condition: threading.Condition):
+        self._condition = condition
         self._item: T | None = None
         self.dropped = 0
 

@@ -99,7 +99,7 @@ def test_items_come_in_their_order_from_a_thread():
         for number in range(200):
             yield number, threading.current_thread().name
 
-    with read_ahead(items(), most=3) as taken:
+    with read_ahead(items()) as taken:
         assert [*taken] == [(number, 'read_ahead') for number in range(200)]
 
 
@@ -124,7 +124,7 @@ def test_who_stops_early_leaves_nothing_running():
         finally:
             closed.append(threading.current_thread().name)
 
-    with pytest.raises(KeyboardInterrupt), read_ahead(items(), most=2) as taken:
+    with pytest.raises(KeyboardInterrupt), read_ahead(items()) as taken:
         next(taken)
         raise KeyboardInterrupt
     assert closed == ['read_ahead']

@@ -16,6 +16,7 @@ Item = TypeVar('Item')
 LATE_NS = 10_000_000
 """A message that goes out by more than this after its time counts as late."""
 
+_AHEAD = 64  # items that were read and wait
 _LONGEST_SLEEP_NS = 3600 * 10**9  # a clock that was set while it was recorded makes longer ones
 
 
@@ -98,14 +99,13 @@ def publish_when_due(records: Iterable[tuple[int, Any]], schedule: Schedule, pla
 
 
 @contextmanager
-def read_ahead(items: Generator[Item, None, None], most: int = 64) -> Iterator[Iterator[Item]]:
+def read_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
     """
     Take items in a thread of its own, so that reading them holds nothing else up.
 
     :param items: runs, and is closed, in that thread alone; what it raises is raised here.
-    :param most: items that wait at any time.
     """
-    waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(most)
+    waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(_AHEAD)
     stopped = threading.Event()
 
     def take() -> None:
