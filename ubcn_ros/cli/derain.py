@@ -13,7 +13,6 @@ import click
 from ubcn_ros.cli.commands import Command, printable, refuse_options
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
-    check_names,
     is_media_name,
     plan_jobs,
     recursive_option,
@@ -62,9 +61,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
             raise click.UsageError(f'{folder} ends like a file, but labels and overlays are '
                                    'written to folders: give the name of one')
     jobs = plan_jobs(source, output, recursive, rate_hz, folders,
-                     [file for file in (video, json_path) if file])
-    if json_path:  # also where OUTPUT is a video, which has no names
-        check_names(jobs.inputs, jobs.names)
+                     [file for file in (video, json_path) if file], json_path is not None)
     out_video = result_video(output, jobs.pixel_aspect)
     if not (out_video or video):
         refuse_options(('rate_hz',), 'no video is made')

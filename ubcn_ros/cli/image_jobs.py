@@ -90,8 +90,6 @@ class ImageJobs:
         self.errors = list(listing.unreadable)
         self.count: int | None = len(self.inputs)
         self._listing, self._rate_hz = listing, rate_hz
-        if not _is_mp4(output):
-            check_names(self.inputs, self.targets)
 
     def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.files import read_image
@@ -178,7 +176,8 @@ def _sequence(name: Path) -> str:
 
 
 def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
-              folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> ImageJobs | VideoJobs:
+              folders: Sequence[Path] = (), files: Sequence[Path] = (), by_name: bool = False
+              ) -> ImageJobs | VideoJobs:
     """
     Find what is to be done.
 
@@ -187,10 +186,11 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
     :param recursive, rate_hz: as for ImageJobs.
     :param folders: to which files of the same names are written, beside OUTPUT.
     :param files: that are written, too.
+    :param by_name: whether one of these tells results apart by their names.
     """
     jobs = _jobs(source, output, recursive, rate_hz, folders)
-    if folders:
-        check_names(jobs.inputs, jobs.names)
+    if folders or by_name or not _is_mp4(output):
+        _check_names(jobs.inputs, jobs.names)
     _check_written(jobs.inputs, [*([output] if _is_mp4(output) else jobs.targets), *files,
                                  *(folder / name for folder in folders for name in jobs.names)])
     return jobs
@@ -246,18 +246,14 @@ def is_media_name(path: Path) -> bool:
     return is_image_name(path) or is_video_name(path) or path.suffix.lower() in _OTHER_FORMATS
 
 
-def check_names(inputs: Iterable[Path], targets: Iterable[Path]) -> None:
-    """
-    Raise click.ClickException where two inputs would be written under one name.
-
-    :param targets: what is written of each input.
-    """
+def _check_names(inputs: Iterable[Path], names: Iterable[Path]) -> None:
+    """Raise click.ClickException where two inputs would be written under one name."""
     written: dict[Path, Path] = {}
-    for path, target in zip(inputs, targets, strict=True):
-        if target in written:
-            raise click.ClickException(f'{written[target].name} and {path.name} would both be '
-                                       f'written to {target}: rename one')
-        written[target] = path
+    for path, name in zip(inputs, names, strict=True):
+        if name in written:
+            raise click.ClickException(f'{written[name].name} and {path.name} would both be '
+                                       f'written to {name}: rename one')
+        written[name] = path
 
 
 def _is_mp4(path: Path) -> bool:
