@@ -94,8 +94,8 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
     monkeypatch.setattr('ubcn_ros.benchmark.node.stream', lambda load, _progress: {
         'cameras': load.cameras, 'sent': load.frames * load.cameras})
     path = tmp_path / 'figures.json'
-    result = CliRunner().invoke(node, ['--stand-in', '2', '--cameras', '1,4', '--frames', '10',
-                                       '--json', str(path)])
+    result = CliRunner().invoke(node, ['--stand-in', '2', '--cameras', '1', '--cameras', '4',
+                                       '--frames', '10', '--json', str(path)])
     assert result.exit_code == 0, result.output
     assert '1 camera ' in result.output and '4 cameras' in result.output
     assert json.loads(path.read_text()) == {'by_cameras': {
@@ -104,8 +104,7 @@ def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('arguments, told', [
     (['--stand-in', 2, '--model', 'ubcn'], 'takes the place of the network: leave out --model'),
-    (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
-    (['--cameras', ''], '--cameras needs a number'),
+    (['--cameras', 1, '--cameras', 17], '17 is not in the range 1<=x<=16'),
     (['--peak', '--frames', 9], 'images at each rate: leave out --frames')])
 def test_what_does_not_go_together_is_refused(arguments, told):
     result = CliRunner().invoke(node, list(map(str, arguments)))

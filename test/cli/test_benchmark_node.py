@@ -61,8 +61,8 @@ def test_what_was_measured_before_a_failure_is_shown_and_written(monkeypatch, tm
 
     monkeypatch.setattr('ubcn_ros.benchmark.node.stream', stream)
     out = tmp_path / 'figures.json'
-    result = CliRunner().invoke(benchmark, ['node', '--json', str(out), '--cameras', '1,2',
-                                            '--stand-in', '5'])
+    result = CliRunner().invoke(benchmark, ['node', '--json', str(out), '--cameras', '1',
+                                            '--cameras', '2', '--stand-in', '5'])
     assert result.exit_code == 1
     assert json.loads(out.read_text()) == {'by_cameras': {'1 camera': {'sent': 1}}}
     assert ['sent', '1'] in [line.split() for line in result.output.splitlines()]

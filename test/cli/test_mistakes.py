@@ -100,7 +100,6 @@ BY_NAME = {
     **dict.fromkeys(('train steps', 'study baselines steps', 'study degradations steps'),
                     ('x', '', '0', '-1', '1.5', 'nan', '0%', '-5%', 'x%')),
     'segmentation': ('x', ''),
-    'benchmark node cameras': ('x', '0', '1,', '17', '-1', ''),
     'model calibrate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     **dict.fromkeys(('evaluate data', 'study networks data', 'study methods data',
                      'study steps data'), ('missing', 'folder', 'in.png', 'images', 'list.yaml')),

@@ -23,7 +23,7 @@ from ubcn_ros.cli.options import (
     size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
-from ubcn_ros.cli.param_types import Number, Numbers
+from ubcn_ros.cli.param_types import Number
 from ubcn_ros.text_table import counted, table
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ Columns = dict[str, dict[str, Any]]
 @click.option('--peak', is_flag=True,
               help='Search for the highest rate at which less than 1 % is dropped, starting '
                    'at --rate.')
-@click.option('--cameras', default='1', show_default=True, type=Numbers(16), callback=once,
-              metavar='N[,N...]',
-              help='Number of cameras, each with its own sending process; several numbers are '
-                   'measured one after the other and shown side by side.')
+@click.option('--cameras', multiple=True, default=(1,), show_default=True,
+              type=click.IntRange(1, 16), callback=once,
+              help='Number of cameras, each with its own sending process; may be repeated: the '
+                   'numbers are measured one after the other and shown side by side.')
 @click.option('--mask-only', is_flag=True, help='Subscribe to the mask only, not to the '
                                                 'derained images.')
 @click.option('--stand-in', type=Number(0), metavar='MS',
@@ -77,8 +77,6 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     """
     if picture and peak:
         raise click.UsageError('--picture draws a stream: leave --peak away')
-    if not cameras:
-        raise click.UsageError('--cameras needs a number')
     if stand_in is not None:
         refuse_options(('model',), '--stand-in takes the place of the network')
     if peak:

@@ -71,22 +71,6 @@ class Number(click.FloatRange):
         return number
 
 
-class Numbers(click.ParamType):
-    """Whole numbers from 1 to a limit, separated by commas; '' for none."""
-
-    name = 'numbers'
-
-    def __init__(self, limit: int):
-        self._limit = limit
-
-    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, ...]:
-        parts = value.split(',') if value else []
-        if not all(part.isdecimal() and 1 <= int(part) <= self._limit for part in parts):
-            self.fail(f'{value!r} is not numbers of 1 to {self._limit} with commas between them',
-                      param, ctx)
-        return tuple(int(part) for part in parts)
-
-
 class ProcessingSizeType(click.ParamType):
     """-1, 0, or a short side in pixels."""
 
