@@ -141,7 +141,8 @@ class AdaptStage(Stage):
     @torch.no_grad()
     def _derained(self, image: torch.Tensor) -> torch.Tensor:
         derained, _, _ = self.network.derain_first(image)
-        _forget_casts()
+        # older PyTorch goes on with these casts, which pass no gradients on (its issue 158232)
+        torch.clear_autocast_cache()
         return derained.float().clamp(0, 1)
 
     def _supervised(self, logits: torch.Tensor, auxiliary: list[torch.Tensor], part: slice,
@@ -188,7 +189,8 @@ class AttendStage(Stage):
                 chosen = int(torch.randint(2, self.config.iterations + 1, (), device='cpu'))
                 while len(steps) < chosen - 1:
                     steps.append(self.network.next_step(steps[-1]))
-        _forget_casts()
+        # older PyTorch goes on with these casts, which pass no gradients on (its issue 158232)
+        torch.clear_autocast_cache()
         if self.config.one_step:
             loss, logs = self._one_step_loss(batch, steps[-1])
             return self._step_weights(2)[len(steps) - 1] * loss, logs
@@ -231,16 +233,6 @@ class AttendStage(Stage):
 
     def quality(self, scores: dict[str, float]) -> float:
         return self.mean_score(scores, 'psnr', self.config.iterations)
-
-
-def _forget_casts() -> None:
-    """
-    Let autocast cast the weights anew after steps without gradients.
-
-    Older releases of PyTorch (its issue 158232) go on with the casts made there, through which no
-    gradient reaches the weights.
-    """
-    torch.clear_autocast_cache()
 
 
 class JointStage(AttendStage):

@@ -29,13 +29,11 @@ class Start:
 
     :param network: with those weights.
     :param trained: parts of it that were trained.
-    :param info: of the file that they come from, None where all are random.
     :param text: in words; ``details`` say more, and are empty where there is no more.
     """
 
     network: UBCN
     trained: tuple[str, ...]
-    info: ModelInfo | None
     text: str
     details: str = ''
 
@@ -62,7 +60,7 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
     elif init is not None:
         start = _from_model(config, label_set, init)
     else:
-        start = Start(built(config, label_set), (), None, 'random weights')
+        start = Start(built(config, label_set), (), 'random weights')
     if (stage in ('attend', 'joint') and 'attention' not in start.trained
             and config.stages[stage].warm_start):
         start_from_derain(start.network)
@@ -104,7 +102,7 @@ def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, Mode
     source, info = init
     network = built(config, label_set, source.config)
     rows = start_from(network, source, info.trained)
-    return Start(network, trained_after(rows, info.trained), info, info.name,
+    return Start(network, trained_after(rows, info.trained), info.name,
                  f'{init_table(rows)}\n')
 
 
@@ -116,4 +114,4 @@ def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
                          f'{"; ".join(changed)}: give those that it was trained with, or train '
                          'all again with --overwrite')
     network.config = wanted  # with the names and colours that the data have now
-    return Start(network, info.trained, info, f'the best of {path.parent.name}')
+    return Start(network, info.trained, f'the best of {path.parent.name}')
