@@ -115,8 +115,9 @@ def test_a_degradation_is_what_its_unit_says(image):
 
 @pytest.mark.parametrize(('kind', 'level', 'complaint'), [
     ('snow', 1, "unknown degradation 'snow': choose one of rain, pepper"),
-    ('rain', 301, 'rain is 301, must be 0..300'), ('pepper', -1, 'pepper is -1'),
-    ('haze', 30, 'haze is 30, must be 0..1'), ('gaussian', float('nan'), 'gaussian is nan')])
+    ('rain', 301, r'rain is 301, must be 0..300 \(mm/hr\)'), ('pepper', -1, 'pepper is -1'),
+    ('haze', 30, r'haze is 30, must be 0..1 \(1/m\)'),
+    ('gaussian', float('nan'), 'gaussian is nan')])
 def test_what_is_no_degradation_is_said(kind, level, complaint):
     with pytest.raises(ValueError, match=complaint):
         Degradation(kind, level)

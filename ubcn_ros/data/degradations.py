@@ -12,7 +12,9 @@ from ubcn_ros.data.image_checks import check_image, depth_of, far_where_unknown
 from ubcn_ros.data.rain import add_rain, estimate_airlight
 from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
-KINDS = ('rain', 'pepper', 'haze', 'gaussian')
+UNITS = {'rain': 'mm/hr', 'pepper': '% of the pixels', 'haze': '1/m', 'gaussian': 'sigma of 255'}
+"""Units of the levels, by kind."""
+KINDS = tuple(UNITS)
 """
 Values of ``Degradation.kind``, the paper's four. They are named, too, in
 ``training/tensors/samples.py``, ``study/paper.py`` and ``study/degradation_claims.py``.
@@ -41,7 +43,7 @@ class Degradation:
                              f'{", ".join(KINDS)}')
         if not 0 <= self.level <= _HIGHEST[self.kind]:
             raise ValueError(f'the level of {self.kind} is {self.level}, must be '
-                             f'0..{_HIGHEST[self.kind]:g}')
+                             f'0..{_HIGHEST[self.kind]:g} ({UNITS[self.kind]})')
 
     def __call__(self, image: np.ndarray, seed: int, depth: np.ndarray | None = None
                  ) -> np.ndarray:

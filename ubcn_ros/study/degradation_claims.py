@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ubcn_ros.data.degradations import UNITS
 from ubcn_ros.report.charts import figure
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.statements import Statement
-
-UNITS = {'rain': 'mm/hr', 'pepper': '% of the pixels', 'haze': '1/m', 'gaussian': 'sigma of 255'}
-"""Units of the levels, by kind."""
 
 _TARGET_CLAIMS = 3  # of the four, which are to hold
 _TARGET_SEEDS = {'rain': 3}  # of each kind, 1 where it says none

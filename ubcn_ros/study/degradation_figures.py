@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ubcn_ros.data.degradations import UNITS
 from ubcn_ros.images.fonts import in_matplotlib
-from ubcn_ros.study.degradation_claims import UNITS, OverSeeds, over_seeds
+from ubcn_ros.study.degradation_claims import OverSeeds, over_seeds
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 
 if TYPE_CHECKING:

@@ -10,14 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.data.degradations import UNITS
 from ubcn_ros.report.charts import Chart, Line, figure
-from ubcn_ros.study.degradation_claims import (
-    UNITS,
-    Claim,
-    claims,
-    degradation_statements,
-    over_seeds,
-)
+from ubcn_ros.study.degradation_claims import Claim, claims, degradation_statements, over_seeds
 from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import Charts, Section, StudyFigure, Table
