@@ -80,7 +80,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
             raise KeyboardInterrupt
         return original(self, *arguments)
     monkeypatch.setattr(Trainer, 'train_step', stopped)
-    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
+    monkeypatch.setattr('ubcn_ros.study.print_grid.DPI', 20)
     assert run(root, out, '--kind', 'haze').exit_code == 130
     assert steps == [0, 1] * 3
     first = run(root, out, '--kind', 'haze')
@@ -101,7 +101,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
         f'{name}-camvid.{kind}' for name in ('heat-maps', 'curves') for kind in ('png', 'pdf')}
 
     # the figures are those that there are
-    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', lambda *_: [])
+    monkeypatch.setattr('ubcn_ros.study.print_grid.save_figure', lambda *_: [])
     again = run(root, out, '--kind', 'haze')
     assert again.exit_code == 0 and 'training tiny' not in again.output
     assert len(steps) == 9
@@ -182,7 +182,7 @@ def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, t
         study(kinds=['haze']).train()
         return nullcontext()
     monkeypatch.setattr('ubcn_ros.training.single_run.single_run', waiting)
-    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', lambda *_: [])
+    monkeypatch.setattr('ubcn_ros.study.print_grid.save_figure', lambda *_: [])
     result = run(root, tmp_path / 'out', '--kind', 'gaussian', '--limit', 1)
     assert result.exit_code == 0, result.output
     assert [*study().found['miou']] == ['haze', 'gaussian']

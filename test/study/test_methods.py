@@ -197,7 +197,7 @@ def test_no_record_stays_beside_pictures_of_another_run(run, tmp_path, monkeypat
     def full(*_):
         assert not record.exists()
         raise OSError(28, 'No space left on device')
-    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', full)
+    monkeypatch.setattr('ubcn_ros.study.print_grid.save_figure', full)
     assert record.exists() and run(*arguments).exit_code == 1 and not record.exists()
 
 

@@ -8,11 +8,20 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.study.figure_files import DPI, save_figure
 from ubcn_ros.study.print_cells import ErrorMap, LabelMap, Picture
-from ubcn_ros.study.print_grid import ColorKey, Grid, Row, Scale, shortened, text_width
+from ubcn_ros.study.print_grid import (
+    DPI,
+    ColorKey,
+    Grid,
+    Row,
+    Scale,
+    save_figure,
+    shortened,
+    text_width,
+)
 
 LEGEND = [*zip(CAMVID.classes, CAMVID.colors, strict=True)]
 
@@ -180,3 +189,15 @@ def test_a_text_without_width_takes_no_room():
     texts = '\u200b', 'image'
     for label, heading in (texts, texts[::-1]):
         Grid([Row([picture(caption='\u200b')], label)], [heading], width=1).figure()
+
+
+def test_a_figure_is_a_png_of_300_dpi_and_a_pdf_with_its_fonts(tmp_path):
+    def figure():
+        made = Figure(figsize=(2, 1))
+        made.text(0.5, 0.5, 'rain')
+        return made
+    png, pdf = save_figure(figure(), tmp_path / 'new', 'a figure')
+    assert [path.name for path in (png, pdf)] == ['a figure.png', 'a figure.pdf']
+    assert cv2.imread(str(png)).shape == (300, 600, 3)
+    assert b'FontFile2' in pdf.read_bytes() and b'Type3' not in pdf.read_bytes()
+    assert save_figure(figure(), tmp_path, 'again')[1].read_bytes() == pdf.read_bytes()

@@ -66,7 +66,7 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.study.degradation_figures import curves, heat_maps
     from ubcn_ros.study.degradations import DegradationStudy, tables_of
-    from ubcn_ros.study.figure_files import save_figure
+    from ubcn_ros.study.print_grid import save_figure
     from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)

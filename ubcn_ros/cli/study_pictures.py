@@ -142,8 +142,7 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     :param statements: makes those of the study of the content of its JSON file.
     """
     from ubcn_ros.runtime.cache import versions
-    from ubcn_ros.study.figure_files import save_figure
-    from ubcn_ros.study.print_grid import PAGE_HEIGHT
+    from ubcn_ros.study.print_grid import PAGE_HEIGHT, save_figure
     from ubcn_ros.study.results_file import read_results
     from ubcn_ros.study.statements import statements_text
     figure = grid.figure()

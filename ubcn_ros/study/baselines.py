@@ -38,9 +38,8 @@ from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
-from ubcn_ros.study.study import Study
+from ubcn_ros.study.study import Study, check_last_counts, left_to_train
 from ubcn_ros.study.times import device_title, time_all
-from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.config import TrainConfig, decisive, with_length
 from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run

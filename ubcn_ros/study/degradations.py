@@ -40,8 +40,7 @@ from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import check_same, open_results
-from ubcn_ros.study.study import Study
-from ubcn_ros.study.trainings import check_last_counts, left_to_train
+from ubcn_ros.study.study import Study, check_last_counts, left_to_train
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.label_score import LabelScore

@@ -12,14 +12,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ubcn_ros.images.fonts import in_matplotlib
-from ubcn_ros.study.figure_files import DPI
+from ubcn_ros.images.plots import save_plot
 from ubcn_ros.study.print_cells import Panel, error_colors
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 300
 PAPER_WIDTH = 7.0
 """Inches, of a page with two columns; one of them has 3.3."""
 PAGE_HEIGHT = 9.0
@@ -310,3 +315,16 @@ def shortened(text: str, room: float, points: float, bold: bool = False) -> str:
     while text and text_width(f'{text}…', points, bold) > room:
         text = text[:-1]
     return f'{text}…'
+
+
+def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
+    """
+    Write OUT/NAME.png and OUT/NAME.pdf, each whole or not at all.
+
+    :return: their paths.
+    :raises OSError: one cannot be written.
+    """
+    paths = [out / f'{name}.{kind}' for kind in ('png', 'pdf')]
+    for path in paths:
+        save_plot(path, figure, DPI)
+    return paths

@@ -7,11 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.study.results_file import StudyResults
+
+if TYPE_CHECKING:
+    from ubcn_ros.training.config import TrainConfig
+    from ubcn_ros.training.run import Run
 
 
 @dataclass(kw_only=True)
@@ -77,3 +81,25 @@ class Study:
         """Say that something is timed, and write it."""
         self.say(f'timed {name}')
         self.save()
+
+
+def check_last_counts(config: TrainConfig) -> None:
+    """Raise ValueError where a recipe would choose a network by the split that is tested."""
+    images = config.data.validation_images
+    if images:
+        raise ValueError(f'the recipe {config.name!r} has data.validation_images {images}, and so '
+                         'the best network by the split val would count, which is the test: set '
+                         'it to 0, and the last one counts')
+
+
+def left_to_train(run: Run) -> list[str]:
+    """
+    Return the stages of a study's network that are not trained to their end yet.
+
+    :raises ValueError: what lies there was begun with something else, or is damaged.
+    """
+    try:
+        return run.plan(resume=True)
+    except ValueError as error:  # whose remedy is that of `ubcn train`
+        raise ValueError(f'{error}. That is for `ubcn train`; for a study choose another --out, '
+                         f'or remove {run.out}') from error
