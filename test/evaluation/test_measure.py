@@ -200,7 +200,7 @@ def test_another_label_set_is_refused(identity, camvid_folder):
 
 def test_pairs_by_hand(identity, pairs_folder):
     pairs = open_data([pairs_folder]).split('train').scenes
-    result = measure_pairs(identity, pairs, 2, {'other': identity})
+    result = measure_pairs(identity, pairs, 2, {'other': identity}, lambda: None)
     expected = (20 * math.log10(255 / 10) + 20 * math.log10(255 / 20)) / 2
     assert result['input']['psnr'] == pytest.approx(expected, abs=1e-3)
     assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)
@@ -211,7 +211,7 @@ def test_pairs_by_hand(identity, pairs_folder):
 def test_of_pairs_the_degraded_image_is_derained(tiny, tiny_engine, pairs_folder):
     pair = open_data([pairs_folder]).split('train').scenes[0]
     image, _, _, rainy = pair.read()
-    result = measure_pairs(tiny, [pair], 2)
+    result = measure_pairs(tiny, [pair], 2, {}, lambda: None)
     for t in (1, 2):
         expected = psnr(tiny_engine(rainy, t).derained, image)
         assert result['steps'][t - 1]['psnr'] == pytest.approx(expected, abs=1e-3)

@@ -39,7 +39,7 @@ def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
     theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32')
     scenes = open_data([street]).split('val')
     _, results = compare_methods(ours, theirs, scenes, [2], [50.0, 250.0],
-                                 FigureView(iterations=2))
+                                 FigureView(iterations=2), lambda: None)
     (image,) = results['images']
     assert (image['name'], image['rain_seed']) == ('A_2', 2)
     measured = measure_scenes(ours, scenes, [2], [50.0, 250.0], 2, baselines=theirs)
@@ -83,7 +83,7 @@ def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
     theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32')
     scenes = open_data([street]).split('val')
     grid, results = compare_methods(ours, theirs, scenes, [0, 1], [150.0],
-                                    FigureView(iterations=1))
+                                    FigureView(iterations=1), lambda: None)
     assert grid.columns == ['input', 'DDN', 'RESCAN', 'UBCN', 'ground truth']
     assert [row.label for row in grid.rows] == ['150 mm/hr', ''] * 2
     for place, entry in enumerate(results['images']):
@@ -109,7 +109,7 @@ def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
 def test_a_dry_image_has_no_finite_psnr_and_says_so(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = compare_methods(LoadedModel.load(tiny_model, 'cpu'), {}, scenes, [0], [0.0],
-                                    FigureView(iterations=1))
+                                    FigureView(iterations=1), lambda: None)
     assert results['images'][0]['rates']['0']['input']['psnr'] == math.inf
     assert grid.rows[0].cells[0].caption == psnr_text(math.inf) == 'equal'
 
@@ -121,7 +121,7 @@ def test_a_method_that_leaves_a_dry_image_as_it_is_is_the_best(
         baseline.network.derain_first = lambda image: (image, None)
     scenes = open_data([street]).split('val')
     grid, _ = compare_methods(LoadedModel.load(tiny_model, 'cpu'), theirs, scenes, [0], [0.0],
-                              FigureView(iterations=1))
+                              FigureView(iterations=1), lambda: None)
     assert {title: cell.bold for title, cell in zip(
         grid.columns, grid.rows[0].cells, strict=True)} == {
         'input': False, 'DDN': True, 'RESCAN': True, 'UBCN': False, 'ground truth': False}
@@ -131,7 +131,7 @@ def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
     ours = LoadedModel.load(tiny_model, 'cpu')
     scenes = open_data([street]).split('val')
     view = FigureView(1, (64, 48), rain='painted')
-    grid, results = compare_methods(ours, {}, scenes, [1], [250.0], view)
+    grid, results = compare_methods(ours, {}, scenes, [1], [250.0], view, lambda: None)
     assert [row.label for row in grid.rows] == ['as 250 mm/hr', ''], 'it has no rate of its own'
     measured = measure_scenes(ours, scenes, [1], [250.0], 1, size=(64, 48), rain='painted')
     assert results['images'][0]['rates']['250']['UBCN']['psnr'] == pytest.approx(

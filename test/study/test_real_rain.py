@@ -57,7 +57,7 @@ def test_photographs_of_two_aspects_with_every_baseline_that_there_is(
 def test_what_is_shown_is_what_the_engine_makes_of_it(photographs, tiny_model):
     path = photographs / 'wide.png'
     grid, _ = show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [path],
-                             FigureView(iterations=2))
+                             FigureView(iterations=2), lambda: None)
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     frame = Engine.load(tiny_model, device='cpu', precision='fp32')(image, iterations=2)
     pictures, masks = grid.rows[0].cells, grid.rows[1].cells
@@ -72,7 +72,7 @@ def test_what_is_shown_is_what_the_engine_makes_of_it(photographs, tiny_model):
 def test_larger_photographs_are_shrunk_in_their_aspect_and_others_stay(
         photographs, tiny_model, size, expected):
     _, results = show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {},
-                                [photographs / 'tall.png'], FigureView(1, size))
+                                [photographs / 'tall.png'], FigureView(1, size), lambda: None)
     assert results['images'][0]['size'] == expected
 
 
@@ -82,7 +82,7 @@ def test_a_panorama_that_the_size_leaves_no_rows_of_is_refused(tiny_model, tmp_p
     with pytest.raises(ValueError, match=f'thin.png has {width}x40 pixels, of which --size 64x64 '
                                          'leaves 64x1: 32x32 are needed: give a larger --size'):
         show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [tmp_path / 'thin.png'],
-                       FigureView(1, (64, 64)))
+                       FigureView(1, (64, 64)), lambda: None)
 
 
 @pytest.mark.parametrize('zoom, size, text', [
@@ -94,20 +94,20 @@ def test_a_zoom_that_a_photograph_has_no_room_for_names_the_size_of_its_file(
         photographs, tiny_model, zoom, size, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [photographs / 'tall.png'],
-                       FigureView(1, size, (zoom,)))
+                       FigureView(1, size, (zoom,)), lambda: None)
 
 
 def test_files_and_folders_are_taken_in_their_order(photographs):
-    both = find_photographs([photographs])
+    both = find_photographs([photographs], 1, None)
     assert [path.name for path in both] == ['tall.png', 'wide.png']
-    assert find_photographs([both[1], photographs], 2) == [both[1], both[0]]
-    assert find_photographs([photographs], limit=1) == both[:1]
+    assert find_photographs([both[1], photographs], 2, None) == [both[1], both[0]]
+    assert find_photographs([photographs], 1, 1) == both[:1]
 
 
 def test_photographs_that_are_named_are_all_shown(photographs):
     named = [photographs / 'wide.png', photographs / 'tall.png'] * 3
-    assert find_photographs(named, stride=2, limit=4) == named
-    assert find_photographs([*named, photographs], limit=1)[6:] == [photographs / 'tall.png']
+    assert find_photographs(named, 2, 4) == named
+    assert find_photographs([*named, photographs], 1, 1)[6:] == [photographs / 'tall.png']
 
 
 def test_what_is_no_photograph_is_told_in_a_line(photographs, tiny_model, tmp_path):

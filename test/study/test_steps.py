@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp
 def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = show_steps(LoadedModel.load(tiny_model, 'cpu'), scenes, [0, 2], 250.0,
-                               FigureView(iterations=2, zooms=((4, 4, 20, 10),)))
+                               FigureView(iterations=2, zooms=((4, 4, 20, 10),)), lambda: None)
     assert [row.label for row in grid.rows] == ['input', 'ground truth', 'step 1', 'step 2']
     assert grid.column_groups == [('A_0', 4), ('A_2', 4)]
     for row in (grid.rows[0], *grid.rows[2:]):
@@ -68,7 +68,7 @@ def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, 
 def test_all_error_maps_have_one_scale_that_few_pixels_are_above(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = show_steps(LoadedModel.load(tiny_model, 'cpu'), scenes, [0, 1], 250.0,
-                               FigureView(iterations=1))
+                               FigureView(iterations=1), lambda: None)
     maps = [cell for row in grid.rows for cell in row.cells if isinstance(cell, ErrorMap)]
     assert {cell.highest for cell in maps} == {results['error_scale']} == {
         cell.highest for cell in grid.rows[1].cells if isinstance(cell, Scale)}

@@ -3,7 +3,6 @@
 """A tiny CamVid, a tiny network and recipes for them."""
 
 import copy
-from functools import partial
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.config import STAGES, TrainConfig, decisive
-from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
@@ -42,7 +40,7 @@ def _one_thread(one_thread):
 def _few_samples_shown():
     """Two of a stage, not twelve, on the sheet that a run leaves."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('ubcn_ros.training.run.samples_sheet', partial(samples_sheet, rows=1))
+        patch.setattr('ubcn_ros.training.pictures._ROWS', 1)
         yield
 
 

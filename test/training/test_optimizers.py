@@ -13,7 +13,7 @@ def test_kinds():
     for kind, expected in (('adam', torch.optim.Adam), ('adamw', torch.optim.AdamW),
                            ('sgd', torch.optim.SGD)):
         optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(1))],
-                                   OptimizerConfig(kind, 0.5, 0.25))
+                                   OptimizerConfig(kind, 0.5, 0.25), fused=False)
         assert type(optimizer) is expected
         assert optimizer.param_groups[0]['lr'] == 0.5
         assert optimizer.param_groups[0]['weight_decay'] == 0.25
@@ -21,7 +21,8 @@ def test_kinds():
 
 def test_sgd_has_its_momentum():
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = make_optimizer([parameter], OptimizerConfig('sgd', 0.1, 0.0, momentum=0.5))
+    optimizer = make_optimizer([parameter], OptimizerConfig('sgd', 0.1, 0.0, momentum=0.5),
+                               fused=False)
     for expected in (-0.1, -0.1 - 0.15):  # the gradient is 1, then there is half of it more
         parameter.grad = torch.ones(1)
         optimizer.step()

@@ -20,14 +20,16 @@ def colors_of(sheet):
 
 
 @pytest.fixture
-def sheet(recipe, scenes):
+def sheet(recipe, scenes, monkeypatch):
     """Function that draws the samples of a tiny recipe whose crops are as wide as a cell."""
+    monkeypatch.setattr('ubcn_ros.training.pictures._ROWS', 2)
+
     def drawn(changes=None, **scenes_of):
         samples = {'crop': [100, 260], 'rain_probability': 0.5, **(changes or {})}
         config = recipe('derain', {'samples': samples})
         scenes_of = scenes_of or {'derain': scenes}
         config = replace(config, stages=dict.fromkeys(scenes_of, config.stages['derain']))
-        return samples_sheet(scenes_of, config, torch.device('cpu'), 0, 2), config
+        return samples_sheet(scenes_of, config, torch.device('cpu'), 0), config
     return drawn
 
 

@@ -52,7 +52,7 @@ def make(recipe):
 
 def train(stage, config, batch, steps):
     """Train on one batch; the losses."""
-    optimizers = [make_optimizer(p, c) for p, c in stage.parameter_groups()]
+    optimizers = [make_optimizer(p, c, fused=False) for p, c in stage.parameter_groups()]
     stage.train()
     losses = []
     for _ in range(steps):

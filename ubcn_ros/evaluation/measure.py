@@ -265,8 +265,7 @@ def check_classes(model: str, label_set: LabelSet, scenes: SceneList) -> None:
 
 @torch.inference_mode()
 def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
-                  baselines: Mapping[str, LoadedModel] | None = None,
-                  progress: Progress = lambda: None) -> dict[str, Any]:
+                  baselines: Mapping[str, LoadedModel], progress: Progress) -> dict[str, Any]:
     """
     Measure a model on pairs of a degraded and a clean image.
 
@@ -276,7 +275,7 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
     """
     source = ImageScore()
     loops = {name: LoopScore(loaded, iterations, ())
-             for name, loaded in {'': model, **(baselines or {})}.items()}
+             for name, loaded in {'': model, **baselines}.items()}
     for pair in pairs:
         image, _, _, rainy = pair.read()
         degraded, clean = model.upload(rainy), model.upload(image)

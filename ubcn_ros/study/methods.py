@@ -44,7 +44,7 @@ TRUTH = 'ground truth'
 
 def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], scenes: SceneList,
                     indices: Sequence[int], rates: Sequence[float], view: FigureView,
-                    progress: Callable[[], object] = lambda: None) -> tuple[Grid, dict[str, Any]]:
+                    progress: Callable[[], object]) -> tuple[Grid, dict[str, Any]]:
     """
     Show what each method makes of some scenes in rain.
 

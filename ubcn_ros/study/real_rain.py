@@ -30,8 +30,7 @@ from ubcn_ros.study.shown_image import FigureView, as_arrays, check_zoom, legend
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
 
-def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None = None
-                     ) -> list[Path]:
+def find_photographs(sources: Sequence[Path], stride: int, limit: int | None) -> list[Path]:
     """
     Find the images of files and folders, those of a folder in order.
 
@@ -45,7 +44,7 @@ def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None
 
 def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
                    paths: Sequence[Path], view: FigureView,
-                   progress: Callable[[], object] = lambda: None) -> tuple[Grid, dict[str, Any]]:
+                   progress: Callable[[], object]) -> tuple[Grid, dict[str, Any]]:
     """
     Show what each method makes of photographs.
 

@@ -66,8 +66,7 @@ class _Stage(NamedTuple):
 
 
 def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], rate: float,
-               view: FigureView, progress: Callable[[], object] = lambda: None
-               ) -> tuple[Grid, dict[str, Any]]:
+               view: FigureView, progress: Callable[[], object]) -> tuple[Grid, dict[str, Any]]:
     """
     Show every step of the loop on some scenes in rain.
 

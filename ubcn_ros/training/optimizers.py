@@ -13,7 +13,7 @@ from ubcn_ros.training.config import OptimizerConfig
 
 
 def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig,
-                   fused: bool = False) -> torch.optim.Optimizer:
+                   fused: bool) -> torch.optim.Optimizer:
     """
     Build the optimizer of a configuration.
 

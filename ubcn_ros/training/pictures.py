@@ -26,12 +26,13 @@ from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 _SAMPLE_WIDTH, _FRAME_WIDTH = 260, 320  # of a picture on a sheet, pixels
+_ROWS = 6  # of samples in a block
 _KEPT_FRAMES = 3
 _BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
 def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: torch.device,
-                  workers: int, rows: int = 6) -> np.ndarray:
+                  workers: int) -> np.ndarray:
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
 
@@ -39,7 +40,6 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
 
     :param scenes: what each stage that will run trains on, by its name.
     :param device, workers: as of ``batches.make_samples``.
-    :param rows: of samples in a block.
     :return: (H, W, 3) uint8 RGB.
     :raises DataSetError: a file of the scenes cannot be read.
     """
@@ -48,7 +48,7 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
         samples = make_samples(training, stage.samples, config.seed, device, workers)
         height, width = stage.samples.crop
         return contact_sheet(
-            _sample_rows(samples, STAGES.index(name), rows),
+            _sample_rows(samples, STAGES.index(name)),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
             training.label_set if name == [*scenes][-1] else None,
             f'{config.name}: {name} (batch {stage.batch})',
@@ -57,11 +57,11 @@ def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: 
     return np.concatenate([block(*stage) for stage in scenes.items()])
 
 
-def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int, rows: int
+def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int
                  ) -> list[tuple[list[str], list[np.ndarray]]]:
     label_set = samples.scenes.label_set
     drawn = []
-    for n, number in enumerate(next(batch_numbers(0, 1, 2 * rows, stage=stage))):
+    for n, number in enumerate(next(batch_numbers(0, 1, 2 * _ROWS, stage=stage))):
         sample = {name: values.cpu() for name, values in samples[number].items()}
         clean, degraded = (_array(sample[key]) for key in ('clean', 'degraded'))
         dry = (', dry' if np.array_equal(clean, degraded) and not samples.config.degradation

@@ -119,14 +119,14 @@ def test_bad_arguments_are_named(arguments):
 
 def test_clip_counts_and_times(drives, monkeypatch):
     monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive', lambda seed, *_: drives(seed))
-    images = list(drive_clip(3, frames=3, rate_hz=10, **SIZE))
+    images = list(drive_clip(3, frames=3, rate_hz=10, rain_mm_h=0.0, **SIZE))
     for image, time_s in zip(images, (0.0, 0.1, 0.2), strict=True):
         assert np.array_equal(image, drives(3).frame(time_s).image)
 
 
 def test_a_clip_can_be_rainy(drives, monkeypatch):
     monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive', lambda seed, *_: drives(seed))
-    dry = list(drive_clip(3, frames=2, rate_hz=15, **SIZE))
+    dry = list(drive_clip(3, frames=2, rate_hz=15, rain_mm_h=0.0, **SIZE))
     wet = list(drive_clip(3, frames=2, rate_hz=15, rain_mm_h=150.0, **SIZE))
     for a, b in zip(dry, wet, strict=True):
         assert b.dtype == np.uint8 and b.shape == a.shape

@@ -163,7 +163,7 @@ class Drive:
 
 
 def drive_clip(seed: int, frames: int, rate_hz: float, height: int, width: int,
-               rain_mm_h: float = 0.0) -> Iterator[np.ndarray]:
+               rain_mm_h: float) -> Iterator[np.ndarray]:
     """
     Yield consecutive images of a drive, (H, W, 3) uint8 RGB, in the rain if there is some.
 
