@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.calibrate import calibrate
 from ubcn_ros.cli.commands import Command, printable
+from ubcn_ros.cli.model_calibrate import calibrate
 from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import save_json
 from ubcn_ros.cli.param_types import JSON_OR_DASH
