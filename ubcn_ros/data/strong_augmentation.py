@@ -86,12 +86,12 @@ def _window(part: np.ndarray, zoom: float, size: tuple[int, int], spot: np.ndarr
     return np.ascontiguousarray(part[top:top + size[0], left:left + size[1]])
 
 
-def _recoloured(image: np.ndarray, look: Recolouring) -> np.ndarray:
-    values = image[..., look.channels].astype(np.float32)
-    if look.negative:
+def _recoloured(image: np.ndarray, drawn: Recolouring) -> np.ndarray:
+    values = image[..., drawn.channels].astype(np.float32)
+    if drawn.negative:
         values = 255 - values
     grey = values.mean(2, keepdims=True)
-    values = grey + look.saturation * (values - grey)
+    values = grey + drawn.saturation * (values - grey)
     middle = float(grey.mean())
-    values = (values - middle) * look.contrast + middle * look.brightness
+    values = (values - middle) * drawn.contrast + middle * drawn.brightness
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ubcn_ros.training.tensors.sensor import (
-    SensorLook,
+    SensorParameters,
     add_sensor_noise,
     compressed,
     quantization,
@@ -43,17 +43,17 @@ def test_the_tables_are_those_of_libjpeg():
 
 def test_noise_is_each_images_own_and_grows_with_light():
     images = torch.tensor([20.0, 200.0]).view(2, 1, 1, 1).repeat(1, 3, 40, 60)
-    looks = [SensorLook(0.3, 2.0, 0)] * 2
-    noisy = add_sensor_noise(images.clone(), looks, [1, 2])
+    sensors = [SensorParameters(0.3, 2.0, 0)] * 2
+    noisy = add_sensor_noise(images.clone(), sensors, [1, 2])
     for place, level in enumerate((20, 200)):
         assert float(noisy[place].std()) == pytest.approx((0.3 * level + 4) ** 0.5, rel=0.05)
-    assert torch.equal(noisy[1:], add_sensor_noise(images[1:].clone(), looks[1:], [2]))
-    silent = [SensorLook(0, 0, 50)] * 2
+    assert torch.equal(noisy[1:], add_sensor_noise(images[1:].clone(), sensors[1:], [2]))
+    silent = [SensorParameters(0, 0, 50)] * 2
     assert torch.equal(add_sensor_noise(images.clone(), silent, [1, 2]), images)
 
 
 def test_draws_are_with_and_without():
-    looks = [SensorLook.draw(np.random.default_rng(seed)) for seed in range(60)]
-    assert {bool(look.shot) for look in looks} == {bool(look.quality) for look in looks} == {
-        True, False}
-    assert all(look.quality == 0 or 25 <= look.quality <= 95 for look in looks)
+    sensors = [SensorParameters.draw(np.random.default_rng(seed)) for seed in range(60)]
+    for name in ('shot', 'quality'):
+        assert {bool(getattr(sensor, name)) for sensor in sensors} == {True, False}
+    assert all(sensor.quality == 0 or 25 <= sensor.quality <= 95 for sensor in sensors)

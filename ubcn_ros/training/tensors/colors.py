@@ -52,11 +52,11 @@ def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
     return ((images / 255) ** gamma * gain * 255).clamp(0, 255)
 
 
-def recoloured(image: torch.Tensor, look: Recolouring) -> torch.Tensor:
+def recoloured(image: torch.Tensor, drawn: Recolouring) -> torch.Tensor:
     """Recolour an image, (3, h, w) float32 on 0..255, as ``data.strong_augmentation``."""
-    image = torch.stack([image[channel] for channel in look.channels])
-    image = 255 - image if look.negative else image
+    image = torch.stack([image[channel] for channel in drawn.channels])
+    image = 255 - image if drawn.negative else image
     grey = image.mean(0, keepdim=True)
     middle = grey.mean()
-    image = grey + look.saturation * (image - grey)
-    return ((image - middle) * look.contrast + middle * look.brightness).clamp(0, 255)
+    image = grey + drawn.saturation * (image - grey)
+    return ((image - middle) * drawn.contrast + middle * drawn.brightness).clamp(0, 255)

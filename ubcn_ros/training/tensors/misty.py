@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.log_uniform import log_uniform
 from ubcn_ros.training.tensors.lens_drops import LensPictures, Placement, blurred
-from ubcn_ros.training.tensors.sensor import SensorLook, add_sensor_noise, compressed
+from ubcn_ros.training.tensors.sensor import SensorParameters, add_sensor_noise, compressed
 from ubcn_ros.training.tensors.soft_streaks import SoftStreaks, StreakView
 from ubcn_ros.training.tensors.transfer import to_device
 
@@ -102,7 +102,7 @@ class MistyDraw:
     mist: Mist
     streaks: tuple[StreakView, ...]
     lens: Placement | None
-    sensor: SensorLook
+    sensor: SensorParameters
     seed: int
 
 
@@ -128,7 +128,7 @@ class MistyRain:
         :param side: short side of the frame at the sample's size, pixels.
         :param sky: as of ``Mist.draw``.
         """
-        mist, sensor = Mist.draw(rng, sky), SensorLook.draw(rng)
+        mist, sensor = Mist.draw(rng, sky), SensorParameters.draw(rng)
         streaks = tuple(self.streaks.draw(rng, side, angle) for angle in _angles(rng))
         lens = self.lens.draw(rng, side) if rng.random() < _LENS_SHARE else None
         return MistyDraw(mist, streaks, lens, sensor, int(rng.integers(1 << 31)))

@@ -30,7 +30,7 @@ _TO_RGB = np.linalg.inv(_TO_YCBCR)
 
 
 @dataclass(frozen=True)
-class SensorLook:
+class SensorParameters:
     """
     Noise and compression of one image.
 
@@ -44,15 +44,15 @@ class SensorLook:
     quality: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> SensorLook:
+    def draw(cls, rng: np.random.Generator) -> SensorParameters:
         """Draw one: half of the images have noise, and half are compressed."""
         strength = float(rng.random() ** 2 * (rng.random() < 0.5))
         return cls(0.6 * strength, 6 * strength * float(rng.random()),
                    int(rng.integers(25, 96)) if rng.random() < 0.5 else 0)
 
 
-def add_sensor_noise(images: torch.Tensor, looks: Sequence[SensorLook], seeds: Sequence[int]
-                     ) -> torch.Tensor:
+def add_sensor_noise(images: torch.Tensor, sensors: Sequence[SensorParameters],
+                     seeds: Sequence[int]) -> torch.Tensor:
     """
     Add noise, each image's own.
 
@@ -60,10 +60,10 @@ def add_sensor_noise(images: torch.Tensor, looks: Sequence[SensorLook], seeds: S
     :param seeds: of the noise; on one kind of device it follows from them.
     """
     generator = torch.Generator(images.device)
-    for image, look, seed in zip(images, looks, seeds, strict=True):
-        if look.shot or look.read:
+    for image, sensor, seed in zip(images, sensors, seeds, strict=True):
+        if sensor.shot or sensor.read:
             generator.manual_seed(seed)
-            sigma = (look.shot * image.clamp(0, 255) + look.read ** 2).sqrt_()
+            sigma = (sensor.shot * image.clamp(0, 255) + sensor.read ** 2).sqrt_()
             image += sigma * torch.randn(image.shape, generator=generator, device=image.device)
     return images
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Soft streaks: layers of one look, which continue at the opposite edge.
+Soft streaks: layers, each of streaks alike, which continue at the opposite edge.
 
 They are drawn ahead; samples take parts of them, turned and lit anew.
 """
@@ -23,11 +23,11 @@ from ubcn_ros.training.tensors.views import sampled, transformed
 
 _PICTURES = 32  # of each size
 _THINNEST_PX = 0.8
-_LENGTHS = (0.6, 1.0, 1.6)  # of the streaks of one layer, over the look's
+_LENGTHS = (0.6, 1.0, 1.6)  # of the streaks of one layer, over their length
 
 
 @dataclass(frozen=True)
-class StreakLook:
+class StreakParameters:
     """
     What the streaks of one layer look like; lengths are shares of the frame's short side.
 
@@ -44,9 +44,9 @@ class StreakLook:
     gain: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> StreakLook:
+    def draw(cls, rng: np.random.Generator) -> StreakParameters:
         """
-        Draw a look: from specks to strokes across the picture, from hairlines to curtains.
+        Draw some: from specks to strokes across the picture, from hairlines to curtains.
 
         The wider streaks are, the fainter and the longer: they are nearer, or many in one.
         """
@@ -57,30 +57,30 @@ class StreakLook:
                    float(rng.uniform(0.3, 1.0)) * faint)
 
 
-def soft_streaks(height: int, width: int, look: StreakLook, rng: np.random.Generator,
+def soft_streaks(height: int, width: int, streaks: StreakParameters, rng: np.random.Generator,
                  side: float, angle: float = 0.0) -> np.ndarray:
     """
     Draw a layer of streaks.
 
-    :param look: of the streaks.
+    :param streaks: what they look like.
     :param rng: generator that their places and strengths are drawn from.
     :param side: short side of the frame, pixels, of which the layer may be a part.
     :param angle: of all streaks, degrees from the vertical.
     :return: optical thickness, (height, width) float32, 0 or more.
     """
-    length, thin = look.length * side, look.width * side
+    length, thin = streaks.length * side, streaks.width * side
     across = max(thin, _THINNEST_PX)
-    count = look.cover * height * width / ((length + across) * across * len(_LENGTHS))
+    count = streaks.cover * height * width / ((length + across) * across * len(_LENGTHS))
     spectrum = 0
     for factor in _LENGTHS:
         specks = np.zeros(height * width, np.float32)
         n = int(rng.poisson(count / factor))
         np.add.at(specks, rng.integers(0, height * width, n),
                   rng.uniform(0.2, 1.0, n).astype(np.float32))
-        kernel = _streak(height, width, factor * length, across, look.softness, angle)
+        kernel = _streak(height, width, factor * length, across, streaks.softness, angle)
         spectrum = spectrum + np.fft.rfft2(specks.reshape(height, width)) * np.fft.rfft2(kernel)
     layer = np.fft.irfft2(spectrum, (height, width)).astype(np.float32)
-    return np.maximum(layer, 0) * np.float32(look.gain * min(1.0, thin / across))
+    return np.maximum(layer, 0) * np.float32(streaks.gain * min(1.0, thin / across))
 
 
 def _streak(height: int, width: int, length: float, thickness: float, softness: float,
@@ -117,7 +117,7 @@ class StreakView:
 def _picture(sides: Sequence[int], size: tuple[int, int], seed: int, n: int) -> np.ndarray:
     """Optical thickness of upright streaks, (H + 1, W + 1) float16: the last are the first."""
     rng = np.random.default_rng([seed, 8, n])
-    layer = soft_streaks(*size, StreakLook.draw(rng), rng, sides[n // _PICTURES])
+    layer = soft_streaks(*size, StreakParameters.draw(rng), rng, sides[n // _PICTURES])
     return np.pad(layer, (0, 1), mode='wrap').astype(np.float16)
 
 
