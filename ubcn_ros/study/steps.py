@@ -57,8 +57,8 @@ _COLUMNS = ('image', 'segmentation', 'absolute error', 'wrong labels')
 _QUANTILE, _ROUND = 0.98, 10  # of the scale's end: above it are few pixels; a round number
 
 
-class _Stage(NamedTuple):
-    """The input or a step, and where it is wrong."""
+class _Compared(NamedTuple):
+    """The input or a step, compared with the truth: where it is wrong."""
 
     shown: Shown
     error: np.ndarray
@@ -83,27 +83,27 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
                for name in ('psnr', 'miou', 'error', 'wrong')], 'step')],
          columns, width=view.width).letters()  # before the work
     for scene in shown_scenes:
-        stages = _stages(scene, rate)
-        shown.append((scene, stages))
-        figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
-                    'wrong': _share(stage.wrong)} for stage in stages]
+        compared = _compared(scene, rate)
+        shown.append((scene, compared))
+        figures = [{**each.shown.figures, 'error': float(each.error.mean()),
+                    'wrong': _share(each.wrong)} for each in compared]
         results.append({'name': scene.name, 'rain_seed': scene.index, 'input': figures[0],
                         'steps': [{'t': t, **each} for t, each in enumerate(figures[1:], 1)]})
         progress()
-    highest = _highest([stage.error for _, stages in shown for stage in stages])
+    highest = _highest([each.error for _, compared in shown for each in compared])
     label_set = scenes.label_set
     rows = [[], [], *([] for _ in range(view.iterations))]
-    for scene, stages in shown:
+    for scene, compared in shown:
         zoom = scene.zoom
-        first, *steps = (_cells(stage, highest, label_set, zoom) for stage in stages)
+        first, *steps = (_cells(each, highest, label_set, zoom) for each in compared)
         truth = [Picture(zoom=zoom, image=scene.frame.image),
                  LabelMap(zoom=zoom, labels=scene.true_labels, label_set=label_set),
                  Scale('of 255', highest),
                  ColorKey((('wrong', WRONG), ('no label', WITHOUT_LABEL)))]
         for row, cells in zip(rows, (first, truth, *steps), strict=True):
             row += cells
-    masks = [each for scene, stages in shown
-             for each in (scene.true_labels, *(stage.shown.labels for stage in stages))]
+    masks = [each for scene, compared in shown
+             for each in (scene.true_labels, *(each.shown.labels for each in compared))]
     labels = ['input', 'ground truth', *(f'step {t}' for t in range(1, view.iterations + 1))]
     groups = [(scene.name, len(_COLUMNS)) for scene, _ in shown] if len(shown) > 1 else ()
     return Grid([Row(cells, label) for cells, label in zip(rows, labels, strict=True)],
@@ -112,24 +112,26 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
 
 
 @torch.inference_mode()
-def _stages(scene: ShownScene, rate: float) -> list[_Stage]:
+def _compared(scene: ShownScene, rate: float) -> list[_Compared]:
     """Return the input and every step."""
     rainy = scene.rainy(rate)
     shown = [scene.shown(rainy, scene.model.segment(rainy)),
              *(scene.shown(step.image, step_labels(step))
                for step in scene.model.loop(rainy, scene.view.iterations))]
     clean, truth = scene.frame.image, scene.true_labels
-    return [_Stage(each, np.abs(each.image.astype(np.float32) - clean).mean(2),
-                   WrongLabels(image=clean, labels=each.labels, truth=truth)) for each in shown]
+    return [_Compared(each, np.abs(each.image.astype(np.float32) - clean).mean(2),
+                      WrongLabels(image=clean, labels=each.labels, truth=truth))
+            for each in shown]
 
 
-def _cells(stage: _Stage, highest: float, label_set: LabelSet, zoom: Zoom | None) -> list[Panel]:
-    figures, wrong = stage.shown.figures, _share(stage.wrong)
-    cells = [Picture(psnr_text(figures['psnr']), image=stage.shown.image),
-             LabelMap(miou_text(figures['miou']), labels=stage.shown.labels,
+def _cells(compared: _Compared, highest: float, label_set: LabelSet, zoom: Zoom | None
+           ) -> list[Panel]:
+    figures, wrong = compared.shown.figures, _share(compared.wrong)
+    cells = [Picture(psnr_text(figures['psnr']), image=compared.shown.image),
+             LabelMap(miou_text(figures['miou']), labels=compared.shown.labels,
                       label_set=label_set),
-             ErrorMap(f'mean {stage.error.mean():.1f}', error=stage.error, highest=highest),
-             replace(stage.wrong, caption='' if wrong is None else f'{wrong:.1f} % wrong')]
+             ErrorMap(f'mean {compared.error.mean():.1f}', error=compared.error, highest=highest),
+             replace(compared.wrong, caption='' if wrong is None else f'{wrong:.1f} % wrong')]
     return [replace(cell, zoom=zoom) for cell in cells]
 
 

@@ -16,7 +16,7 @@ from ubcn_ros.study.report.content import Section, StudyReport, section_text
 from ubcn_ros.study.report.degradations import degradation_sections
 from ubcn_ros.study.report.figures import methods_sections, real_rain_sections, steps_sections
 from ubcn_ros.study.report.networks import networks_sections
-from ubcn_ros.study.report.sources import Found, Kind, find_studies
+from ubcn_ros.study.report.sources import FoundStudy, StudyKind, find_studies
 from ubcn_ros.training.record import source_commit
 
 TITLE = "UBCN: the paper's tables and figures, made again"
@@ -25,27 +25,29 @@ SUBTITLE = ('The supplementary material of Li, Chang, Yu and Yan, “Close the L
             'reports is not known here, and nothing of it is quoted.')
 
 KINDS = (
-    Kind('degradations', 'What degradation costs a segmentation network', 'Figure 1',
-         'A segmentation network is trained at each of four levels of a degradation, and tested '
-         'at each: level of training down, level of test across, mIoU in %.',
-         degradation_sections),
-    Kind('baselines', 'UBCN beside networks that derain alone', 'Table 4',
-         'The five baselines, IDM and UBCN, from scratch on the same rain, for as many samples '
-         'and for as much time as IDM; size and time beside the figures of the paper.',
-         baselines_sections),
-    Kind('networks', 'Whole models, and lighter ones', 'Section 3',
-         "The paper's own setting and others, each with its own segmentation network, by rain "
-         'rate and step; a lighter segmentation network is what the paper names as future work.',
-         networks_sections),
-    Kind('methods', 'Every method side by side', 'Figures 2 to 7',
-         'Image and mask of every baseline and of UBCN, in light and in heavy rain.',
-         methods_sections),
-    Kind('steps', 'The steps of the loop', 'Figures 8 and 9',
-         'Input, ground truth and every step: image, segmentation, and where both are wrong.',
-         steps_sections),
-    Kind('real-rain', 'Real photographs', 'Figures 2 to 9',
-         'Photographs in real rain, by every baseline and by UBCN. There is no ground truth.',
-         real_rain_sections),
+    StudyKind('degradations', 'What degradation costs a segmentation network', 'Figure 1',
+              'A segmentation network is trained at each of four levels of a degradation, and '
+              'tested at each: level of training down, level of test across, mIoU in %.',
+              degradation_sections),
+    StudyKind('baselines', 'UBCN beside networks that derain alone', 'Table 4',
+              'The five baselines, IDM and UBCN, from scratch on the same rain, for as many '
+              'samples and for as much time as IDM; size and time beside the figures of the '
+              'paper.',
+              baselines_sections),
+    StudyKind('networks', 'Whole models, and lighter ones', 'Section 3',
+              "The paper's own setting and others, each with its own segmentation network, by "
+              'rain rate and step; a lighter segmentation network is what the paper names as '
+              'future work.',
+              networks_sections),
+    StudyKind('methods', 'Every method side by side', 'Figures 2 to 7',
+              'Image and mask of every baseline and of UBCN, in light and in heavy rain.',
+              methods_sections),
+    StudyKind('steps', 'The steps of the loop', 'Figures 8 and 9',
+              'Input, ground truth and every step: image, segmentation, and where both are wrong.',
+              steps_sections),
+    StudyKind('real-rain', 'Real photographs', 'Figures 2 to 9',
+              'Photographs in real rain, by every baseline and by UBCN. There is no ground truth.',
+              real_rain_sections),
 )
 
 
@@ -79,7 +81,7 @@ def study_text(path: Path, results: Mapping[str, Any]) -> str:
     :param path: of its file, which names its kind.
     """
     (kind,) = (each for each in KINDS if each.name == path.stem)
-    return '\n\n'.join(map(section_text, kind.sections(Found(kind, path.parent, results))))
+    return '\n\n'.join(map(section_text, kind.sections(FoundStudy(kind, path.parent, results))))
 
 
 def _printable(value: Any) -> Any:
@@ -95,7 +97,7 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def _sections(study: Found) -> list[Section]:
+def _sections(study: FoundStudy) -> list[Section]:
     name = study.kind.name
     with as_written(study.folder / f'{name}.json', f'ubcn study {name}'):
         return [*study.kind.sections(study)]

@@ -28,7 +28,7 @@ from ubcn_ros.study.report.content import (
     gain_line,
     quality_table,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import FoundStudy
 from ubcn_ros.study.statements import Statement, listing
 from ubcn_ros.study.times import timed_rows
 
@@ -36,7 +36,7 @@ Results = Mapping[str, Any]
 Rates = Mapping[str, Mapping[str, float | None]]
 
 
-def baselines_sections(found: Found) -> Iterator[Section]:
+def baselines_sections(found: FoundStudy) -> Iterator[Section]:
     """Show sizes, times and quality."""
     results, section = found.results, found.section()
     times = timed_rows(results['times'])

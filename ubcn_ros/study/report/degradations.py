@@ -16,7 +16,7 @@ from ubcn_ros.study.degradation_claims import Claim, claims, degradation_stateme
 from ubcn_ros.study.degradations import seeds_of, tables_of, training_title
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import Charts, Section, StudyFigure, Table
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import FoundStudy
 from ubcn_ros.study.statements import Statement, listing
 
 _SHOWN = 6  # exceptions that are written out
@@ -26,7 +26,7 @@ _UNTRAINED = 20.0  # %: below, a network has learned some of the most frequent c
 Tables = Mapping[str, np.ndarray]
 
 
-def degradation_sections(found: Found) -> Iterator[Section]:
+def degradation_sections(found: FoundStudy) -> Iterator[Section]:
     """Yield a section for each data set."""
     for name, data in found.results['data'].items():
         tables = tables_of(data['miou'])

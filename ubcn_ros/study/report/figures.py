@@ -17,14 +17,14 @@ from ubcn_ros.study.report.content import (
     Table,
     quality_table,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import FoundStudy
 from ubcn_ros.study.statements import Statement, listing
 from ubcn_ros.study.steps import steps_statements
 from ubcn_ros.study.trained_baselines import INPUT, OURS
 from ubcn_ros.text_table import counted
 
 
-def methods_sections(found: Found) -> Iterator[Section]:
+def methods_sections(found: FoundStudy) -> Iterator[Section]:
     """Show every method in light and in heavy rain."""
     images = found.results['images']
     rates = sorted({rate for image in images for rate in image['rates']}, key=float)
@@ -38,7 +38,7 @@ def methods_sections(found: Found) -> Iterator[Section]:
     yield section
 
 
-def _section(found: Found) -> Section:
+def _section(found: FoundStudy) -> Section:
     """Begin a section with the pictures of a study."""
     section = found.section()
     section.blocks += [StudyFigure(path, f'{section.title}, by the command below.')
@@ -50,7 +50,7 @@ def _section(found: Found) -> Section:
     return section
 
 
-def _left_out(found: Found) -> list[tuple[str, str]]:
+def _left_out(found: FoundStudy) -> list[tuple[str, str]]:
     """Name the baselines that were not trained when the figure was drawn; none that diverged."""
     ended = found.results.get('diverged', ())
     titles = [title for title in found.results['missing'] if title not in ended]
@@ -77,18 +77,18 @@ def _method_opinions(statement: Statement, theirs: set[str]) -> Iterator[str]:
                'baselines beside it: those of the same budget are in the table of the baselines.')
 
 
-def steps_sections(found: Found) -> Iterator[Section]:
+def steps_sections(found: FoundStudy) -> Iterator[Section]:
     """Show the steps of the loop on single images."""
     images = found.results['images']
     section = _section(found)
     measures = (*MEASURES, ('error', 'mean error of 255', 2), ('wrong', 'wrong labels %', 1))
     rows = []
     for image in images:
-        stages = [('input', image['input']), *((f'step {step["t"]}', step)
-                                               for step in image['steps'])]
-        rows += [(f'{image["name"]}, {name}', *(figure(stage[key], digits)
+        shown = [('input', image['input']), *((f'step {step["t"]}', step)
+                                              for step in image['steps'])]
+        rows += [(f'{image["name"]}, {name}', *(figure(figures[key], digits)
                                                 for key, _, digits in measures))
-                 for name, stage in stages]
+                 for name, figures in shown]
     section.blocks.append(Table('Every step', ('image', *(heading for _, heading, _ in measures)),
                                 tuple(rows)))
     section.statements = steps_statements(found.results)
@@ -107,7 +107,7 @@ def _step_opinions(statements: list[Statement]) -> Iterator[str]:
                'images need not gain from one to the next.')
 
 
-def real_rain_sections(found: Found) -> Iterator[Section]:
+def real_rain_sections(found: FoundStudy) -> Iterator[Section]:
     """Show photographs, of which nothing is measured against a truth."""
     images = found.results['images']
     section = _section(found)

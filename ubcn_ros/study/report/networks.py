@@ -21,7 +21,7 @@ from ubcn_ros.study.report.content import (
     gain_line,
     quality_table,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import FoundStudy
 from ubcn_ros.study.statements import Statement, listing
 from ubcn_ros.study.times import timed_rows
 
@@ -34,7 +34,7 @@ _NAME = 20  # characters
 Results = Mapping[str, Any]
 
 
-def networks_sections(found: Found) -> Iterator[Section]:
+def networks_sections(found: FoundStudy) -> Iterator[Section]:
     """Show whole models side by side."""
     results, section = found.results, found.section()
     times = timed_rows(results['times'])

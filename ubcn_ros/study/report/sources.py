@@ -17,7 +17,7 @@ _SHOWN = 12  # names of a list that are written out
 
 
 @dataclass(frozen=True)
-class Kind:
+class StudyKind:
     """
     One kind of study.
 
@@ -32,7 +32,7 @@ class Kind:
     title: str
     paper: str
     lead: str
-    sections: Callable[[Found], Iterable[Section]]
+    sections: Callable[[FoundStudy], Iterable[Section]]
 
     @property
     def command(self) -> str:
@@ -42,10 +42,10 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStudy:
     """Results of a study, and the folder that they are in."""
 
-    kind: Kind
+    kind: StudyKind
     folder: Path
     results: dict[str, Any]
 
@@ -68,7 +68,7 @@ class Found:
                 ('time', f'{duration(self.results["seconds"])}, all runs together')]
 
 
-def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
+def find_studies(folders: Sequence[Path], kinds: Sequence[StudyKind]) -> list[FoundStudy]:
     """
     Read all studies in some folders, in the order of the kinds.
 
@@ -79,16 +79,16 @@ def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
         if not _holds_study(folder, kinds):
             raise ValueError(f'{folder} holds no study: expected one of '
                              f'{", ".join(f"{kind.name}.json" for kind in kinds)} in it')
-    return [Found(kind, folder, read_results(folder / f'{kind.name}.json'))
+    return [FoundStudy(kind, folder, read_results(folder / f'{kind.name}.json'))
             for kind in kinds for folder in folders if (folder / f'{kind.name}.json').is_file()]
 
 
-def study_folders(runs: Path, kinds: Sequence[Kind]) -> list[Path]:
+def study_folders(runs: Path, kinds: Sequence[StudyKind]) -> list[Path]:
     """Return the folders of studies below a folder, as they are called when nothing is said."""
     return sorted(path for path in runs.glob('study-*') if _holds_study(path, kinds))
 
 
-def _holds_study(folder: Path, kinds: Sequence[Kind]) -> bool:
+def _holds_study(folder: Path, kinds: Sequence[StudyKind]) -> bool:
     return any((folder / f'{kind.name}.json').is_file() for kind in kinds)
 
 
