@@ -4,6 +4,7 @@
 
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ubcn_ros.bags import CAMERA_INFO, IMAGE, Record, create, make_header, make_
 from ubcn_ros.bags.info import Gap, bag_info, find_gaps
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.stopping import Stopped
 
 TEXT = 'std_msgs/msg/String'
 TEXT_DATA = bytes(TYPES.serialize_cdr(TYPES.types[TEXT]('x'), TEXT))
@@ -105,6 +107,16 @@ def test_the_command_shows_it_and_writes_json(drive, tmp_path):
 def test_all_bags_are_in_the_file_where_nothing_can_be_printed(drive, tmp_path, unheard):
     assert ubcn('bag', 'info', drive, drive, '--json', tmp_path / 'info.json').exit_code == 1
     assert len(json.loads((tmp_path / 'info.json').read_text())['bags']) == 2
+
+
+def test_json_of_an_earlier_run_stays_where_a_signal_ends_the_first_bag(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise Stopped(signal.SIGINT)
+
+    monkeypatch.setattr('ubcn_ros.bags.info.bag_info', stopped)
+    (tmp_path / 'info.json').write_text('earlier')
+    assert ubcn('bag', 'info', tmp_path, '--json', tmp_path / 'info.json').exit_code == 130
+    assert (tmp_path / 'info.json').read_text() == 'earlier'
 
 
 def test_several_bags_one_damaged_one_missing(drive, tmp_path):

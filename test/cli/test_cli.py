@@ -187,6 +187,14 @@ def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick
     assert names(tmp_path / 'out') == ['a.png', 'b.png']
 
 
+def test_json_of_an_earlier_run_stays_where_no_image_is_derained(tmp_path, folder, quick):
+    (folder / 'a.png').write_bytes(b'broken')
+    (tmp_path / 'out.json').write_text('earlier')
+    done = ubcn('derain', folder / 'a.png', tmp_path / 'out', '--json', tmp_path / 'out.json',
+                *quick)
+    assert done.exit_code == 1 and (tmp_path / 'out.json').read_text() == 'earlier'
+
+
 @pytest.mark.parametrize('command', ['derain', 'rain'])
 def test_a_full_disk_ends_the_run(tmp_path, folder, quick, monkeypatch, command):
     asked = []

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.output import save_json, saving
 
 
 @pytest.fixture
@@ -51,3 +51,12 @@ def test_one_that_cannot_be_written_loses_neither_the_others_nor_the_text(run, t
     (tmp_path / 'b.json').mkdir()
     done = run('b.json', 'b.csv')
     assert done.exit_code == 1 and done.stdout == f'a is 1\nwrote {tmp_path}/b.csv\n'
+
+
+@pytest.mark.parametrize('found', [[], [1]])
+def test_what_was_found_is_kept_however_it_ends_and_nothing_replaces_no_file(tmp_path, found):
+    kept = []
+    with pytest.raises(KeyboardInterrupt), saving(kept, lambda: save_json(tmp_path / 'a', kept)):
+        kept += found
+        raise KeyboardInterrupt
+    assert (tmp_path / 'a').exists() == bool(found)

@@ -13,7 +13,15 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, say_errors, warn
+from ubcn_ros.cli.output import (
+    bar_updater,
+    progress_bar,
+    save_json,
+    saving,
+    say_error,
+    say_errors,
+    warn,
+)
 from ubcn_ros.cli.param_types import JSON_OR_DASH, InputType
 from ubcn_ros.text_table import counted, listed, table
 
@@ -42,7 +50,17 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     from ubcn_ros.bags.info import bag_info as read
     found: list[dict[str, Any]] = []
     infos: list[BagInfo] = []
-    try:
+
+    def save() -> None:
+        save_json(json_path, {'bags': found})
+        for number, info in enumerate(infos):
+            if str(json_path) != '-':
+                click.echo(('\n' if number else '') + _text(info))
+            for note in info.notes:
+                warn(note)
+            say_errors(info.damage)
+
+    with saving(found, save):
         for path in bags:
             try:
                 with progress_bar(unit='messages') as bar:
@@ -51,14 +69,6 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
             except BagError as error:
                 say_error(str(error))
                 found.append({'path': str(path), 'damage': [str(error)]})
-    finally:  # what was read is kept, whatever came of the next bag
-        save_json(json_path, {'bags': found})
-        for number, info in enumerate(infos):
-            if str(json_path) != '-':
-                click.echo(('\n' if number else '') + _text(info))
-            for note in info.notes:
-                warn(note)
-            say_errors(info.damage)
     if any(each['damage'] for each in found):
         sys.exit(1)
 

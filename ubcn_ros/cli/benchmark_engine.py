@@ -23,7 +23,7 @@ from ubcn_ros.cli.options import (
     size_option,
     threads_option,
 )
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import progress_bar, save_json, saving
 from ubcn_ros.cli.param_types import BASELINE, PRESET
 
 
@@ -94,14 +94,14 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
                   baseline, baseline_precision or 'fp32', waterfall, processing_sizes,
                   path_threshold)
     rows: list[dict[str, Any]] = []
-    try:
-        with tempfile.TemporaryDirectory() as folder, \
-                progress_bar(total=len(sizes) * frames) as bar:
-            for size in sizes:
-                rows += measure(wanted, size, Path(folder), bar.update)
-    finally:  # what was measured is kept, whatever came of the next size
-        if rows:
-            save_json(json_path, rows, f'{counted(torch.get_num_threads(), "CPU thread")}, '
-                                       f'{counted(frames, "image")} a row, torch '
-                                       f'{torch.__version__}\n\n{report(rows)}',
-                      (picture, lambda path: draw(path, rows)))
+
+    def save() -> None:
+        save_json(json_path, rows, f'{counted(torch.get_num_threads(), "CPU thread")}, '
+                                   f'{counted(frames, "image")} a row, torch '
+                                   f'{torch.__version__}\n\n{report(rows)}',
+                  (picture, lambda path: draw(path, rows)))
+
+    with saving(rows, save), tempfile.TemporaryDirectory() as folder, \
+            progress_bar(total=len(sizes) * frames) as bar:
+        for size in sizes:
+            rows += measure(wanted, size, Path(folder), bar.update)

@@ -22,7 +22,7 @@ from ubcn_ros.cli.options import (
     processing_option,
     threads_option,
 )
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import progress_bar, save_json, saving
 from ubcn_ros.cli.param_types import InputType
 
 
@@ -70,16 +70,14 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
                             processing_size=processing_size)
     engines = _load_engines(model, device, backends, precisions, processing_size)
     rows: list[dict[str, Any]] = []
-    try:
-        with progress_bar(total=len(files) * len(iterations)) as bar:
-            for t in iterations:
-                rows += measure_equality(engines, reference, map(read_image, files), t,
-                                         bar.update)
-    finally:  # what was measured is kept, whatever came of the next steps
-        if rows:
-            save_json(json_path, rows, f'{counted(len(files), "image")}, {model}, against eager '
-                                       'fp32\n\n'
-                                       f'{report(rows)}')
+
+    def save() -> None:
+        save_json(json_path, rows, f'{counted(len(files), "image")}, {model}, against eager '
+                                   f'fp32\n\n{report(rows)}')
+
+    with saving(rows, save), progress_bar(total=len(files) * len(iterations)) as bar:
+        for t in iterations:
+            rows += measure_equality(engines, reference, map(read_image, files), t, bar.update)
     if not all(row['equal'] for row in rows):
         sys.exit(1)
 

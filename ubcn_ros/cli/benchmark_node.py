@@ -22,7 +22,7 @@ from ubcn_ros.cli.options import (
     processing_option,
     size_option,
 )
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import progress_bar, save_json, saving
 from ubcn_ros.cli.param_types import Number
 from ubcn_ros.text_table import counted, table
 
@@ -87,19 +87,21 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
                 transport == 'shared-memory', processing_size, cameras[0], mask_only)
     measure, columns = _peak if peak else _stream, {}
+
+    def save() -> None:
+        (first, *_) = columns.values()
+        save_json(json_path, {'by_cameras': columns} if len(cameras) > 1 else first,
+                  _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
+
     try:
-        for title, each in _loads(load, cameras).items():
-            columns[title] = measure(each)
+        with saving(columns, save):
+            for title, each in _loads(load, cameras).items():
+                columns[title] = measure(each)
     except ReplayError as error:
         failure = click.ClickException(str(error))
         if isinstance(error, NoAnswerError):
             failure.exit_code = _NO_ANSWER
         raise failure from error
-    finally:  # what was measured is kept, whatever came of the rest
-        if columns:
-            (first, *_) = columns.values()
-            save_json(json_path, {'by_cameras': columns} if len(cameras) > 1 else first,
-                      _text(columns, stand_in), (picture, lambda path: _draw(path, columns)))
 
 
 def _loads(load: Load, cameras: tuple[int, ...]) -> dict[str, Load]:

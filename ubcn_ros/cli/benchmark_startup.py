@@ -25,7 +25,7 @@ from ubcn_ros.cli.options import (
     size_option,
     threads_option,
 )
-from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.output import save_json, saving
 
 
 @click.command(cls=Command)
@@ -58,13 +58,10 @@ def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None
     # for their errors, which the fresh process would take seconds to make
     (read_exported if is_exported(model) else load_model)(model)
     rows: list[dict[str, Any]] = []
-    try:
+    with saving(rows, lambda: save_json(json_path, rows, _text(rows))):
         for row in start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
                                     model=model, width=size[0], height=size[1], **chosen):
             rows.append(row)
-    finally:  # the starts before one that fails are kept
-        if rows:
-            save_json(json_path, rows, _text(rows))
     if _different(rows):
         sys.exit(1)
 

@@ -13,7 +13,7 @@ import click
 from ubcn_ros.cli.checked_data import open_kept
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import json_option
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import progress_bar, save_json, saving
 from ubcn_ros.cli.training import (
     check_devices,
     init_option,
@@ -59,19 +59,19 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.training.run import Run
     use_threads(threads)
     rows: list[dict[str, Any]] = []
-    try:
-        with tempfile.TemporaryDirectory() as folder, progress_bar(
-                total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
-            run = Run(config, open_kept(data), Path(folder), init)
-            run.check_free(stage)
-            run.check_stages(stages)
-            fabric = launch(accelerator, precision)
-            for name in stages:
-                rows.append(measure(run.trainer(fabric, name, run.start(name), workers), steps,
-                                    _WARM_UP_STEPS, bar.update))
-    finally:  # what was measured is kept, whatever came of the next stage
-        if rows:
-            where = rows[0]['gpu'] or counted(torch.get_num_threads(), 'CPU thread')
-            save_json(json_path, rows, f'{where}, {rows[0]["precision"]}, '
-                                       f'{counted(steps, "step")} a stage, torch '
-                                       f'{torch.__version__}\n\n{report(rows)}')
+
+    def save() -> None:
+        where = rows[0]['gpu'] or counted(torch.get_num_threads(), 'CPU thread')
+        save_json(json_path, rows, f'{where}, {rows[0]["precision"]}, '
+                                   f'{counted(steps, "step")} a stage, torch '
+                                   f'{torch.__version__}\n\n{report(rows)}')
+
+    with saving(rows, save), tempfile.TemporaryDirectory() as folder, progress_bar(
+            total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
+        run = Run(config, open_kept(data), Path(folder), init)
+        run.check_free(stage)
+        run.check_stages(stages)
+        fabric = launch(accelerator, precision)
+        for name in stages:
+            rows.append(measure(run.trainer(fabric, name, run.start(name), workers), steps,
+                                _WARM_UP_STEPS, bar.update))

@@ -21,7 +21,7 @@ from ubcn_ros.cli.image_jobs import (
     write_result,
 )
 from ubcn_ros.cli.options import engine_options, fps_option, json_option, load_engine, video_option
-from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.output import save_json, saving
 from ubcn_ros.cli.param_types import OUTPUT_FILE_OR_FOLDER, OUTPUT_FOLDER, InputType
 
 
@@ -82,10 +82,9 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
             panes.write_panes(image, frame.derained, frame.labels, job.shown_s)
         facts[printable(job.name.as_posix())] = _facts(frame)  # once all is written
 
-    try:
+    with saving(facts, lambda: save_json(json_path, {'model': engine.info.name,
+                                                     'images': facts})):
         run_jobs(jobs, work, output, out_video, panes)
-    finally:
-        save_json(json_path, {'model': engine.info.name, 'images': facts})
 
 
 def _facts(frame: Any) -> dict[str, Any]:

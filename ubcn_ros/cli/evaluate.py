@@ -31,7 +31,7 @@ from ubcn_ros.cli.options import (
     split_option,
     stride_option,
 )
-from ubcn_ros.cli.output import progress_bar, save_json, warn
+from ubcn_ros.cli.output import progress_bar, save_json, saving, warn
 from ubcn_ros.text_table import counted
 
 if TYPE_CHECKING:
@@ -123,7 +123,14 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              **({'rain': rain, 'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
                 if labelled else {})}
     measured = {}
-    try:
+
+    def save() -> None:
+        save_json(json_path, {
+            **_configuration(loaded, segmentations, baselines), 'data': about,
+            'iterations': iterations, **({'sizes': measured} if sizes else measured[''])},
+            None, (picture, lambda path: draw(path, title, results)))
+
+    with saving(measured, save):
         for size in sizes or (None,):
             results, metrics, text = (
                 _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations,
@@ -136,12 +143,6 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                                                       for metric in metrics}}
             click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
                        f'{loaded.device}\n\n{text}')
-    finally:  # what was measured is kept, whatever came of the next size or of the text
-        if measured:
-            save_json(json_path, {
-                **_configuration(loaded, segmentations, baselines), 'data': about,
-                'iterations': iterations, **({'sizes': measured} if sizes else measured[''])},
-                None, (picture, lambda path: draw(path, title, results)))
 
 
 def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,

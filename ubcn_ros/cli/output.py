@@ -9,8 +9,8 @@ Text tables are `ubcn_ros.text_table.table`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,6 +89,21 @@ def save_json(path: Path | None, figures: Any, text: str | None = None,
         for file, content in reversed(wanted):
             if file is not None:
                 left.callback(write, file, content)
+
+
+@contextmanager
+def saving(found: Sized, save: Callable[[], object]) -> Iterator[None]:
+    """
+    Save what the block finds, however it ends; where it finds nothing, earlier files stay.
+
+    :param found: filled by the block.
+    :param save: writes it, as with ``save_json``.
+    """
+    try:
+        yield
+    finally:
+        if found:
+            save()
 
 
 def exit_stopped(stop: Any, written: str, out: Path, remedy: str = '') -> NoReturn:
