@@ -177,7 +177,7 @@ def test_an_output_that_lost_messages_is_told_at_once_and_not_changed(
         processed(source, out, options, Engine(raise_at(11, MemoryError())))
     damage(out / f'out_{number}.mcap')
     before = {path: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(BagError, match=r'out_\d.mcap cannot be gone on with: of \d+ messages that '
+    with pytest.raises(BagError, match=r'out_\d.mcap cannot be continued: of \d+ messages that '
                                        r'were written, \d+ are whole; nothing was changed'):
         processed(source, out, options, engine, resume=True)
     assert {path: path.read_bytes() for path in out.iterdir()} == before and engine.seen == 0
@@ -337,7 +337,7 @@ def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):
 def test_other_settings_are_refused_by_name(source, tmp_path, options, text):
     with pytest.raises(MemoryError):
         processed(source, tmp_path / 'out', engine=Engine(raise_at(5, MemoryError())))
-    with pytest.raises(BagError, match=f'out cannot be gone on with: {text}'):
+    with pytest.raises(BagError, match=f'out cannot be continued: {text}'):
         processed(source, tmp_path / 'out', options, resume=True)
     with pytest.raises(BagError, match=r'an interrupted run left it; go on with it \(--resume\)'):
         processed(source, tmp_path / 'out')

@@ -49,7 +49,7 @@ class PlanBag:
             check_new(self.out)
         before = 1 if self.out.exists() else pieces_there(self.out)
         if before is not None and self.pieces not in (before, None) and not self.out.exists():
-            raise BagError(f'{pieces_folder(self.out)} cannot be gone on with: --pieces was '
+            raise BagError(f'{pieces_folder(self.out)} cannot be continued: --pieces was '
                            f'{before} and is {self.pieces} now; give the same, or another path '
                            'for the outputs')
         jobs = plan(self.source, self.out, self.options, before or self.pieces)

@@ -50,8 +50,8 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
 
     :param settings: those of now.
     :param resume: whether to go on with what is there.
-    :raises BagError: something else is there, it was made with other settings, or it is not to
-        be gone on with.
+    :raises BagError: something else is there, it was made with other settings, or it cannot be
+        continued.
     :raises BagLocked: without `resume`, another process writes it.
     """
     if not out.exists() and not out.is_symlink():
@@ -67,7 +67,7 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
         shutil.rmtree(out)
         return None
     if document is None:
-        raise BagError(f'{out} cannot be gone on with: it has no {PROCESSED} of bag process, '
+        raise BagError(f'{out} cannot be continued: it has no {PROCESSED} of bag process, '
                        'so that it is not known how it was made; give another path, or remove it')
     check_settings(out, document.get('settings', {}), settings)
     return document
@@ -82,10 +82,10 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
         of_bag = name.startswith('IN ')
         option = name if of_bag else f'--{_FLAGS.get(name, name).replace("_", "-")}'
         if not of_bag and (name in before) != (name in now):
-            raise BagError(f'{out} cannot be gone on with: it was made '
+            raise BagError(f'{out} cannot be continued: it was made '
                            f'{"with" if name in before else "without"} {option}, as by another '
                            'version: go on with that, or give another path for the outputs')
-        raise BagError(f'{out} cannot be gone on with: {option} was {_as_given(name, old)} and is '
+        raise BagError(f'{out} cannot be continued: {option} was {_as_given(name, old)} and is '
                        f'{_as_given(name, new)} now; give the same, or another path for the '
                        'outputs')
 

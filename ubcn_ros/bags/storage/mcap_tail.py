@@ -98,13 +98,13 @@ def find_tail(path: Path, keep: int) -> Tail | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is to be gone on with; a place of it that cannot be read is not damage."""
+    """Open a file that is to be continued; a place of it that cannot be read is not damage."""
     try:
         with path.open('rb') as file:
             yield file
     except OSError as error:
         check_in_reach(path, str(path), error)
-        raise BagError(f'{path} cannot be gone on with: it cannot be read ({reason(error)}); copy '
+        raise BagError(f'{path} cannot be continued: it cannot be read ({reason(error)}); copy '
                        'what is there to another disk') from error
 
 
