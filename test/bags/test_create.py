@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags are made of images with calibration and rain."""
 
+import os
+
 import numpy as np
 import pytest
 import yaml
@@ -11,6 +13,8 @@ from random_images import noise
 from test_calibration import WRITTEN
 
 from ubcn_ros.bags import CAMERA_INFO, BagError, create, deserialize, open_bag, read_images
+from ubcn_ros.bags.process import Options, plan
+from ubcn_ros.bags.rain import rain_bag
 from ubcn_ros.images.files import write_image
 
 
@@ -76,6 +80,19 @@ def test_the_command_renders_the_same_rain_for_the_same_seed(tmp_path):
     assert np.array_equal(bags['dry'][1], noise()) and np.array_equal(bags['a'], bags['b'])
     for one, other in ((bags['a'], bags['dry']), (bags['a'], bags['c']), bags['a']):
         assert not np.array_equal(one, other)
+
+
+def test_a_name_that_metadata_cannot_hold_is_refused_before_the_work(tmp_path):
+    bag, strange = tmp_path / 'bag', tmp_path / os.fsdecode(b'b\xe4g')
+    create([noise()], bag)
+    write_image(tmp_path / 'images' / 'a.png', noise())
+    for made in (lambda: create(tmp_path / 'images', strange, rate_hz=5.0),
+                 lambda: rain_bag(bag, strange, lambda *_: None),
+                 lambda: plan(bag, strange, Options(), 3)):
+        with pytest.raises(BagError, match='its name is not UTF-8.*choose another name'):
+            made()
+    assert not strange.exists()
+    create([noise()], strange / 'bag')  # whose folder may have any name
 
 
 def test_a_video_becomes_a_bag(tmp_path):

@@ -46,6 +46,19 @@ def write_error(path: Path, error: Exception) -> BagError:
     return BagError(f'bag {path} cannot be written: {reason(error)}; {remedy}')
 
 
+def check_bag_name(path: Path | str) -> None:
+    """
+    Check that metadata.yaml can name the files of a bag, which are called as its folder.
+
+    :raises BagError: its name is not UTF-8.
+    """
+    try:
+        Path(path).resolve().name.encode()
+    except UnicodeEncodeError as error:
+        raise BagError(f'bag {path} cannot be written: its name is not UTF-8, which the '
+                       'metadata.yaml of rosbag2 needs; choose another name') from error
+
+
 def exists_error(path: Path) -> BagError:
     """Make the error of a bag that is there already."""
     if path.is_dir() and not (path / 'metadata.yaml').exists() and any(

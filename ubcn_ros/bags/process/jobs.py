@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, check_bag_name
 from ubcn_ros.bags.messages import CAMERA_INFO
 from ubcn_ros.bags.process.cameras import BagCamera, Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.checks import whole_range
@@ -40,10 +40,11 @@ def plan(source: Path, out: Path, options: Options, pieces: int | None = 1) -> l
         images, and one where each would go through all of the bag: it has no index, or a file of
         it is compressed as a whole. Always one with `every`, which counts images from the
         beginning.
-    :raises BagError: the bag cannot be read, has no camera, would be written to itself, or has
-        topics with the names of outputs.
+    :raises BagError: the bag cannot be read, has no camera, would be written to itself or
+        under a name that is not UTF-8, or has topics with the names of outputs.
     """
     check_apart(source, out)
+    check_bag_name(out)
     with open_bag(source) as reader:
         return _plan_bag(reader, Path(source), Path(out), options,
                          1 if options.every > 1 else pieces)

@@ -16,7 +16,7 @@ from typing import Any
 
 from mcap.records import Attachment
 
-from ubcn_ros.bags.errors import BagError, exists_error, write_error
+from ubcn_ros.bags.errors import BagError, check_bag_name, exists_error, write_error
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import read_yaml, ros_channel
 from ubcn_ros.bags.storage.mcap_file import McapFile
@@ -54,6 +54,7 @@ class McapBagWriter:
     def __init__(self, folder: Path | str, *, split_bytes: int | None = None,
                  split_ns: int | None = None, custom_data: Mapping[str, str] | None = None,
                  claim: Callable[[Path], object] = lambda folder: None):
+        check_bag_name(folder)
         self.folder = Path(folder)
         self._made, self._claim = False, claim
         self._failure: Exception | None = None
@@ -226,7 +227,7 @@ class McapBagWriter:
         """
         kept = self._messages + (tail.messages + len(tail.pending) if tail else 0)
         if kept < keep != _ALL:
-            raise BagError(f'{path} cannot be gone on with: of {keep} messages that were written, '
+            raise BagError(f'{path} cannot be continued: of {keep} messages that were written, '
                            f'{kept} are whole; nothing was changed: check its disk, copy what is '
                            f'there if you need it, remove {self.folder}, and write it again')
 
