@@ -3,6 +3,7 @@
 """The benchmark of the node: its figures add up, and it says so when they do not."""
 
 import json
+import math
 import multiprocessing
 import os
 import threading
@@ -266,8 +267,9 @@ def test_a_rate_that_the_cameras_do_not_reach_is_not_sustained(monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def stream(self, frames, rate):
+        def stream(self, frames, rate, most_s):
             assert rate < 1000
+            assert (frames, most_s) == (max(round(3 * rate), 30), pytest.approx(frames / rate))
             found = sent([float(number) for number in range(frames)], [0.0] * frames)
             return [replace(found, seconds=frames / min(rate, 100.0))]
 
@@ -338,10 +340,14 @@ def test_rates_and_cpu_are_of_a_period_for_each_image_and_of_nothing_else():
     pytest.importorskip('rclpy')
     from ubcn_ros.benchmark.camera_client import _stream
     from ubcn_ros.benchmark.node_load import Stamped
-    found = _stream(Idle(), Stamped(40, 50), os.getpid(), 6, 10.0, lambda _: None)
+    found = _stream(Idle(), Stamped(40, 50), os.getpid(), 6, 10.0, math.inf, lambda _: None)
     assert len(found.sent) == 6 and found.seconds >= 0.6 - 1e-3
     assert 0.08 <= found.cpu_seconds < 0.3 and found.busy_seconds == found.seconds
-    late = _stream(Late(), Stamped(40, 50), os.getpid(), 2, 20.0, lambda _: None)
+    late = _stream(Late(), Stamped(40, 50), os.getpid(), 2, 20.0, math.inf, lambda _: None)
+    short = _stream(Idle(), Stamped(40, 50), os.getpid(), 1000, 1000.0, 0.1, lambda _: None)
+    assert 1 <= len(short.sent) < 100 and 0.1 <= short.seconds < 10.0
+    slow = _stream(Idle(), Stamped(40, 50), os.getpid(), 2, 0.01, 0.1, lambda _: None)
+    assert len(slow.sent) == 1 and 0.1 <= slow.seconds < 10.0
     assert late.seconds + 0.25 < late.busy_seconds and late.cpu_seconds > 0.3, \
         'what a slow node does after the last image is part of its frames'
 
@@ -383,7 +389,7 @@ def test_an_image_that_was_lost_before_a_stream_may_be_counted_in_it():
     from ubcn_ros.benchmark.node_load import Stamped
     client = Lossy()
     client.publish(b'')
-    found = _stream(client, Stamped(40, 50), os.getpid(), 3, 50.0, lambda _: None)
+    found = _stream(client, Stamped(40, 50), os.getpid(), 3, 50.0, math.inf, lambda _: None)
     assert found.counters['received'] == 4
     result = delivered([found])
     assert (result['sent'], result['processed'], result['dropped']) == (3, 0, 3)

@@ -82,9 +82,9 @@ class CameraClient:
         """Ask it to send an image until the outputs answer, as `Client.probe`."""
         self._connection.send(('probe',))
 
-    def stream(self, frames: int, rate_hz: float) -> None:
-        """Ask it to send images at a steady rate, and to wait for the node's counters."""
-        self._connection.send(('stream', frames, rate_hz))
+    def stream(self, frames: int, rate_hz: float, most_s: float = math.inf) -> None:
+        """Ask it to send images as `LoadedNode.stream`, and to wait for the node's counters."""
+        self._connection.send(('stream', frames, rate_hz, most_s))
 
     def fileno(self) -> int:
         """Return what is readable once `receive` has something, as `connection.wait` asks for."""
@@ -178,21 +178,21 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
 
 
 def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,
-            progress: Callable[[int], Any]) -> StreamResult:
+            most_s: float, progress: Callable[[int], Any]) -> StreamResult:
     before = counters(client)
     uncounted = client.published - before['received']
     client.outputs.clear()
     client.frames.clear()
     sent: dict[bytes, float] = {}
     started, used_before = time.monotonic(), cpu_seconds(node)
-    for number in _paced(frames, rate_hz):
+    for number in _paced(frames, rate_hz, most_s):
         client.check()
         data = image.now()
         sent[header_bytes(data)] = client.publish(data)
         if number % 10 == 9:
             progress(10)
     seconds, used = time.monotonic() - started, cpu_seconds(node) - used_before
-    progress(frames % 10)
+    progress(len(sent) % 10)
     busy = seconds
     gained, outputs = counters(client, before), list(client.outputs)
     last = max((output.time for output in outputs), default=started)
@@ -209,10 +209,12 @@ def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, 
     return {name: int(status[name]) - (before[name] if before else 0) for name in _COUNTERS}
 
 
-def _paced(count: int, rate_hz: float) -> Iterator[int]:
-    """Yield 0 .. count - 1, each when it is due, and end when one more would be."""
+def _paced(count: int, rate_hz: float, most_s: float) -> Iterator[int]:
+    """Yield 0 .. count - 1, each when it is due, and end when one more would be, or before."""
     start = time.monotonic()
     for number in range(count + 1):
-        time.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
-        if number < count:
-            yield number
+        due = start + min(number / rate_hz, most_s)
+        time.sleep(max(0.0, due - time.monotonic()))
+        if number == count or time.monotonic() >= start + most_s:
+            return
+        yield number

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -24,7 +25,8 @@ from ubcn_ros.node.diagnostics import resident_mib
 _SOAKED = 1000  # frames after which memory should stay as it is
 _MOST_DROPPED = 0.01  # share at which a rate is sustained
 _CLOSE = 1.05  # rates that differ by less are one
-_PEAK_SECONDS, _PEAK_FRAMES = 3.0, 30  # of each trial, at least
+_PEAK_SECONDS, _PEAK_FRAMES = 3.0, 30  # of each trial, at least, but for
+_MOST_PEAK_SECONDS = 30.0
 
 
 class LoadedNode:
@@ -64,14 +66,16 @@ class LoadedNode:
         self._running.__exit__(*error)
 
     def stream(self, frames: int, rate_hz: float,
-               progress: Callable[[int], Any] = lambda count: None) -> list[StreamResult]:
+               progress: Callable[[int], Any] = lambda count: None, most_s: float = math.inf
+               ) -> list[StreamResult]:
         """
         Let every camera send so many images at a rate, all at once; return what became of them.
 
+        :param most_s: seconds after which no more are sent.
         :raises ReplayError: the node ended, or its counters do not add up.
         """
         for camera in self._cameras:
-            camera.stream(frames, rate_hz)
+            camera.stream(frames, rate_hz, most_s)
         return results(self._cameras, progress)
 
     def stop(self) -> None:
@@ -164,8 +168,8 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str
     trials: list[dict[str, Any]] = []
     with LoadedNode(load) as loaded:
         def sustains(rate: float) -> bool:
-            frames = max(_PEAK_FRAMES, round(_PEAK_SECONDS * rate))
-            cameras = loaded.stream(frames, rate)
+            seconds = min(max(_PEAK_SECONDS, _PEAK_FRAMES / rate), _MOST_PEAK_SECONDS)
+            cameras = loaded.stream(max(1, round(seconds * rate)), rate, most_s=seconds)
             found = delivered(cameras, load.outputs[-1])
             reached = min(len(camera.sent) / camera.seconds for camera in cameras)
             trials.append({'rate_hz': round(rate, 2), 'rate_in_hz': round(reached, 2),

@@ -40,7 +40,7 @@ Columns = dict[str, dict[str, Any]]
               help='Images to send; 10000 are enough to see whether memory grows.')
 @size_option(default='640x480', help='WIDTHxHEIGHT of the images, pixels.')
 @click.option('--rate', 'rate_hz', default=30.0, show_default=True,
-              type=Number(0, min_open=True), help='Images per second and camera.')
+              type=Number(0, 1e4, min_open=True), help='Images per second and camera.')
 @click.option('--peak', is_flag=True,
               help='Search for the highest rate at which less than 1 % is dropped, starting '
                    'at --rate.')
@@ -78,9 +78,10 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     if picture and peak:
         raise click.UsageError('--picture draws a stream: leave --peak away')
     if stand_in is not None:
-        refuse_options(('model',), '--stand-in takes the place of the network')
+        refuse_options(('model', 'device', 'iterations', 'processing_size'),
+                       '--stand-in takes the place of the network')
     if peak:
-        refuse_options(('frames',), '--peak sends three seconds of images at each rate')
+        refuse_options(('frames',), '--peak sends images for a few seconds at each rate')
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
