@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from ubcn_ros.benchmark.lock_probe import LockProbe, _RunQueue, lock_figures, read_samples
+from ubcn_ros.benchmark.lock_probe import LockProbe, _RunQueue, lock_figures, main, read_samples
 
 
 def test_figures_by_hand(tmp_path):
@@ -43,24 +43,34 @@ def wait_for_samples(file, count):
 
 def test_a_thread_that_holds_the_lock_is_noticed():
     file = io.BytesIO()
-    probe = LockProbe(file)
-    probe.start()
-    wait_for_samples(file, 100)
-    start, done = time.monotonic(), threading.Event()
+    done = threading.Event()
 
     def hold():
         while not done.is_set():
             sum(range(20_000))  # pure Python lets go only when asked to, every 5 ms
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    wait_for_samples(file, 40)
-    done.set()
-    thread.join()
-    probe.stop()
+    with LockProbe(file):
+        wait_for_samples(file, 100)
+        start = time.monotonic()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        wait_for_samples(file, 40)
+        done.set()
+        thread.join()
     samples = np.frombuffer(file.getvalue()).reshape(-1, 2)
     found = lock_figures(samples, start, time.monotonic(), 10)
     assert found['busy_percent'] > 30 and found['wait_max_ms'] > 0.2
+
+
+def test_the_probe_ends_with_a_node_that_raises(tmp_path, monkeypatch):
+    def failing(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr('ubcn_ros.node.main.main', failing)
+    before = threading.active_count()
+    with pytest.raises(RuntimeError):
+        main([str(tmp_path / 'samples')])
+    assert threading.active_count() == before
 
 
 def test_waiting_for_a_processor_is_not_waiting_for_the_lock(monkeypatch):
@@ -69,10 +79,8 @@ def test_waiting_for_a_processor_is_not_waiting_for_the_lock(monkeypatch):
     monkeypatch.setattr('ubcn_ros.benchmark.lock_probe._RunQueue.waited_ms',
                         lambda self: float(next(queued)))
     file = io.BytesIO()
-    probe = LockProbe(file)
-    probe.start()
-    wait_for_samples(file, 3)
-    probe.stop()
+    with LockProbe(file):
+        wait_for_samples(file, 3)
     assert np.median(np.frombuffer(file.getvalue())[1::2]) < -900
 
 

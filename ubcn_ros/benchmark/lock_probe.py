@@ -27,7 +27,7 @@ _CLEAR_MS = 0.05  # later than idle by more than this is a wait
 
 class LockProbe:
     """
-    Probes from `start` to `stop`.
+    Probes while its block runs; a context manager.
 
     :param file: takes the samples: time.monotonic(), seconds, and lateness, ms, two doubles each.
     """
@@ -37,12 +37,11 @@ class LockProbe:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
+    def __enter__(self) -> LockProbe:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """End."""
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
 
@@ -112,12 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the node with a probe; return its exit code."""
     from ubcn_ros.benchmark.stand_in import load
     from ubcn_ros.node.main import main as run_node
-    with open(arguments[0], 'wb') as file:
-        probe = LockProbe(file)
-        probe.start()
-        code = run_node(arguments[1:], load)
-        probe.stop()
-    return code
+    with open(arguments[0], 'wb') as file, LockProbe(file):
+        return run_node(arguments[1:], load)
 
 
 if __name__ == '__main__':
