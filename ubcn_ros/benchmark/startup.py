@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.python_command import python_command
+
 PHASES = ('import', 'load', 'kernels', 'capture', 'first_frame')
 """
 In their order: PyTorch and this package, the model, the first batch, in which kernels are compiled
@@ -76,7 +78,7 @@ def start_once(caches: Path, **arguments: Any) -> dict[str, Any]:
     environment = {**os.environ, **{name: str(caches / folder)
                                     for name, folder in _CACHES.items()}}
     begun = time.monotonic()
-    done = subprocess.run([sys.executable, '-m', __spec__.name, json.dumps(arguments)],
+    done = subprocess.run(python_command('-m', __spec__.name, json.dumps(arguments)),
                           capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or ['no message'])[-1])

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from ubcn_ros.node.middleware import DISCOVERY_RANGE, FAST_DDS, fast_dds_profile
 from ubcn_ros.node.ros_start import why_not_started
+from ubcn_ros.python_command import python_command
 from ubcn_ros.runtime.installed import shared_folders
 from ubcn_ros.stopping import signals_noted
 
@@ -138,7 +138,7 @@ class NodeProcess:
 
     def __init__(self, log: Path, parameters: dict[str, Any], remappings: dict[str, str],
                  program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
-        command = [sys.executable, *program, '--ros-args']
+        command = python_command(*program, '--ros-args')
         for name, value in parameters.items():
             command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
         for name, topic in remappings.items():
