@@ -186,6 +186,16 @@ def test_the_table_says_what_each_worker_is_at(tmp_path, monkeypatch, terminal):
     assert ('\x1b[5A' in shown) == terminal
 
 
+def test_lines_fit_the_terminal_with_letters_that_are_two_columns_wide(tmp_path, monkeypatch):
+    monkeypatch.setattr('sys.stderr', text := io.StringIO())
+    monkeypatch.setenv('COLUMNS', '40')
+    fleet = working(tmp_path, 0.0)
+    table = FleetTable(tmp_path / 'out', iter([0.0, 9.0]).__next__, True)
+    monkeypatch.setattr(table, 'lines', lambda *_: ['\u96e8' * 30])
+    table(fleet)
+    assert text.getvalue() == '\u96e8' * 19 + '\n'
+
+
 def test_more_workers_than_lines_are_counted(tmp_path):
     fleet = working(tmp_path, 0.0)
     table = FleetTable(tmp_path / 'out', lambda: 0.0, False)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.output import save_json, saving
+from ubcn_ros.cli.output import has_cursor, save_json, saving
 
 
 @pytest.fixture
@@ -51,6 +51,16 @@ def test_one_that_cannot_be_written_loses_neither_the_others_nor_the_text(run, t
     (tmp_path / 'b.json').mkdir()
     done = run('b.json', 'b.csv')
     assert done.exit_code == 1 and done.stdout == f'a is 1\nwrote {tmp_path}/b.csv\n'
+
+
+@pytest.mark.parametrize('terminal, term, cursor', [
+    (True, 'xterm', True), (True, 'dumb', False), (True, None, False), (False, 'xterm', False)])
+def test_a_cursor_needs_a_terminal_that_has_one(monkeypatch, terminal, term, cursor):
+    monkeypatch.setattr('sys.stderr.isatty', lambda: terminal)
+    monkeypatch.delenv('TERM', raising=False)
+    if term is not None:
+        monkeypatch.setenv('TERM', term)
+    assert has_cursor() == cursor
 
 
 @pytest.mark.parametrize('found', [[], [1]])

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from ubcn_ros.cli.output import has_cursor
 from ubcn_ros.text_table import counted
 
 LINE_S = 60.0
@@ -33,7 +33,7 @@ class Progress:
     def __init__(self, job: Any, clock: Callable[[], float] = time.monotonic,
                  terminal: bool | None = None):
         self._job, self._clock = job, clock
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = has_cursor() if terminal is None else terminal
         self._begun = self._shown = clock()
         self._first: tuple[int, float] | None = None  # frames and share that there were before
         self._bar: Any = None

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import click
 from ubcn_ros.bags.fleet.status import Status, WorkerRow, status
 from ubcn_ros.cli.bag_progress import LINE_S, clock_text
 from ubcn_ros.cli.commands import as_line
+from ubcn_ros.cli.output import has_cursor
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class FleetTable:
     def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic,
                  terminal: bool | None = None):
         self._root, self._clock = root.absolute(), clock
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = has_cursor() if terminal is None else terminal
         self._begun = self._shown = clock()
         self._lines: list[str] = []
 
@@ -56,8 +56,9 @@ class FleetTable:
         self._shown = now
         found = status(fleet, self._begun, now)
         if self._terminal:
+            from tqdm.utils import disp_trim  # which knows of letters that are two columns wide
             width, height = shutil.get_terminal_size()
-            self._draw([line[:width - 1] for line in self.lines(found, height - 5)])
+            self._draw([disp_trim(line, width - 1) for line in self.lines(found, height - 5)])
         else:
             click.echo(total_text(found), err=True)
 

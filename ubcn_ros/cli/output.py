@@ -8,6 +8,7 @@ Text tables are `ubcn_ros.text_table.table`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,11 @@ import click
 from ubcn_ros.cli.commands import as_line
 
 _SHOWN = 100
+
+
+def has_cursor() -> bool:
+    """Tell whether errors go to a terminal on which lines can be written over."""
+    return sys.stderr.isatty() and os.environ.get('TERM', 'dumb') != 'dumb'
 
 
 def progress_bar(items: Iterable[Any] | None = None, total: int | None = None,
