@@ -3,6 +3,7 @@
 """`ubcn model info`: what a file says, in words and as JSON, whatever its metadata holds."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -115,7 +116,8 @@ def test_swatches_stand_beside_the_classes_and_only_on_a_terminal(tmp_path, tiny
     labels = replace(numbered_labels(count), name='own')
     path = tmp_path / 'own.safetensors'
     save_model(path, build(replace(load_model(tiny_model)[1].config, label_set=labels)), {})
-    plain, shown = info(path).output, info(path, color=True).output
+    plain, shown = (info(path, color=color, env={'TERM': 'xterm', 'NO_COLOR': None}).output
+                    for color in (False, True))
     assert '\x1b' not in plain and plain == click.unstyle(shown)
     assert f'own: {count} class' in plain and f'{UNLABELED} is unlabeled' in plain
     swatches = [line for line in shown.splitlines() if line.startswith('\x1b[48;2;')]
@@ -123,6 +125,20 @@ def test_swatches_stand_beside_the_classes_and_only_on_a_terminal(tmp_path, tiny
     for i, line in enumerate(swatches):
         assert line.startswith('\x1b[48;2;{};{};{}m'.format(*labels.colors[i]))
         assert click.unstyle(line).split()[:2] == [str(i), str(i)]
+
+
+@pytest.mark.parametrize('name, value', [('NO_COLOR', '1'), ('TERM', 'dumb')])
+def test_there_are_no_swatches_where_no_colours_are_wanted(tiny_model, name, value):
+    usual = {'TERM': 'xterm', 'NO_COLOR': None}
+    assert '\x1b' in info(tiny_model, color=True, env=usual).output
+    assert '\x1b' not in info(tiny_model, color=True, env={**usual, name: value}).output
+
+
+def test_files_whose_names_are_not_utf_8_are_written_and_told(tiny_model, tmp_path):
+    path = tmp_path / os.fsdecode(b'caf\xe9.json')
+    result = info(tiny_model, '--json', path)
+    assert result.exit_code == 0 and path.exists()
+    assert result.output.endswith(f'wrote {tmp_path}/caf\\udce9.json\n')
 
 
 def test_a_damaged_file_is_one_line(tiny_model, tmp_path):

@@ -8,7 +8,9 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
 import click
 
@@ -60,6 +62,12 @@ study = LazyGroup('study', help="Reproduce the paper's tables and figures.", laz
 @click.group(cls=LazyGroup, lazy=COMMANDS,
              context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='ubcn')
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Derain and segment images with UBCN, on files, bags and live topics."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not closed
+            stream.reconfigure(errors='backslashreplace')  # names of files may not be UTF-8
+    if os.environ.get('NO_COLOR') or os.environ.get('TERM') == 'dumb':
+        context.color = False
     keep_freed_memory(os.environ)

@@ -75,12 +75,7 @@ def one_line() -> Iterator[None]:
 
 def as_line(text: str) -> str:
     """Put a text that has several lines, or names a file whose name has, on one."""
-    return printable(' '.join(part for line in text.splitlines() if (part := line.strip())))
-
-
-def printable(text: str) -> str:
-    """Escape bytes of file names that are not UTF-8, which a terminal refuses."""
-    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+    return ' '.join(part for line in text.splitlines() if (part := line.strip()))
 
 
 def _explained(error: Exception) -> str | None:

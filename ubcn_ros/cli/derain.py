@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, printable, refuse_options
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     is_media_name,
@@ -80,7 +80,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
                         overlay(frame.derained, frame.labels, engine.label_set))
         if panes is not None:
             panes.write_panes(image, frame.derained, frame.labels, job.shown_s)
-        facts[printable(job.name.as_posix())] = _facts(frame)  # once all is written
+        name = job.name.as_posix().encode(errors='backslashreplace').decode()
+        facts[name] = _facts(frame)  # once all is written
 
     with saving(facts, lambda: save_json(json_path, {'model': engine.info.name,
                                                      'images': facts})):

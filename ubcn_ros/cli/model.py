@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, printable
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.model_calibrate import calibrate
 from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import save_json
@@ -55,7 +55,7 @@ def model_info(model: str, json_path: Path | None) -> None:
         network = build(info.config)
     else:
         network, info = load_model(model)
-    save_json(json_path, describe(network, info), printable(_text(network, info)))
+    save_json(json_path, describe(network, info), _text(network, info))
 
 
 def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
