@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 from command_line import ubcn
+from random_images import noise
 
 from ubcn_ros.cli import param_types
 from ubcn_ros.cli.benchmark_engine import engine
@@ -15,6 +16,7 @@ from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.cli.training import RecipeType
 from ubcn_ros.data.validation_rain import RAINS
+from ubcn_ros.images.files import write_image
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.json_files import write_json
 from ubcn_ros.network import PRESETS
@@ -163,3 +165,43 @@ def test_what_commands_read_is_not_written_over(tmp_path, command, name):
 def test_layers_have_the_names_of_their_kind(tmp_path, option, suffix):
     done = ubcn('bag', 'process', 'BAG', 'OUT', option, tmp_path / 'a')
     assert done.exit_code == 2 and f'ends in none of {suffix}' in done.output
+
+
+@pytest.mark.parametrize('command, option', [
+    ('bag create . OUT', '--seed 1'), ('bag create . OUT --rain 0', '--seed 1'),
+    ('demo', '--topic /front'),
+    *(('benchmark node --stand-in 5', option) for option in (
+        '--model light', '--device cpu', '--iterations 2', '--processing-size 0')),
+    *((f'study {name} --data . --frames 0', option) for name in ('networks', 'baselines')
+      for option in ('--size 64x64', '--time-precision fp32')),
+    ('study baselines --data . --frames 0', '--preset light'),
+    ('study real-rain a.png', '--stride 2'), ('study real-rain a.png', '--limit 2')])
+def test_options_that_would_change_nothing_are_refused(tmp_path, monkeypatch, command, option):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / 'a.png', noise())
+    done = ubcn(*command.split(), *option.split())
+    assert done.exit_code == 2 and f': leave out {option.split()[0]}\n' in done.output, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ['a.png']
+
+
+def test_a_clock_that_takes_the_bag_for_its_rate_says_what_to_write():
+    done = ubcn('bag', 'play', '--clock', 'BAG')
+    assert done.exit_code == 2 and "'--clock': 'BAG' is not a number of Hz" in done.output
+    assert 'put --clock after BAG, or write --clock=40' in done.output
+
+
+@pytest.mark.parametrize('rate', ['1e5', '0'])
+def test_a_benchmark_sends_at_rates_that_may_be(rate):
+    done = ubcn('benchmark', 'node', '--rate', rate)
+    assert done.exit_code == 2 and "Invalid value for '--rate'" in done.output
+
+
+@pytest.mark.parametrize('options, name', [
+    ((), 'onnx-fp32'), (('--height', '64', '--width', '96'), 'onnx-fp32-96x64')])
+def test_an_export_of_a_fixed_size_has_a_folder_of_its_own(monkeypatch, tiny_model, options, name):
+    def refused(folder):
+        raise ValueError(f'to {folder}')
+
+    monkeypatch.setattr('ubcn_ros.runtime.export.folder.check_replaceable', refused)
+    done = ubcn('export', '--format', 'onnx', '--model', tiny_model, *options)
+    assert f'to out/export/{tiny_model.stem}-{name}\n' in done.output, done.output

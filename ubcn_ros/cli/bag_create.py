@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType, Number
 from ubcn_ros.text_table import counted
@@ -56,6 +56,8 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
     from ubcn_ros.bags.image_source import image_source
     from ubcn_ros.data.rain_sequence import RainSequence
     from ubcn_ros.stopping import Stopped
+    if not rain_mm_h:
+        refuse_options(('seed',), 'no rain is rendered without --rain')
     count, broken = 0, False
     images = image_source(source, rate_hz, stamps)
     for note in images.notes:

@@ -16,6 +16,18 @@ from ubcn_ros.cli.output import warn
 from ubcn_ros.cli.param_types import InputType, Number
 
 
+class _ClockRate(Number):
+    """Hz, whose option takes the bag for it where that comes next."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f'{value!r} is not a number of Hz: put --clock after BAG, or write '
+                      '--clock=40', param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(cls=Command)
 @click.argument('bag', type=InputType(path_type=Path))
 @click.option('--rate', default=1.0, show_default=True, type=Number(1e-3, 1e6),
@@ -26,7 +38,7 @@ from ubcn_ros.cli.param_types import InputType, Number
 @topics_option()
 @exclude_option()
 @click.option('--clock', 'clock_hz', is_flag=False, flag_value='40', metavar='[HZ]',
-              type=Number(1e-3, 1e4),
+              type=_ClockRate(1e-3, 1e4),
               help='Publish the time of the recording on /clock, instead of a recorded '
                    '/clock, for nodes with use_sim_time  [without HZ: 40 times a second].')
 @click.option('--wait-for', multiple=True, metavar='TOPIC',

@@ -54,6 +54,8 @@ def demo(out: Path, **chosen: Any) -> None:
     from ubcn_ros.stopping import Stopped
     if chosen['bag'] is not None:
         refuse_options(('rain_mm_h',), f'{chosen["bag"]} is replayed as it is')
+    else:
+        refuse_options(('topic',), 'no --bag is given')
     try:
         run(DemoOptions(out=out, **chosen))
     except ReplayError as error:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
               help='onnx: derain.onnx, segment.onnx and attend.onnx; torch: the same as .pt2.')
 @model_option()
 @click.option('--output', type=OUTPUT_FOLDER,
-              help='Output folder  [default: out/export/MODEL-FORMAT-PRECISION]; an earlier '
-                   'export is replaced, unless the folder holds anything else.')
+              help='Output folder  [default: out/export/MODEL-FORMAT-PRECISION, of a fixed size '
+                   'with -WIDTHxHEIGHT]; an earlier export is replaced, unless the folder holds '
+                   'anything else.')
 @precision_option(default='fp32', type=click.Choice(['fp32', 'fp16']),
                   help='Precision of weights and computation; images and logits stay fp32.')
 @click.option('--height', type=click.IntRange(MIN_SIDE, 1 << 14),
@@ -85,7 +86,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     from ubcn_ros.runtime.export.write import write_description, write_stages
     network, info = load_model(model)
     warn(info.untrained_text())
-    folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
+    fixed = '' if height is None else f'-{width}x{height}'
+    folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}{fixed}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
     with atomic_folder(folder) as made:

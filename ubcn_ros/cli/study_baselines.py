@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
-from ubcn_ros.cli.commands import Command, typed_command
+from ubcn_ros.cli.commands import Command, refuse_options, typed_command
 from ubcn_ros.cli.options import (
     iterations_option,
     limit_option,
@@ -76,6 +76,8 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     the GPU. Below the tables stands what beats UBCN, and by how much. After an interruption the
     same command continues; all figures are in OUT/baselines.json.
     """
+    if not frames:
+        refuse_options(('size', 'presets', 'time_precision'), '--frames 0 times nothing')
     check_devices(accelerator)
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.checked_data import check_readable, open_kept
-from ubcn_ros.cli.commands import Command, typed_command
+from ubcn_ros.cli.commands import Command, refuse_options, typed_command
 from ubcn_ros.cli.options import (
     data_option,
     device_option,
@@ -61,7 +61,8 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     there is one, the GPU, with images labelled at their own size. Models may be added later;
     existing results are kept. All figures are in OUT/networks.json.
     """
-
+    if not frames:
+        refuse_options(('size', 'time_precision'), '--frames 0 times nothing')
     from ubcn_ros.data.check.check import check_data
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.weights import load_model

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, refuse_options
 from ubcn_ros.cli.options import limit_option, stride_option
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType
@@ -41,6 +41,8 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     measured. The segmentation network of --model labels what each method has derained. OUT gets
     real-rain.png and real-rain.pdf for print, and real-rain.json with what is shown.
     """
+    if not any(source.is_dir() for source in sources):
+        refuse_options(('stride', 'limit'), 'no folder is given')
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.real_rain import find_photographs, show_real_rain
     from ubcn_ros.study.shown_image import FigureView
