@@ -278,12 +278,12 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     with pytest.raises(ValueError, match='camvid has no split val: .*tested on what they are'):
         study(data=open_data([tmp_path / 'camvid']), out=tmp_path / 'other')
     copytree(root / 'camvid' / 'train', tmp_path / 'camvid' / 'val')
-    with pytest.raises(ValueError, match='scenes: camvid/val, 1 scenes .* before, camvid/val, 2'):
+    with pytest.raises(ValueError, match=r'scenes: 1 scenes \w+ before, 2 scenes'):
         study(data=open_data([tmp_path / 'camvid']))
     write_scenes(tmp_path / 'new' / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3),
                  seed=9)
     write_scenes(tmp_path / 'new' / 'camvid', 'val', 'A_0')
-    with pytest.raises(ValueError, match=r'settings: files\.camvid: \w+ before, \w+ now: choose'):
+    with pytest.raises(ValueError, match=r'settings: files\.1: \w+ before, \w+ now: choose'):
         study(data=open_data([tmp_path / 'new' / 'camvid']))
     derain = one.config.stages['derain']
     for stages, said in (({'adapt': derain}, 'has the stages adapt: .*takes one with derain'),

@@ -264,10 +264,20 @@ def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, tr
     one.train()
     other = write_scenes(tmp_path / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3), seed=9)
     write_scenes(other, 'val', 'A_0', 'A_1', 'A_2', labels=stripes(0, 3))
-    changed = r'files\.camvid: \w+ before, \w+ now: choose another --out'
+    changed = r'files\.1: \w+ before, \w+ now: choose another --out'
     for seed in (1, 2):
         with pytest.raises(ValueError, match=changed):
             study(kinds=['haze'], seeds=[seed], data=open_data([other]))
+
+
+def test_figures_are_added_to_those_of_the_same_data_whatever_they_are_called(
+        study, root, tmp_path):
+    one = study()
+    one.save()
+    shutil.copytree(root / 'camvid', tmp_path / 'mine')
+    other = study(data=open_data([tmp_path / 'mine']))
+    assert other.data.sets[0].name == 'mine' and other.name == 'camvid'
+    assert [*other.results['data']] == ['camvid']
 
 
 def test_data_that_training_refuses_are_refused(root, tmp_path):
@@ -301,7 +311,7 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
         study(fabric=half)
     (root / 'camvid' / 'val' / 'images' / 'A_0.png').rename(tmp_path / 'A_0.png')
     try:
-        with pytest.raises(ValueError, match='of camvid: scenes: camvid/val, 1 sc'):
+        with pytest.raises(ValueError, match='of camvid: scenes: 1 sc'):
             study()
     finally:
         (tmp_path / 'A_0.png').rename(root / 'camvid' / 'val' / 'images' / 'A_0.png')

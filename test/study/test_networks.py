@@ -34,7 +34,8 @@ def run(root, tmp_path):
         return CliRunner().invoke(networks, [
             *(part for model in models for part in ('--model', str(model))), '--data', str(root),
             '--out', str(tmp_path / 'out'), '--device', 'cpu', '--iterations', '2',
-            '--rates', '0,150', '--size', '64x48', '--frames', '1', *map(str, more)])
+            '--rates', '0,150', *map(str, more),
+            *(() if '--frames' in more else ('--frames', '1', '--size', '64x48'))])
     return ran
 
 
@@ -92,7 +93,7 @@ def test_figures_of_other_labels_are_refused(run, root, tiny_model, tmp_path):
     mapped = tmp_path / 'camvid.yaml'
     mapped.write_text(f'{{path: {root}, val: val/images, masks_dir: labels, '
                       'names: [Sky, Building], label_mapping: {0: Sky, 1: Building, 3: Sky}}')
-    for data, said in ((other, 'files.camvid: '), (mapped, 'labels.1 camvid.3: Road before, Sky')):
+    for data, said in ((other, 'files.1: '), (mapped, 'labels.1.3: Road before, Sky')):
         result = run(tiny_model, more=('--frames', '0', '--data', str(data)))
         assert result.exit_code == 1 and 'of a study with other settings' in result.output
         assert said in result.output and 'choose another --out' in result.output

@@ -3,6 +3,7 @@
 """The file of a study: begun, gone on with, and refused."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 
@@ -47,6 +48,25 @@ def test_the_time_of_all_runs_is_counted(path, monkeypatch):
         study.save(path)
         clock += 50  # nothing was found in these
         assert read_results(path)['seconds'] == expected
+
+
+BEGUN = {'data': ['camvid'], 'files': {'camvid': 'ab12'}, 'scenes': 'camvid/val, 3 scenes cd34',
+         'label_set': {'name': 'camvid', 'classes': ['Sky'], 'colors': [[1, 2, 3]]},
+         'labels': {'1 camvid': {'0': 'Sky'}}}
+
+
+@pytest.mark.parametrize('changed, said', [
+    ({'data': ['mine'], 'files': {'mine': 'ab12'}, 'labels': {'1 mine': {'0': 'Sky'}},
+      'scenes': 'mine/val, 3 scenes cd34',
+      'label_set': {'name': 'mine', 'classes': ['Sky'], 'colors': [[9, 9, 9]]}}, None),
+    ({'files': {'camvid': 'ef56'}}, 'files.1: ab12 before, ef56 now'),
+    ({'scenes': 'camvid/val, 3 scenes ef56'}, 'scenes: 3 scenes cd34 before, 3 scenes ef56 now'),
+    ({'labels': {'1 camvid': {'0': 'Road'}}}, 'labels.1.0: Sky before, Road now'),
+    ({'label_set': {**BEGUN['label_set'], 'classes': ['Road']}}, 'label_set.classes: ')])
+def test_names_and_colours_of_data_change_no_figures(path, changed, said):
+    open_results(path, 'ubcn', BEGUN, {}).save(path)
+    with nullcontext() if said is None else pytest.raises(ValueError, match=said):
+        open_results(path, 'ubcn', {**BEGUN, **changed}, {})
 
 
 def test_other_settings_are_refused_by_name(path):

@@ -4,7 +4,7 @@
 Figure 1 of the paper, made again: networks trained at one level of a degradation, tested at all.
 
 ``OUT/degradations.json`` holds, beside what ``results_file`` says, 'data': by the names of the
-data sets, joined by '+',
+data sets when they were begun with, joined by '+',
 
 - 'training' and 'scenes', which of it are trained on and which are tests, as
   ``training.record.scenes_record``; 'files', 'label_set' and 'labels' as
@@ -23,7 +23,7 @@ figures are not in the file: ``tables_of`` reads it, ``degradation_claims.claims
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
@@ -36,13 +36,15 @@ from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
+from ubcn_ros.json_files import as_written
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
-from ubcn_ros.study.results_file import check_same, open_results
+from ubcn_ros.study.results_file import check_same, decisive, open_results
 from ubcn_ros.study.study import Study, check_last_counts, left_to_train
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.config import decisive as decisive_recipe
 from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.record import scenes_record
@@ -65,6 +67,7 @@ class DegradationStudy(Study):
     :param fabric: launched; its precision is a setting.
     :param kinds: some of ``paper.FIGURE_1_LEVELS``.
     :param seeds: of weights and samples.
+    :ivar name: of the data sets, when the study began with them.
     :raises ValueError: a recipe of other stages, that validates, or whose networks see other
         degradations; no split val, or without labels; the folder holds a study with other
         settings, or of other scenes or labels of the data sets.
@@ -77,6 +80,8 @@ class DegradationStudy(Study):
     kinds: Sequence[str]
     seeds: Sequence[int]
 
+    name: str = field(init=False)
+
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
         if [*self.config.stages] != [_STAGE]:
@@ -86,7 +91,7 @@ class DegradationStudy(Study):
         check_last_counts(self.config)
         _ = [self.trained_config(kind, level, 0) for kind in self.kinds
              for level in FIGURE_1_LEVELS[kind]]
-        recipe = decisive(self.config, _STAGE)
+        recipe = decisive_recipe(self.config, _STAGE)
         del recipe['seed']
         self.results = open_results(self.path, self.command, {
             'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
@@ -96,15 +101,16 @@ class DegradationStudy(Study):
             self.scenes.scenes[index] for index in self.indices))
         found = {'training': scenes_record(self.training), 'scenes': scenes_record(tested),
                  **self.data_settings}
+        begun = {name: {key: data.get(key) for key in found}
+                 for name, data in self.results['data'].items()}
+        with as_written(self.path, 'ubcn study degradations'):
+            self.name = next((name for name, data in begun.items()
+                              if decisive(data) == decisive(found)),
+                             '+'.join(each.name for each in self.data.sets))
+        check_same(self.path, begun.get(self.name, found), found,
+                   f'has figures of other scenes or labels of {self.name}')
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
-        check_same(self.path, {key: self.found.get(key) for key in found}, found,
-                   f'has figures of other scenes or labels of {self.name}')
-
-    @property
-    def name(self) -> str:
-        """Of the data sets."""
-        return '+'.join(found.name for found in self.data.sets)
 
     @property
     def segmentation(self) -> str:

@@ -69,10 +69,31 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], tol
     :param path: of the file.
     :param begun, now: plain values by name.
     :param told: of the file, where they differ.
-    :raises ValueError: they differ.
+    :raises ValueError: they differ in what ``decisive`` leaves of them.
     """
-    if changed := differences(begun, now):
+    with as_written(path, f'ubcn study {path.stem}'):
+        begun = decisive(begun)
+    if changed := differences(begun, decisive(now)):
         raise ValueError(f'{path} {told}: {"; ".join(changed)}: choose another --out')
+
+
+def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what of settings decides on figures, as `train --resume` compares it.
+
+    Data sets go by their places; what they, their scenes and a label set are called, and its
+    colours, are a record only.
+    """
+    values = {name: value for name, value in settings.items() if name != 'data'}
+    for name in {'files', 'labels'} & values.keys():
+        values[name] = {str(place): of_set for place, of_set in
+                        enumerate(values[name].values(), 1)}
+    for name in {'training', 'scenes'} & values.keys():  # as of ``training.record.scenes_record``
+        values[name] = values[name].rpartition(', ')[2]
+    if values.get('label_set'):
+        values['label_set'] = {name: value for name, value in values['label_set'].items()
+                               if name not in ('name', 'colors')}
+    return values
 
 
 def _with_infinite_psnr(values: dict[str, Any]) -> dict[str, Any]:
