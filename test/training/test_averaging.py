@@ -3,11 +3,13 @@
 """The moving average follows the weights, lends itself to the network and goes into a file."""
 
 import copy
+import signal
 
 import pytest
 import torch
 from torch import nn
 
+from ubcn_ros.stopping import Stopped, stop_on_signals
 from ubcn_ros.training.averaging import MovingAverage
 
 
@@ -50,6 +52,24 @@ def test_the_network_gets_its_own_values_back_bit_for_bit(network):
             assert torch.equal(network.state_dict()[name], value)
         assert not torch.equal(network.state_dict()['1.running_var'], own['1.running_var'])
         raise RuntimeError
+    assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize('gives_back', [False, True])
+def test_stopped_while_values_are_exchanged_it_has_its_own(network, monkeypatch, gives_back):
+    """A checkpoint is written then."""
+    average, write = MovingAverage(network, 0.9), MovingAverage._write
+    shifted(network, 0.1)
+    own = copy.deepcopy(network.state_dict())
+
+    def stopped(self, values):
+        if (values is not self._values) == gives_back:
+            write(self, {**self._network, '0.weight': values['0.weight']})
+            signal.raise_signal(signal.SIGTERM)
+        write(self, values)
+    monkeypatch.setattr(MovingAverage, '_write', stopped)
+    with pytest.raises(Stopped), stop_on_signals(), average.applied():
+        pass
     assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
 
 

@@ -211,6 +211,43 @@ def test_killed_after_the_best_was_written_and_before_the_checkpoint(run, scenes
     assert files(whole) == files(again)
 
 
+@pytest.mark.parametrize('step', [1, 2])
+@pytest.mark.parametrize(('place', 'after', 'error'), [
+    ('record', False, Stopped(signal.SIGTERM)),
+    ('_save_model', False, OSError(errno.ENOSPC, 'No space left on device')),
+    ('_save_model', True, Stopped(signal.SIGTERM)),
+    ('results.add', True, Stopped(signal.SIGTERM))])
+def test_stopped_in_a_validation_its_network_is_kept(run, scenes, monkeypatch, place, after, error,
+                                                     step):
+    """The checkpoint that is written then is of a validation to repeat."""
+    qualities = [22 if n == step else 20 for n in range(1, 4)]
+    trainers = [run('out', changes={**EVERY, 'optimizer_steps': 3}, validation=scenes)
+                for _ in range(2)]
+    for trainer in trainers:
+        monkeypatch.setattr(trainer, 'train_step', lambda _: (torch.zeros(()), {}))
+    parts, again = trainers
+    *path, name = place.split('.')
+    owner = getattr(parts, path[0]) if path else parts
+    original = getattr(owner, name)
+
+    def stopping(*arguments):
+        done = original(*arguments) if parts.optimizer_step < step or after else None
+        if parts.optimizer_step == step:
+            raise error
+        return done
+    monkeypatch.setattr(owner, name, stopping)
+    measured(monkeypatch, *qualities)
+    with pytest.raises(type(error)):
+        parts.fit()
+    assert again.resume() and again.optimizer_step == step
+    measured(monkeypatch, *qualities[step - 1:])
+    again.fit()
+    told = load_model(again.folder / 'best.safetensors')[1].metadata
+    assert told['optimizer_steps'] == again.best['step'] == step
+    with open(again.folder / 'results.csv', newline='') as file:
+        assert [row['step'] for row in csv.DictReader(file)] == ['1', '2', '3']
+
+
 def stopped(*_):
     raise Killed
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from ubcn_ros.stopping import signals_held
+
 
 class MovingAverage:
     """
@@ -41,11 +43,12 @@ class MovingAverage:
     def applied(self) -> Iterator[None]:
         """Let the network have the average; afterwards it has its own values, bit for bit."""
         own = {name: value.clone() for name, value in self._network.items()}
-        self._write(self._values)
-        try:
+        try:  # a signal may stop the exchange halfway, and a checkpoint is written then
+            self._write(self._values)
             yield
         finally:
-            self._write(own)
+            with signals_held():
+                self._write(own)
 
     @torch.no_grad()
     def _write(self, values: dict[str, torch.Tensor]) -> None:

@@ -330,8 +330,8 @@ class Trainer:
             logger.log_metrics(self.scores, self.optimizer_step)
             quality = self.stage.module.quality(self.scores)
             if is_better(quality, self.best.get('quality', math.nan)) or not self.best:
+                self._save_model(BEST)  # before it counts: a stop between repeats this
                 self.best = {'step': self.optimizer_step, 'quality': quality}
-                self._save_model(BEST)
                 text = ' (the best so far)'
             tqdm.write(f'{where}: ' +
                        ', '.join(f'{k} {v:.2f}' for k, v in self.scores.items()) + text)
