@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -102,6 +103,18 @@ def test_what_is_no_folder_is_refused_at_once(tmp_path, is_link):
     else:
         out.touch()
     with pytest.raises(FileExistsError, match='out'), single_run(out, patience=120):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / 'link').symlink_to(tmp_path / 'nowhere' / 'there')
+    with pytest.raises(FileExistsError, match='link'):
+        with single_run(tmp_path / 'link' / 'out', patience=120):
+            pass
+    (tmp_path / 'removed').mkdir()
+    monkeypatch.chdir(tmp_path / 'removed')
+    (tmp_path / 'removed').rmdir()
+    with pytest.raises(FileNotFoundError, match='out'), single_run(Path('out'), patience=120):
         pass
 
 

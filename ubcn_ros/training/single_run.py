@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PATIENCE = 8.0  # seconds: processes that render outlive a killed run by up to five
+_ATTEMPTS = 100  # to make and open a folder, which the run that made it removes: all in 10 ms
 _RANKS = ('LOCAL_RANK', 'NODE_RANK', 'GROUP_RANK', 'SLURM_PROCID')
 
 
@@ -26,6 +27,7 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
 
     :param patience: seconds to wait for what a killed run left.
     :raises ValueError: another run has it.
+    :raises OSError: it cannot be made or opened.
     """
     if any(os.environ.get(name, '0') != '0' for name in _RANKS):
         yield
@@ -50,13 +52,14 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
 
 def _lock(out: Path) -> int | None:
     """Open and lock a folder, which is made where it is missing; None where another has it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = os.open(out, os.O_RDONLY)
-    except (FileNotFoundError, FileExistsError):
-        if out.is_file() or out.is_symlink():
-            raise
-        return None  # the run that made it removed it meanwhile
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            folder = os.open(out, os.O_RDONLY)
+            break
+        except (FileNotFoundError, FileExistsError):
+            if not left:
+                raise
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
