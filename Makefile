@@ -18,6 +18,8 @@
 # PYTEST_ARGS=...         options for pytest
 
 PYTHON ?= python3
+# several words, as `/usr/bin/env python3`, or one with a ~, unless a program has that very name
+INTERPRETER := $(if $(shell command -v '$(PYTHON)' 2>/dev/null),'$(PYTHON)',$(PYTHON))
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +30,7 @@ ifneq ($(strip $(AMENT_PREFIX_PATH)),)
 FLAVOUR := ros-$(or $(ROS_DISTRO),sourced)
 VENV_ARGS := --system-site-packages
 # Its message modules are compiled for one generation of NumPy: stay with that one.
-PINS += $(shell '$(PYTHON)' -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
+PINS += $(shell $(INTERPRETER) -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
 RUN_TREE := .
 TEST_TREE := .[train,export,video,test]
 else
@@ -48,7 +50,7 @@ TEST_READY := $(VENV)/.installed-test
 # a .venv without such a stamp is the user's own
 OURS := $(wildcard $(VENV)/.created-*)
 MADE_OF := $(strip $(PYTHON) $(CURDIR) $(shell \
-  '$(PYTHON)' -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null))
+  $(INTERPRETER) -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null))
 INSTALLED := $(strip $(PINS) $(PIP_ARGS))
 
 .PHONY: demo test install-all test-gpu lint clean changed
@@ -71,7 +73,7 @@ install-all: $(TEST_READY)
 # PYTHON as it is includes this
 test-gpu: export PYTHONPATH := $(PYTHONPATH)
 test-gpu:
-	@'$(PYTHON)' -m pytest -m gpu $(PYTEST_ARGS)
+	@$(INTERPRETER) -m pytest -m gpu $(PYTEST_ARGS)
 
 lint: $(TEST_READY)
 	@$(BIN)/python -m ruff check .
@@ -90,10 +92,10 @@ $(RUN_READY): changed
 endif
 
 $(CREATED):
-	@test ! -e $(VENV) || test -n '$(OURS)' || \
+	@test -n '$(OURS)' || test -z "$$(ls -A $(VENV) 2>/dev/null)" || \
 	  { echo "$(VENV) was not made by make: move it, or give another folder" \
 	         "(make VENV=../ubcn-venv ...)"; exit 1; }
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) is too old or missing: Python 3.10 or newer is needed" \
 	         "(make PYTHON=python3.11 ...)"; exit 1; }
 ifeq ($(FLAVOUR),wheels)
@@ -101,17 +103,18 @@ ifeq ($(FLAVOUR),wheels)
 	  { echo "The ROS wheels exist for x86_64 Linux only:" \
 	         "install ROS 2 with apt and source its setup.bash first."; exit 1; }
 else
-	@'$(PYTHON)' -c 'import rclpy' || \
+	@$(INTERPRETER) -c 'import rclpy' || \
 	  { echo "ROS 2 is sourced (AMENT_PREFIX_PATH), but $(PYTHON) cannot import rclpy: use the" \
 	         "Python it was built for (make PYTHON=/usr/bin/python3 ...)."; exit 1; }
 endif
-	@'$(PYTHON)' -c 'import ensurepip' || \
+	@$(INTERPRETER) -c 'import ensurepip' || \
 	  { echo "$(PYTHON) cannot install pip: apt-get install python3-venv (python3.12-venv for" \
 	         "python3.12)"; exit 1; }
-	@echo "Creating $(VENV) ($(FLAVOUR), $$('$(PYTHON)' --version))"
-	@# stamped before it is whole, so that it counts as made by make also if interrupted
-	@'$(PYTHON)' -m venv --clear --without-pip $(VENV_ARGS) $(VENV) && \
-	  touch $(VENV)/.created-by-make && '$(PYTHON)' -m venv $(VENV_ARGS) $(VENV) || \
+	@echo "Creating $(VENV) ($(FLAVOUR), $$($(INTERPRETER) --version))"
+	@# stamped all the time, so that it counts as made by make also if interrupted
+	@mkdir -p $(VENV) && touch $(VENV)/.created-by-make && \
+	  find $(VENV)/ -mindepth 1 ! -name .created-by-make -delete && \
+	  $(INTERPRETER) -m venv $(VENV_ARGS) $(VENV) || \
 	  { echo "$(VENV) was not made; if you may not write there, give another folder" \
 	         "(make VENV=../ubcn-venv ...)"; exit 1; }
 	$(call stamp,$(MADE_OF))
