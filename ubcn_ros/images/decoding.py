@@ -34,8 +34,8 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     scaled to 8 as OpenCV does it: of PNG and of grey TIFF the high byte is taken, of others they
     are rounded, as raw messages are. Alpha is dropped; of several images the first is taken, of an
     animated PNG its default image. A JPEG has no checksum: wrong bytes amid its image data are not
-    found, nor, where an end marker follows, that scans of a progressive one are missing, or all
-    from a restart marker on. Nor are wrong bytes amid the compressed strips of a TIFF.
+    found, nor, where an end marker follows, that scans of a progressive one are missing or cut,
+    or all from a restart marker on. Nor are wrong bytes amid the compressed strips of a TIFF.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.
