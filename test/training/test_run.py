@@ -16,7 +16,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.labels import numbered_labels
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.runtime.weights import PARTS, is_half
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run
@@ -121,15 +121,24 @@ def test_the_picture_of_the_samples_is_that_of_the_last_training(copied, whole):
     assert files(run)['samples.jpg'] != files(whole)['samples.jpg']
 
 
-def test_a_finished_result_stays_as_it_is(copied):
+def test_a_finished_result_stays_as_it_is_and_says_so_of_half(copied, capsys):
     run = copied()
     network, info = load_model(run.files.result)
     save_model(run.files.result, network, {**info.metadata, 'temperature': 1.5})
     before = run.files.result.read_bytes()
     run.files.discard('derain')
     for stage in ('derain', None):  # another is trained, with the same weights; none is
+        train(run, stage, resume=True)
+        assert ' --half' not in capsys.readouterr().out
         train(replace(run, half=True), stage, resume=True)
+        assert f'{run.files.result} was written without --half and stays so: remove it, and ' \
+            'this command with --resume writes' in capsys.readouterr().out
         assert run.files.result.read_bytes() == before
+    run.files.result.unlink()
+    train(replace(run, half=True), resume=True)
+    assert is_half(run.files.result) and ' --half' not in capsys.readouterr().out
+    train(run, resume=True)
+    assert 'was written with --half' in capsys.readouterr().out
 
 
 def test_a_result_is_gone_before_the_stage_that_makes_it(copied, monkeypatch):

@@ -197,6 +197,11 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     _write(Path(path), _with_header(save(tensors, header), header))
 
 
+def is_half(path: Path) -> bool:
+    """Tell whether a model file keeps convolution weights in fp16, as ``save_model`` with half."""
+    return any(value.dtype == torch.float16 for value in load(path.read_bytes()).values())
+
+
 def update_metadata(info: ModelInfo, changes: dict[str, Any],
                     label_set: LabelSet | None = None) -> None:
     """

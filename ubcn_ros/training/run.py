@@ -19,7 +19,13 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model, update_metadata
+from ubcn_ros.runtime.weights import (
+    ModelInfo,
+    is_half,
+    load_model,
+    save_model,
+    update_metadata,
+)
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
@@ -202,7 +208,7 @@ class Run:
         return network_hash(self._init[0]) if self._init else None
 
     def start(self, stage: str) -> Start:
-        """Make the network that a stage starts with; raises as ``start.starting_network``."""
+        """Make the network that a stage starts with; raises as ``starting_network``."""
         return starting_network(self.config, self.label_set, stage, self.files.best_before(stage),
                                 self._init)
 
@@ -357,3 +363,6 @@ class Run:
             update_metadata(info, origin, named.label_set)
             fabric.print(f'wrote {files.result}: the same weights, with the licence, names and '
                          'colours that the data have now')
+        if is_half(files.result) != self.half:
+            fabric.print(f'{files.result} was written {"without" if self.half else "with"} --half '
+                         'and stays so: remove it, and this command with --resume writes it again')
