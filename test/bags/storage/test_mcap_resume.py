@@ -27,6 +27,7 @@ from test_reach import lose
 
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.bags.storage.mcap_output import McapOutput
 from ubcn_ros.bags.storage.mcap_writer import _ALL, McapBagWriter
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
@@ -124,6 +125,24 @@ def test_messages_of_a_chunk_that_is_kept_in_part_are_on_the_disk_at_once(tmp_pa
     bag = shutil.copytree(whole, tmp_path / 'bag')
     with McapBagWriter.reopen(bag, keep=5), open_bag(bag) as reader:
         assert list(reader.records()) == RECORDS[:5]
+
+
+@pytest.mark.parametrize(('name', 'after'), [('write', False), ('flush', False), ('flush', True)])
+def test_killed_while_a_chunk_is_kept_in_part_it_loses_nothing(tmp_path, whole, monkeypatch, name,
+                                                               after):
+    bag, original = shutil.copytree(whole, tmp_path / 'bag'), getattr(McapOutput, name)
+
+    def killed(*arguments):
+        if after:
+            original(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(McapOutput, name, killed)
+        with pytest.raises(KeyboardInterrupt), McapBagWriter.reopen(bag, keep=5):
+            pass
+    assert write_on(bag, keep=5) == 5
+    check(bag)
 
 
 def test_the_summary_of_a_file_that_went_on_is_as_the_library_writes_it(tmp_path, whole):

@@ -24,7 +24,7 @@ class McapOutput:
     An mcap file that is written: a channel is registered with its first message, or before.
 
     :param path: of the file, to make; with `tail`, to go on with.
-    :param tail: where an interrupted file ends; what is behind is removed.
+    :param tail: where an interrupted file ends; what is behind is removed but for `pending`.
     :raises OSError: it cannot be written; as the methods do.
     """
 
@@ -40,9 +40,9 @@ class McapOutput:
         try:
             self._writer = Writer(self._file, _CHUNK)  # its chunks are zstd
             if tail:
-                self._file.truncate(tail.offset)
                 self._file.seek(tail.offset)
                 self._restate(tail)
+                self._file.truncate()
             else:
                 self._writer.start('ros2', LIBRARY)
         except BaseException:
@@ -115,8 +115,17 @@ class McapOutput:
         return self._schemas[schema]
 
     def _restate(self, tail: Tail) -> None:
-        """Register what the file has under the same numbers, which count from 1."""
+        """
+        Register what the file has under the same numbers, which count from 1, and go on there.
+
+        What is kept of the next chunk is written over it before the rest is cut off: a kill
+        between loses nothing.
+        """
         for schema in tail.schemas:
             self._schemas[schema] = self._writer.register_schema(*schema)
         for channel in tail.channels:
             self.add_channel(channel)
+        for record in tail.pending:
+            self.write(record)
+        if tail.pending:
+            self.flush()

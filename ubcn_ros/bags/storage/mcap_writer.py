@@ -213,10 +213,6 @@ class McapBagWriter:
                 self._start_file(number)
             else:
                 self._file = McapOutput(path, tail)
-                for record in tail.pending:
-                    self._file.write(record)
-                if tail.pending:  # until now they were on the disk
-                    self._flush()
             return
 
     def _check_kept(self, path: Path, tail: Tail | None, keep: int) -> None:
