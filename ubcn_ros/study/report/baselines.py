@@ -98,10 +98,10 @@ def _listed(results: Results, rows: Mapping[str, Any]) -> list[tuple[str, Rates]
 
 
 def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates]]) -> Table:
-    diverged = {name: row['error'] for name, row in rows.items() if 'steps' not in row}
+    diverged = [name for name, row in rows.items() if 'error' in row]
     return quality_table(
         f'Quality, trained {BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
-        note=(f'Diverged: {listing([*diverged])}. ' if diverged else '')
+        note=(f'Diverged: {listing(diverged)}. ' if diverged else '')
         + 'mIoU is of one segmentation network after all of them. What is as it is had a '
           'training of its own.')
 
