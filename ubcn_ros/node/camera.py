@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,6 +18,7 @@ from ubcn_ros.node.diagnostics import CameraStatistics, DiagnosticReport, Level,
 from ubcn_ros.node.frames import Arrival, times_before
 from ubcn_ros.node.mailbox import Mailbox
 from ubcn_ros.node.outputs import Outputs, camera_name
+from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.processing import CameraProcessing
 
 SILENCE_SECONDS = 5.0
@@ -228,14 +229,19 @@ class Camera:
                     name, event.last_policy_kind)))
 
 
-def check_inputs(cameras: Sequence[Camera]) -> str:
+def check_inputs(node: Any, settings: Settings) -> None:
     """
-    Check that cameras, all of them open, have inputs of their own.
+    Check that cameras have inputs of their own; warn of a camera info that is that of several.
 
-    :return: a warning where a camera info would go with the images of several; '' where none does.
+    :param node: rclpy node.
     :raises ValueError: an image topic would be that of several.
     """
-    if text := hints.explain_shared([(camera._remap, camera.topic) for camera in cameras]):
+    prefixes, resolved = settings.prefixes, node.resolve_topic_name
+    inputs = [topics.inputs(node, *camera) for camera in zip(
+        prefixes, settings.for_cameras('input_transport'), strict=True)]
+    if text := hints.explain_shared([(each.remap, resolved(each.image)) for each in inputs]):
         raise ValueError(text)
-    return hints.explain_shared([(camera._prefix + topics.CAMERA_INFO, camera.info_topic)
-                                 for camera in cameras])
+    if text := hints.explain_shared([
+            (prefix + topics.CAMERA_INFO, resolved(each.camera_info))
+            for prefix, each in zip(prefixes, inputs, strict=True)]):
+        node.get_logger().warning(text)

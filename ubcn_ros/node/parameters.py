@@ -164,6 +164,11 @@ class Settings:
                 f'{counted(count, "camera")}: give one value for all, or one for each camera')
         return given
 
+    @property
+    def prefixes(self) -> list[str]:
+        """What stands before the topics of each camera, like 'front/'; '' of one without name."""
+        return [name and f'{name}/' for name in self.cameras or ('',)]
+
     def check_lists(self) -> None:
         """Raise ValueError where a parameter does not list as many values as there are cameras."""
         for spec in SPECS:

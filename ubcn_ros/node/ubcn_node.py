@@ -161,6 +161,7 @@ class UBCNNode(ParameterNode):
         """Make what the state inactive holds; False where the node is told to stop meanwhile."""
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         settings.check_lists()  # before loading takes its time
+        check_inputs(self, settings)
         self._explained = 0
         self.explain_room()
         future = self._worker.submit(lambda: load_and_warm_up(self._load, settings, self._say))
@@ -171,12 +172,11 @@ class UBCNNode(ParameterNode):
         engine, self._worker.turns.most = future.result()
         self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
                                   self._take_fewer)
-        for name in settings.cameras or ('',):
-            self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
-                                       name and f'{name}/', info=engine.info,
-                                       rain=engine.estimates_rain, resized=self._resize))
-        for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
+        for prefix, size in zip(settings.prefixes, settings.for_cameras('processing_size'),
                                 strict=True):
+            camera = Camera(self, self._worker.condition, engine.label_set, prefix,
+                            info=engine.info, rain=engine.estimates_rain, resized=self._resize)
+            self.cameras.append(camera)
             camera.processing.asked = size
             camera.outputs.announce(settings.min_confidence)
         return True
@@ -187,8 +187,6 @@ class UBCNNode(ParameterNode):
         for camera, transport in zip(self.cameras, self.settings.for_cameras('input_transport'),
                                      strict=True):
             camera.open(transport)
-        if text := check_inputs(self.cameras):
-            self.get_logger().warning(text)
         self.warn_of_unused_overrides()
         self._worker.serve(self.cameras)
         self.get_logger().info('active: waiting for images on '
