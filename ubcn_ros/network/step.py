@@ -11,7 +11,7 @@ import torch
 
 from ubcn_ros.network.blocks import aligned, resample, resize
 
-DERAIN_SIDE = 720
+DERAIN_SIDE = 1080
 """Short side, pixels, that an image has at least where it is made smaller for IDM."""
 
 
@@ -68,7 +68,7 @@ def derain_size(height: int, width: int) -> tuple[int, int] | None:
     """
     Return the (h, w) at which IDM works: the image's divided by an integer, or None for its own.
 
-    From twice ``DERAIN_SIDE`` on, streaks are wider than any that it was trained on.
+    Beyond twice ``DERAIN_SIDE`` streaks are far wider than any that it was trained on.
     """
     part = min(height, width) // DERAIN_SIDE
     return None if part < 2 else (round(height / part), round(width / part))
