@@ -13,7 +13,7 @@ from ubcn_ros.runtime.openmp import release_openmp_threads
 torch.set_num_threads(3)
 x = torch.rand(2000, 2000)
 def threads():
-    y = torch.tanh(x)
+    y = x * 2  # exact, however many threads share it
     return len(os.listdir('/proc/self/task')), y
 before, first = threads()
 done = release_openmp_threads()

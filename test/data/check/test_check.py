@@ -340,7 +340,7 @@ def test_a_set_that_may_not_be_camvid_is_told_to_be_taken_for_it(tmp_path, name,
     for i, split in enumerate(('train', 'val')):
         add(tmp_path, split, f'{name}{split}', clouds(i))
     (tmp_path / 'data.yaml').unlink()
-    found = [f for f in check(tmp_path).findings if f.kind == 'taken for CamVid']
+    found = [f for f in check(tmp_path).findings if f.kind == 'format guessed']
     assert len(found) == count and all('0 is Sky' in f.text for f in found)
 
 

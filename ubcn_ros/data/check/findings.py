@@ -10,7 +10,7 @@ import numpy as np
 
 from ubcn_ros.data.check.facts import UPRIGHT
 from ubcn_ros.data.check.report import Finding, SplitFacts, relative
-from ubcn_ros.data.formats import camvid
+from ubcn_ros.data.datasets import FORMATS
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import UNLABELED, plain_name
@@ -148,16 +148,16 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
 
 
 def _guessed(data: Data) -> Iterator[Finding]:
-    """Yield sets that are taken for CamVid for their folders' names alone."""
+    """Yield sets that have a format's folders, but other names of files."""
     for dataset in data.sets:
+        known = FORMATS[dataset.format].file_names
         names = [scene.name for split in dataset.splits for scene in dataset.listing(split).scenes]
-        if dataset.recognised and dataset.format == camvid.FORMAT.name and names and not any(
-                map(camvid.FILE_NAMES.match, names)):
-            yield Finding('warning', 'taken for CamVid', dataset.name,
-                          f'taken for CamVid by its folders: 0 is {dataset.label_set.classes[0]}, '
-                          'and so on. For your own classes write a YAML with path, train, val, '
-                          'masks_dir: labels and names; if they are those of CamVid, one with '
-                          'format: camvid')
+        if dataset.recognised and known and names and not any(map(known.match, names)):
+            yield Finding('warning', 'format guessed', dataset.name,
+                          f'taken for {dataset.format} by its folders: 0 is '
+                          f'{dataset.label_set.classes[0]}, and so on. For your own classes write '
+                          'a YAML with path, train, val, masks_dir: labels and names; if they are '
+                          f'these, one with format: {dataset.format}')
 
 
 def _unlabeled_classes(data: Data) -> Iterator[Finding]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class Format:
     :param classes: that it has where a YAML gives no names, with their paths; None for none.
     :param license: of data with these classes.
     :param base: of the folder that is given, the one that holds the files.
+    :param file_names: of which its images' names have one, where others have the same layout.
     """
 
     name: str
@@ -51,3 +53,4 @@ class Format:
     classes: LabelSet | None = None
     license: str = ''
     base: Callable[[Path], Path] = lambda root: root
+    file_names: re.Pattern[str] | None = None

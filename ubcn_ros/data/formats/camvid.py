@@ -26,9 +26,6 @@ CAMVID = LabelSet(
 LICENSE = 'CamVid: for personal and research use only (CC BY-NC 4.0 at its source)'
 """What the SegNet distribution states; a model that learnt from the data inherits it."""
 
-FILE_NAMES = re.compile(r'([0-9]{4}|Seq[0-9]{2})[A-Z][A-Z0-9]_')
-"""Start of the names of its files: 0001TP_006690, Seq05VD_f00000."""
-
 # the void of the SegNet distribution is 11, which no class has
 _IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: UNLABELED}
 
@@ -52,4 +49,4 @@ def _list(base: Path) -> Listing:
 
 FORMAT = Format('camvid', 'CamVid: {train,val,test}/images/NAME.jpg (or .png) with '
                 '{train,val,test}/labels/NAME.png', frozenset(), _recognises, _open, CAMVID,
-                LICENSE)
+                LICENSE, file_names=re.compile(r'([0-9]{4}|Seq[0-9]{2})[A-Z][A-Z0-9]_'))

@@ -98,7 +98,7 @@ def _listed(results: Results, rows: Mapping[str, Any]) -> list[tuple[str, Rates]
 
 
 def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates]]) -> Table:
-    diverged = [name for name, row in rows.items() if 'error' in row]
+    diverged = [name for name, row in rows.items() if row.get('error')]
     return quality_table(
         f'Quality, trained {BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
         note=(f'Diverged: {listing(diverged)}. ' if diverged else '')
