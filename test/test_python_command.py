@@ -26,3 +26,7 @@ def test_a_file_of_the_users_is_not_the_standard_librarys(tmp_path, monkeypatch)
     if sys.version_info < (3, 11):
         pytest.skip('Python 3.10 has no -P')
     assert printed() == ''
+    tmp_path.joinpath('gone').mkdir()
+    monkeypatch.chdir(tmp_path / 'gone')
+    tmp_path.joinpath('gone').rmdir()
+    assert '-P' in python_command('-m', 'own')

@@ -15,5 +15,9 @@ def python_command(*arguments: str) -> list[str]:
     Modules of the current folder are found only where this process finds them, too: a random.py
     of the user's there is not the standard library's. Before Python 3.11 they are always found.
     """
-    unsafe = sys.version_info < (3, 11) or {'', os.getcwd()} & {*sys.path}
-    return [sys.executable, *([] if unsafe else ['-P']), *arguments]
+    try:
+        found_anyway = {'', os.getcwd()} & {*sys.path}
+    except FileNotFoundError:  # a folder that was removed holds no modules
+        found_anyway = set()
+    safe = sys.version_info >= (3, 11) and not found_anyway
+    return [sys.executable, *(['-P'] if safe else []), *arguments]

@@ -122,6 +122,9 @@ def test_an_empty_folder_that_a_tool_left_is_told_to_be_removed(tmp_path):
     (tmp_path / 'val/images').mkdir(parents=True)
     (problem,) = open_dataset(tmp_path).listing('val').problems
     assert "for the split 'val'" in problem and 'remove its folder, or give val: 0.2' in problem
+    (tmp_path / 'data.yaml').write_text('val: 0.2')
+    assert [len(open_dataset(tmp_path).listing(split).scenes) for split in ('train', 'val')] == [
+        2, 1]
 
 
 @pytest.mark.parametrize('masks', [0, 1])
@@ -139,6 +142,13 @@ def test_a_test_without_a_single_mask_is_left_out(tmp_path, inner, masks):
     with pytest.raises(DataSetError, match=(
             'has no mask' if masks else "has no split 'test' with masks: choose one of train")):
         data.split('test')
+
+
+def test_a_test_that_a_yaml_names_is_not_left_out(tmp_path):
+    for folder in ('images/train', 'masks/train', 'images/test'):
+        write_images(tmp_path / folder)
+    (tmp_path / 'data.yaml').write_text('names: [a, b]\ntrain: images/train\ntest: images/test')
+    assert 'has no mask' in open_dataset(tmp_path / 'data.yaml').listing('test').problems[0]
 
 
 @pytest.mark.parametrize('damage', ['nothing', 'no image', 'only test'])

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The file of a study: begun, gone on with, and refused."""
+"""The file of a study: begun, continued, and refused."""
 
 import math
 from contextlib import nullcontext
@@ -67,6 +67,12 @@ def test_names_and_colours_of_data_change_no_figures(path, changed, said):
     open_results(path, 'ubcn', BEGUN, {}).save(path)
     with nullcontext() if said is None else pytest.raises(ValueError, match=said):
         open_results(path, 'ubcn', {**BEGUN, **changed}, {})
+
+
+def test_what_was_not_known_then_differs(path):
+    open_results(path, 'ubcn', {**BEGUN, 'files': None, 'scenes': None}, {}).save(path)
+    with pytest.raises(ValueError, match='files: .*scenes: .*choose another --out'):
+        open_results(path, 'ubcn', BEGUN, {})
 
 
 def test_other_settings_are_refused_by_name(path):

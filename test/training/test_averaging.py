@@ -73,6 +73,19 @@ def test_stopped_while_values_are_exchanged_it_has_its_own(network, monkeypatch,
     assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
 
 
+def test_stopped_before_signals_are_held_it_has_its_own(network, monkeypatch):
+    average = MovingAverage(network, 0.9)
+    shifted(network, 0.1)
+    own = copy.deepcopy(network.state_dict())
+
+    def stopped():
+        raise Stopped(signal.SIGTERM)
+    monkeypatch.setattr('ubcn_ros.training.averaging.signals_held', stopped)
+    with pytest.raises(Stopped), average.applied():
+        pass
+    assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
+
+
 def test_the_state_goes_to_another_average(network):
     average = MovingAverage(network, 0.9)
     shifted(network, 1)

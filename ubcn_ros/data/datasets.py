@@ -74,7 +74,8 @@ def open_dataset(path: Path | str) -> DataSet:
         paths_given=own or description.paths is not None, files=(description.source, *files))
     return _split(description, replace(dataset, readers={
         split: partial(_not_empty, dataset, split, layout) for split in readers
-        if not (split == 'test' and readers.keys() > {split} and _without_masks(dataset, split))}))
+        if not (split == 'test' and readers.keys() > {split} and split not in description.places
+                and _without_masks(dataset, split))}))
 
 
 def _describe(path: Path) -> Description:
@@ -131,7 +132,8 @@ def _split(description: Description, dataset: DataSet) -> DataSet:
     fraction = description.val_fraction
     if not fraction:
         return dataset
-    if 'val' in dataset.splits or 'train' not in dataset.splits:
+    if 'train' not in dataset.splits or ('val' in dataset.splits
+                                         and dataset.listing('val').scenes):
         raise description.wrong('val', fraction, f'is a share of train, but {dataset.name} has '
                                 f'{", ".join(dataset.splits)}: leave it out, or name folders')
     readers = {**dataset.readers, 'train': partial(_part, dataset, fraction, False),

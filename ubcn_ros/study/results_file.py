@@ -85,10 +85,11 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     colours, are a record only.
     """
     values = {name: value for name, value in settings.items() if name != 'data'}
-    for name in {'files', 'labels'} & values.keys():
+    given = {name for name, value in values.items() if value is not None}
+    for name in {'files', 'labels'} & given:
         values[name] = {str(place): of_set for place, of_set in
                         enumerate(values[name].values(), 1)}
-    for name in {'training', 'scenes'} & values.keys():  # as of ``training.record.scenes_record``
+    for name in {'training', 'scenes'} & given:  # as of ``training.record.scenes_record``
         values[name] = values[name].rpartition(', ')[2]
     if values.get('label_set'):
         values['label_set'] = {name: value for name, value in values['label_set'].items()

@@ -47,8 +47,12 @@ class MovingAverage:
             self._write(self._values)
             yield
         finally:
-            with signals_held():
+            try:
+                with signals_held():
+                    self._write(own)
+            except BaseException:  # a signal that came before it was held
                 self._write(own)
+                raise
 
     @torch.no_grad()
     def _write(self, values: dict[str, torch.Tensor]) -> None:

@@ -108,7 +108,7 @@ def test_of_a_bag_that_fails_skipped_topics_and_notes_are_told_too(tmp_path, mon
 
 
 def test_of_a_bag_that_fails_no_other_piece_is_begun(tmp_path, monkeypatch):
-    """Until it is gone on with; it is told once, also where several pieces fail."""
+    """Until it is continued; it is told once, also where several pieces fail."""
     source, seen = write_bag(tmp_path / 'in.mcap', drive(8)), []
 
     def fail(number):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An interrupted bag of mcap files is gone on with, and equals one that was not interrupted."""
+"""An interrupted bag of mcap files is continued, and equals one that was not interrupted."""
 
 import os
 import shutil

@@ -53,3 +53,24 @@ def test_two_folders_for_one_split_are_not_chosen_from(tmp_path):
     make(tmp_path, splits=('train', 'training'))
     with pytest.raises(DataSetError, match="img_dir/training is another folder for the split 't"):
         open_dataset(write_yaml(tmp_path / 'data.yaml', 'names: [x, y, z]'))
+
+
+def test_folders_of_the_same_names_that_hold_no_masks_are_others(tmp_path):
+    make(tmp_path, 'images', 'masks')
+    (tmp_path / 'annotations').mkdir()
+    with pytest.raises(DataSetError, match='train, val and names'):
+        open_dataset(tmp_path)
+    make(tmp_path)
+    write(tmp_path / 'img_dir/training/c.jpg', picture())
+    dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', 'format: mmseg\nnames: [x, y, z]'))
+    assert dataset.splits == ('train', 'val')
+    assert scene_names(dataset.listing('train')) == ['a', 'city/b']
+
+
+def test_a_val_without_masks_is_told_and_yields_to_a_share_of_train(tmp_path):
+    make(tmp_path, splits=('train',))
+    write(tmp_path / 'img_dir/val/c.jpg', picture())
+    yaml = write_yaml(tmp_path / 'data.yaml', 'names: [x, y, z]')
+    assert 'ann_dir/val/c.png' in open_dataset(yaml).listing('val').problems[0]
+    write_yaml(yaml, 'names: [x, y, z]\nval: 0.5')
+    assert len(open_dataset(yaml).listing('val').scenes) == 1

@@ -21,12 +21,17 @@ _SPLITS = {'train': ('train', 'training'), 'val': ('val', 'validation'), 'test':
 
 
 def _found(root: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Splits with their folders of images and of masks."""
+    """Splits with their folders of images and of masks, these only where some split has them."""
     for images, masks in _FOLDERS:
-        for split, names in _SPLITS.items():
-            for name in names:
-                if (root / images / name).is_dir() and (root / masks).is_dir():
-                    yield split, root / images / name, root / masks / name
+        folders = {split: [(root / images / name, root / masks / name) for name in names
+                           if (root / images / name).is_dir()]
+                   for split, names in _SPLITS.items()}
+        labelled = {split: [both for both in found if both[1].is_dir()]
+                    for split, found in folders.items()}
+        if any(labelled.values()):
+            for split in _SPLITS:
+                yield from ((split, *both) for both in labelled[split] or folders[split])
+            return
 
 
 def _recognises(root: Path) -> bool:

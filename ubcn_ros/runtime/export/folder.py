@@ -25,7 +25,7 @@ from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.whole_files import errors_named
 
-FORMAT = 'ubcn_ros.export/5'
+FORMAT = 'ubcn_ros.export/6'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
 _FILES = {EXPORTED, *(stage + suffix for stage in EXPORT_STAGES for suffix in SUFFIXES.values())}
 
