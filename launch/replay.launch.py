@@ -13,7 +13,6 @@ ubcn.launch.py are arguments here, too.
 
 import math
 import os
-import sys
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -48,10 +47,11 @@ from ubcn_ros.node.launch_arguments import (
     profile_environment,
 )
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
+from ubcn_ros.python_command import python_command
 
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
-UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
+UBCN = python_command('-m', 'ubcn_ros.cli')
 ACTIVE = 'active: waiting for images'  # in the node's log
 LAST_SECONDS = 2.0  # in which the node processes the last images
 

@@ -11,7 +11,6 @@ lists them all.
 """
 
 import os
-import sys
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -36,6 +35,7 @@ from ubcn_ros.node.launch_arguments import (
 )
 from ubcn_ros.node.middleware import FAST_DDS
 from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
+from ubcn_ros.python_command import python_command
 
 # The same place in the source tree and in an installed share directory.
 FOLDER = Path(__file__).resolve().parent
@@ -128,7 +128,8 @@ def _executable():
     """Name what to run: the installed executable, or the module where colcon built nothing."""
     if is_installed('ubcn_ros'):
         return {'package': 'ubcn_ros', 'executable': 'ubcn_node'}
-    return {'executable': sys.executable, 'arguments': ['-m', 'ubcn_ros.node.main']}
+    executable, *arguments = python_command('-m', 'ubcn_ros.node.main')
+    return {'executable': executable, 'arguments': arguments}
 
 
 def _rviz(names, image, transport, environment):
