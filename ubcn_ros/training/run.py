@@ -363,6 +363,6 @@ class Run:
             update_metadata(info, origin, named.label_set)
             fabric.print(f'wrote {files.result}: the same weights, with the licence, names and '
                          'colours that the data have now')
-        if is_half(files.result) != self.half:
+        if not new and is_half(files.result) != self.half:
             fabric.print(f'{files.result} was written {"without" if self.half else "with"} --half '
                          'and stays so: remove it, and this command with --resume writes it again')
