@@ -18,6 +18,7 @@ from ubcn_ros.network.step import attend_at, attention_size, derain_size
 from ubcn_ros.network.veil_field import FieldSAMConfig
 from ubcn_ros.runtime import load_model
 from ubcn_ros.runtime.transfer import labels_of
+from ubcn_ros.runtime.weights import ModelInfo
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': (SAMConfig(8, 1), None),
@@ -266,11 +267,19 @@ def test_sam_sees_the_whole_image_where_it_is_labelled_as_large_as_it_goes():
     ((1440, 1920), None), ((2159, 3840), None), ((2160, 3840), (1080, 1920)),
     ((3241, 5760), (1080, 1920)), ((2311, 3097), (1156, 1548))])
 def test_idm_sees_a_whole_part_of_large_images(image, size):
-    assert derain_size(*image) == size
+    assert derain_size(*image, 1080) == size
 
 
-def test_what_is_done_to_a_smaller_image_is_added_to_the_whole(network, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.network.step.DERAIN_SIDE', 32)
+@pytest.mark.parametrize('trained, sides', [
+    (None, {2159: None, 2160: 1080}), (720, {1079: None, 1080: 540}), (1, {1: None, 2: 1})])
+def test_idm_sees_images_of_up_to_half_more_lines_than_it_was_trained_on(trained, sides):
+    info = ModelInfo('a', Path('a'), '', UBCNConfig(), {'trained_derain_side': trained})
+    for lines, seen in sides.items():
+        assert derain_size(lines, 2 * lines, info.derain_side) == (seen and (seen, 2 * seen))
+
+
+def test_what_is_done_to_a_smaller_image_is_added_to_the_whole(network):
+    network.derain_side = 32
     image = torch.rand(1, 3, 66, 100)
     with torch.no_grad():
         found = network.derain_first(image)

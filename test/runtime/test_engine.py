@@ -326,7 +326,8 @@ def test_what_is_given_back_is_of_the_processing_size(trained_model, monkeypatch
     assert released == [((2, 96, 131), (40, 56)), ((1, 96, 128), None)]
 
 
-@pytest.mark.parametrize('key', ['trained_short_side', 'trained_focal_length', 'temperature'])
+@pytest.mark.parametrize('key', [
+    'trained_short_side', 'trained_derain_side', 'trained_focal_length', 'temperature'])
 def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path,
                                                                           key):
     save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {key: -5})

@@ -29,7 +29,7 @@ def record(**changes):
         'trained': {'segmentation', 'derain'}, 'data': [{'name': 'own', 'counts': {'train': 3}}],
         'license': 'MIT', 'init': {'name': 'start', 'sha256': 'ab' * 32},
         'precision': 'bf16-mixed', 'optimizer_steps': 5,
-        'trained_short_side': 360, 'trained_focal_length': 1.5,
+        'trained_short_side': 360, 'trained_derain_side': 432, 'trained_focal_length': 1.5,
         'validation': {}, **changes})
 
 

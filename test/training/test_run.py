@@ -615,18 +615,21 @@ def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make
     assert small.used.training.scenes[0].read().image.shape == (48, 60, 3)
 
 
-def test_of_a_range_of_sizes_the_middle_is_stated(make):
+def test_of_a_range_of_sizes_the_middle_is_stated_for_labels_and_the_largest_for_idm(make):
     run = make('range', stages=('derain', 'adapt'), brief=True)
     stages = {name: replace(stage, samples=replace(stage.samples, short_sides=(36, 100)))
               for name, stage in run.config.stages.items()}
     run.config = replace(run.config, stages=stages)
     train(run)
-    assert load_model(run.files.result)[1].trained_short_side == 60
+    network, info = load_model(run.files.result)
+    assert info.trained_short_side == 60 and info.metadata['trained_derain_side'] == 100
+    assert network.derain_side == info.derain_side == 75
 
 
 def test_of_images_that_cannot_be_as_large_the_middle_is_smaller():
     config = SampleConfig(short_sides=(360, 1440))
     assert [config.typical_side(side) for side in (720, 360, 1440)] == [720, 509, 720]
+    assert [config.largest_side(side) for side in (720, 360, 2160)] == [1440, 720, 1440]
 
 
 def test_a_file_states_the_focal_length_that_its_labels_were_learnt_at(make):

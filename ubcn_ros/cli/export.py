@@ -99,7 +99,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
             from ubcn_ros.runtime.backends.onnx import OnnxBackend
             stages = OnnxBackend(exported, torch.device('cpu')).stages
         else:
-            stages = exported_programs(made, network.config)
+            stages = exported_programs(made, network)
         rows = compare(network, stages, [(1, *size)] if size else CHECKED_SIZES,
                        working=exported.working)
         click.echo(_table(rows))

@@ -86,6 +86,7 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         *((key.replace('_', ' '), said.get(key)) for key in
           ('stage', 'optimizer_steps', 'iterations', 'seed')),
         ('short side', said.get('trained_short_side')),
+        ('IDM up to', said.get('trained_derain_side')),
         ('focal length', said.get('trained_focal_length')),
         ('started from', _named(said.get('init'))), ('converted', said.get('converted')),
         *_data_rows(said),

@@ -12,7 +12,7 @@ import torch
 from ubcn_ros.network.blocks import aligned, resample, resize
 
 DERAIN_SIDE = 1080
-"""Short side, pixels, that an image has at least where it is made smaller for IDM."""
+"""``UBCN.derain_side`` of a network that was trained on images of up to 1,440 lines."""
 
 
 class Step(NamedTuple):
@@ -64,13 +64,15 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
     return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
 
 
-def derain_size(height: int, width: int) -> tuple[int, int] | None:
+def derain_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     """
     Return the (h, w) at which IDM works: the image's divided by an integer, or None for its own.
 
-    Beyond twice ``DERAIN_SIDE`` streaks are far wider than any that it was trained on.
+    From twice that side on, streaks are far wider than any that it was trained on.
+
+    :param side: ``UBCN.derain_side``.
     """
-    part = min(height, width) // DERAIN_SIDE
+    part = min(height, width) // side
     return None if part < 2 else (round(height / part), round(width / part))
 
 

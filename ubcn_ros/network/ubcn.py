@@ -18,7 +18,15 @@ from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.keywords import called
 from ubcn_ros.network.rain_estimate import RainHead
 from ubcn_ros.network.segmentation import build_segmentation
-from ubcn_ros.network.step import Derained, Step, attend_at, derain_at, derain_size, label_view
+from ubcn_ros.network.step import (
+    DERAIN_SIDE,
+    Derained,
+    Step,
+    attend_at,
+    derain_at,
+    derain_size,
+    label_view,
+)
 from ubcn_ros.network.veil import Veil, VeilConfig
 from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 
@@ -122,6 +130,9 @@ class UBCN(nn.Module):
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
     :param rain_head: what IDM saw and made of it to the rain; None where nothing estimates it.
     :param config: what it was built of; its ``label_set`` has the classes and their path groups.
+
+    ``derain_side`` is the short side, in pixels, that an image has at least where it is made
+    smaller for IDM; it follows from what IDM was trained on, see ``ModelInfo.derain_side``.
     """
 
     def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,
@@ -133,6 +144,7 @@ class UBCN(nn.Module):
         self.attention = attention
         self.rain_head = rain_head
         self.config = config
+        self.derain_side = DERAIN_SIDE
         label_set = config.label_set
         groups = torch.zeros(len(label_set.paths), label_set.num_classes)
         for path, classes in enumerate(label_set.paths):
@@ -191,7 +203,8 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1.
         :return: B1, what SAM takes, and the rain, as in ``Step``.
         """
-        return derain_at(derain_size(*image.shape[-2:]), self.derain_natively, image)
+        size = derain_size(*image.shape[-2:], self.derain_side)
+        return derain_at(size, self.derain_natively, image)
 
     def derain_natively(self, image: torch.Tensor) -> Derained:
         """Lift the veil and derain at the image's own size, whatever it is."""

@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
+from ubcn_ros.network.step import DERAIN_SIDE
 from ubcn_ros.runtime.installed import EXPORTED, shared_folders
 from ubcn_ros.whole_files import write_whole
 
@@ -75,10 +76,27 @@ class ModelInfo:
 
         :raises ModelFileError: the key holds something else.
         """
-        side = self.metadata.get('trained_short_side')
+        return self._pixels('trained_short_side')
+
+    @property
+    def derain_side(self) -> int:
+        """
+        Return the ``UBCN.derain_side`` that follows from the largest images IDM was trained on.
+
+        Three quarters of their short side: IDM sees images at their own size up to one and a half
+        times of what it was trained on (models/README.md, "Figures"), larger ones no smaller than
+        that.
+
+        :raises ModelFileError: the key ``trained_derain_side`` holds something else than pixels.
+        """
+        side = self._pixels('trained_derain_side')
+        return DERAIN_SIDE if side is None else math.ceil(side * 3 / 4)
+
+    def _pixels(self, key: str) -> int | None:
+        side = self.metadata.get(key)
         if side is not None and (type(side) is not int or side <= 0):
-            raise ModelFileError(f'{self.path} says that its trained_short_side is {side!r}: '
-                                 'expected pixels; train or export it again')
+            raise ModelFileError(f'{self.path} says that its {key} is {side!r}: expected pixels; '
+                                 'train or export it again')
         return side
 
     @property
@@ -292,6 +310,7 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
     info = ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config, metadata)
     info.require_trained(needs)
+    network.derain_side = info.derain_side
     return network.eval(), info
 
 

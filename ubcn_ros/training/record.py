@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
-_ORIGIN = ('data', 'license', 'init', 'trained_short_side', 'trained_focal_length')
+_ORIGIN = ('data', 'license', 'init', 'trained_short_side', 'trained_derain_side',
+           'trained_focal_length')
 
 
 def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
                  config: TrainConfig, stage: str, trained: Iterable[str],
                  data: Sequence[Mapping[str, Any]], license: str, init: Mapping[str, str] | None,
                  precision: str, trained_short_side: int | None,
-                 trained_focal_length: float | None) -> dict[str, Any]:
+                 trained_derain_side: int | None, trained_focal_length: float | None
+                 ) -> dict[str, Any]:
     """
     Say how a model came about, in plain values for JSON.
 
@@ -48,7 +50,9 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
     :param precision: that it was trained in, as of Lightning's Fabric.
     :param trained_short_side: pixels, of the images that the segmentation network was trained on,
         None where it was not.
-    :param trained_focal_length: of their camera, in short sides, None where nothing says.
+    :param trained_derain_side: pixels, the largest short side of the images that IDM was trained
+        on, None where nothing says.
+    :param trained_focal_length: of the former's camera, in short sides, None where nothing says.
     """
     record = {
         'command': command, 'recipe': config.to_dict(), 'stage': stage,
@@ -58,7 +62,8 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
         'seed': config.seed, 'precision': precision, 'optimizer_steps': optimizer_steps,
         # the other stages do not unroll the loop
         'iterations': config.stages[stage].iterations if stage in ('attend', 'joint') else None,
-        'trained_short_side': trained_short_side, 'trained_focal_length': trained_focal_length,
+        'trained_short_side': trained_short_side, 'trained_derain_side': trained_derain_side,
+        'trained_focal_length': trained_focal_length,
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
     return json.loads(json.dumps(record))

@@ -286,6 +286,8 @@ class Run:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         origin = self._origin(stage, [stage])
+        if side := origin['trained_derain_side']:
+            start.network.derain_side = side
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
             trained={*start.trained, *STAGE_CLASSES[stage].trained}, precision=self.precision,

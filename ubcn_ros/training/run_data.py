@@ -119,8 +119,10 @@ class RunData:
                     if found in sets and record not in records]
         result = {**before, 'data': records, 'license': joined_license(
             [before['license'], *(found.license for found in sets)])}
-        if 'segmentation' in STAGE_CLASSES[stage].trained:
-            scenes = self.scenes(stage)[0]
+        trained, scenes = STAGE_CLASSES[stage].trained, self.scenes(stage)[0]
+        if 'derain' in trained:
+            result['trained_derain_side'] = samples.largest_side(typical_short_side(scenes))
+        if 'segmentation' in trained:
             result['trained_short_side'] = samples.typical_side(typical_short_side(scenes))
             result['trained_focal_length'] = focal_length(self.data.sets_of('train', scenes))
         return result

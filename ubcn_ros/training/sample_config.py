@@ -136,6 +136,14 @@ class SampleConfig:
         least, most = (min(wanted / side, _LARGEST_SCALE) for wanted in self.short_sides)
         return least, most
 
+    def largest_side(self, side: int) -> int:
+        """
+        Return the largest short side that frames have as samples, pixels.
+
+        :param side: of the frames as they are.
+        """
+        return round(side * self.scales_of(side)[1])
+
     def typical_side(self, side: int) -> int:
         """
         Return the short side that frames typically have as samples, pixels.

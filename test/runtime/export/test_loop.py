@@ -116,10 +116,11 @@ def require_the_engines(folder, model, sizes):
             assert len(np.unique(labels)) > 1
 
 
-def export_of(model, trained_short_side, folder, *options):
-    """Export a model as one that was trained at that short side; the export, and the model."""
+def export_of(model, trained_short_side, folder, *options, trained_derain_side=None):
+    """Export a model as one that was trained at these short sides; the export, and the model."""
     trained = folder / 'trained.safetensors'
-    save_model(trained, load_model(model)[0], {'trained_short_side': trained_short_side})
+    save_model(trained, load_model(model)[0], {'trained_short_side': trained_short_side,
+                                              'trained_derain_side': trained_derain_side})
     result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(trained), '--output',
                                          str(folder / 'export'), *options])
     assert result.exit_code == 0, result.output
@@ -130,22 +131,13 @@ def test_the_description_of_one_that_was_trained_at_no_size_does_too(tiny_model,
     require_the_engines(*export_of(tiny_model, None, tmp_path), [(45, 61), (97, 64)])
 
 
-@pytest.fixture
-def derained_at_32(monkeypatch):
-    """IDM works at 32 pixels and more."""
-    for module in ('network.step', 'runtime.export.loop'):
-        monkeypatch.setattr(f'ubcn_ros.{module}.DERAIN_SIDE', 32)
-
-
-@pytest.mark.usefixtures('derained_at_32')
 def test_the_description_of_any_size_gives_the_engines_answer(rain_model, tmp_path):
     # the short side and little more, twice that and more, one that is not aligned, and ones that
     # are enlarged a little and by more
-    require_the_engines(*export_of(rain_model, 40, tmp_path),
+    require_the_engines(*export_of(rain_model, 40, tmp_path, trained_derain_side=42),
                         [(40, 56), (41, 53), (97, 131), (35, 77), (150, 40), (33, 38), (39, 36)])
 
 
-@pytest.mark.usefixtures('derained_at_32')
 def test_the_description_of_a_sam_that_lifts_the_veil_itself_does_too(rain_model, tmp_path):
     network, info = load_model(rain_model)
     changed = build(replace(info.config, attention=FieldSAMConfig(
@@ -155,18 +147,17 @@ def test_the_description_of_a_sam_that_lifts_the_veil_itself_does_too(rain_model
                                      if name in state})
     torch.nn.init.normal_(changed.attention.veil.field.weight, std=0.02)
     save_model(tmp_path / 'own.safetensors', changed, {})
-    folder, model = export_of(tmp_path / 'own.safetensors', 40, tmp_path)
+    folder, model = export_of(tmp_path / 'own.safetensors', 40, tmp_path, trained_derain_side=42)
     stages = json.loads((folder / 'export.json').read_text())['stages']
     assert [value['name'] for value in stages['derain']['outputs']] == ['derained', 'rain']
     assert stages['attend']['inputs'][0]['name'] == 'image'
     require_the_engines(folder, model, [(41, 53), (97, 131)])
 
 
-@pytest.mark.usefixtures('derained_at_32')
 @pytest.mark.parametrize('options', [(), ('--height', '101', '--width', '140')])
 def test_the_description_of_images_that_are_made_smaller_for_idm_does_too(
         tiny_model, tmp_path, options):
-    found = export_of(tiny_model, 40, tmp_path, *options)
+    found = export_of(tiny_model, 40, tmp_path, *options, trained_derain_side=42)
     require_the_engines(*found, [(101, 140)] if options else [(63, 70), (64, 97), (101, 140)])
 
 

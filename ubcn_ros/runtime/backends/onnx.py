@@ -179,7 +179,8 @@ class OnnxBackend(StagesBackend):
         runtime = _onnxruntime()
         super().__init__(StageFunctions.of_models(
             *(functools.partial(self._run, name) for name in EXPORT_STAGES),
-            config=exported.info.config), exported.info, device, exported.precision)
+            config=exported.info.config, derain_side=exported.info.derain_side),
+            exported.info, device, exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
         # TensorRT finds its engines by the names in a model, and not by its sizes or weights

@@ -37,12 +37,12 @@ class StageFunctions:
     def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor | Sequence[torch.Tensor]],
                   segment: Callable[[torch.Tensor], torch.Tensor],
                   attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-                  config: UBCNConfig) -> StageFunctions:
+                  config: UBCNConfig, derain_side: int) -> StageFunctions:
         """
         Return exported stages, resizing around them.
 
         :param derain, segment, attend: as in ``export.stages``.
-        :param config: of the network.
+        :param config, derain_side: of the network.
         """
         def derain_natively(image: torch.Tensor) -> Derained:
             if config.veil is None:
@@ -51,7 +51,8 @@ class StageFunctions:
             return derained, lifted[0] if lifted else image, rain
 
         def derain_(image: torch.Tensor) -> Derained:
-            return derain_at(derain_size(*image.shape[-2:]), derain_natively, image)
+            size = derain_size(*image.shape[-2:], derain_side)
+            return derain_at(size, derain_natively, image)
 
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(label_view(image, working))

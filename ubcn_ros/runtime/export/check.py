@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.network import UBCN, Step, UBCNConfig
+from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.backends.static_buffers import random_pixels
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
@@ -118,15 +118,15 @@ def require_equal(rows: Sequence[Difference], precision: str) -> None:
                 'torch, onnx and onnxruntime')
 
 
-def exported_programs(folder: Path, config: UBCNConfig) -> StageFunctions:
+def exported_programs(folder: Path, network: UBCN) -> StageFunctions:
     """
     Load the .pt2 files of a folder that this process has just written, to be checked.
 
     ``torch.export.load`` reads them, which may unpickle; no other file is ever given to it, and
     the engine takes none. A program that uses them calls it itself, on files that it trusts.
 
-    :param config: of the network.
+    :param network: that was exported.
     """
     return StageFunctions.of_models(
         *(torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
-          for name in EXPORT_STAGES), config=config)
+          for name in EXPORT_STAGES), config=network.config, derain_side=network.derain_side)

@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.step import DERAIN_SIDE, attention_size, derain_size
+from ubcn_ros.network.step import attention_size, derain_size
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -36,10 +36,10 @@ def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
     side = short_side(TRAINED, info)
     label = size and (working_size(*size, side) or size)
     attention = label and (attention_size(size, label) or size)
-    derain = size and (derain_size(*size) or size)
+    derain = size and (derain_size(*size, info.derain_side) or size)
     fixed = {name: value and list(value) for name, value in (
         ('image', size), ('derain', derain), ('label', label), ('attention', attention))}
-    return {'short_side': side or None, 'derain_side': DERAIN_SIDE, 'alignment': ALIGNMENT,
+    return {'short_side': side or None, 'derain_side': info.derain_side, 'alignment': ALIGNMENT,
             'least': MIN_SIDE, **fixed}
 
 
