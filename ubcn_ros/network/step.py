@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -74,6 +75,18 @@ def derain_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     """
     part = min(height, width) // side
     return None if part < 2 else (round(height / part), round(width / part))
+
+
+def derain_side(trained: int | None) -> int:
+    """
+    Return the ``UBCN.derain_side`` that follows from the largest images that IDM was trained on.
+
+    Three quarters of their short side: images of up to one and a half times as many lines are seen
+    as they are (models/README.md, "Figures"), larger ones no smaller than that.
+
+    :param trained: their short side, pixels; None where nothing says.
+    """
+    return DERAIN_SIDE if trained is None else math.ceil(trained * 3 / 4)
 
 
 def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], Derained],

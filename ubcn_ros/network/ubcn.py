@@ -132,7 +132,7 @@ class UBCN(nn.Module):
     :param config: what it was built of; its ``label_set`` has the classes and their path groups.
 
     ``derain_side`` is the short side, in pixels, that an image has at least where it is made
-    smaller for IDM; it follows from what IDM was trained on, see ``ModelInfo.derain_side``.
+    smaller for IDM; it follows from what IDM was trained on, see ``step.derain_side``.
     """
 
     def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
-from ubcn_ros.network.step import DERAIN_SIDE
+from ubcn_ros.network.step import derain_side
 from ubcn_ros.runtime.installed import EXPORTED, shared_folders
 from ubcn_ros.whole_files import write_whole
 
@@ -81,16 +81,11 @@ class ModelInfo:
     @property
     def derain_side(self) -> int:
         """
-        Return the ``UBCN.derain_side`` that follows from the largest images IDM was trained on.
+        Return the ``UBCN.derain_side`` that follows from the key ``trained_derain_side``.
 
-        Three quarters of their short side: IDM sees images at their own size up to one and a half
-        times of what it was trained on (models/README.md, "Figures"), larger ones no smaller than
-        that.
-
-        :raises ModelFileError: the key ``trained_derain_side`` holds something else than pixels.
+        :raises ModelFileError: the key holds something else than pixels.
         """
-        side = self._pixels('trained_derain_side')
-        return DERAIN_SIDE if side is None else math.ceil(side * 3 / 4)
+        return derain_side(self._pixels('trained_derain_side'))
 
     def _pixels(self, key: str) -> int | None:
         side = self.metadata.get(key)

@@ -18,6 +18,7 @@ from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
+from ubcn_ros.network.step import derain_side
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import (
     ModelInfo,
@@ -286,8 +287,8 @@ class Run:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         origin = self._origin(stage, [stage])
-        if side := origin['trained_derain_side']:
-            start.network.derain_side = side
+        # as its file will have it
+        start.network.derain_side = derain_side(origin['trained_derain_side'])
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
             trained={*start.trained, *STAGE_CLASSES[stage].trained}, precision=self.precision,
