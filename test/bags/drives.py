@@ -135,7 +135,7 @@ class Engine:
     precision, backend = 'fp32', 'eager'
 
     def __init__(self, on_frame=None):
-        self.seen, self.sizes, self.on_frame = 0, {}, on_frame
+        self.seen, self.sizes, self.on_frame, self.released = 0, {}, on_frame, 0
 
     def __call__(self, pixels, iterations, confidence=False, processing_size=-1):
         self.seen += 1
@@ -146,6 +146,9 @@ class Engine:
         return SimpleNamespace(
             derained=255 - pixels, labels=labels, confidence=labels + 1 if confidence else None,
             iterations=iterations, working_size=labels.shape, timings={'total': 1.0})
+
+    def release_all(self):
+        self.released += 1
 
 
 def processed(source, out, options=None, engine=None, **run):

@@ -20,6 +20,7 @@ from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.images.files import read_image, write_image
+from ubcn_ros.runtime.backends.stages import StagesBackend
 
 
 def names(folder):
@@ -90,6 +91,21 @@ def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
         assert np.array_equal(read_image(tmp_path / f'out/{stem}.png'), frame.derained)
         labels = cv2.imread(str(tmp_path / f'labels/{stem}.png'), cv2.IMREAD_UNCHANGED)
         assert labels.ndim == 2 and np.array_equal(labels, frame.labels)
+
+
+def test_memory_that_is_short_once_does_not_end_derain(tmp_path, folder, quick, monkeypatch):
+    first, calls = StagesBackend.first, []
+
+    def short_once(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise MemoryError('of the second image')
+        return first(*arguments, **options)
+
+    monkeypatch.setattr(StagesBackend, 'first', short_once)
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 0, done.output
+    assert names(tmp_path / 'out') == ['a.png', 'b.png'] and len(calls) == 3
 
 
 def test_json_names_images_in_utf_8(tmp_path, folder, quick):

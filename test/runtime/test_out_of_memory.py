@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
+from ubcn_ros.runtime.out_of_memory import (
+    infer_freeing_memory,
+    out_of_memory,
+    release_cached_memory,
+)
 
 
 @pytest.mark.parametrize('error', [
@@ -62,3 +66,24 @@ def test_what_cannot_be_given_back_raises_nothing(monkeypatch):
     monkeypatch.setattr('torch.cuda.is_initialized', lambda: True)
     release_cached_memory()
     assert calls
+
+
+@pytest.mark.parametrize(('again', 'steps'), [(None, [3, 3]), ({'iterations': 1}, [3, 1])])
+def test_an_image_is_tried_once_more_when_memory_is_freed(again, steps):
+    class Engine:
+        seen, released = [], 0
+
+        def __call__(self, image, iterations):
+            self.seen = [*self.seen, iterations]
+            if not self.released:
+                raise MemoryError('one')
+            return image
+
+        def release_all(self):
+            self.released += 1
+
+    engine = Engine()
+    frame, short = infer_freeing_memory(engine, 'image', {'iterations': 3}, again)
+    assert frame == 'image' and str(short) == 'one' and engine.seen == steps
+    assert short.__traceback__ is None, 'it keeps what had been allocated'
+    assert infer_freeing_memory(engine, 'image', {'iterations': 3})[1] is None

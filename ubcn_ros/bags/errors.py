@@ -22,6 +22,10 @@ class BagOutOfReach(BagError):
     """The disk or server of a bag is gone, perhaps for a while: what it holds may be whole."""
 
 
+class BagOutOfMemory(BagError):
+    """An image of a bag does not fit into memory, now or in this process."""
+
+
 class MalformedMessage(BagError):
     """A message of a bag cannot be the image that its type says; the text says why."""
 

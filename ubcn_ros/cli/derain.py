@@ -55,6 +55,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay
     from ubcn_ros.images.panes import PaneVideo
+    from ubcn_ros.runtime.out_of_memory import infer_freeing_memory
     folders = [folder for folder in (labels, overlays) if folder]
     for folder in folders:
         if is_media_name(folder) and not folder.is_dir():
@@ -71,7 +72,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     facts: dict[str, Any] = {}
 
     def work(image: Any, job: ImageJob) -> None:
-        frame = engine(image, iterations=iterations)
+        frame, _ = infer_freeing_memory(engine, image, {'iterations': iterations})
         write_result(job, frame.derained, out_video)
         if labels is not None:
             write_image(labels / job.name, frame.labels)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.node.parameters import Settings
-from ubcn_ros.node.recovery import error_text, free_memory
-from ubcn_ros.runtime.out_of_memory import out_of_memory
+from ubcn_ros.node.recovery import error_text
+from ubcn_ros.runtime.out_of_memory import free_memory, out_of_memory
 
 Say = Callable[[str], None]
 Load = Callable[[Settings, Say], Any]

@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ubcn_ros.malloc import give_back_freed_memory
 from ubcn_ros.runtime.lost_gpu import gpu_lost
-from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
-
-
-def free_memory() -> None:
-    """Give back what nobody refers to any more, on the GPU too."""
-    gc.collect()
-    release_cached_memory()
-    give_back_freed_memory()
+from ubcn_ros.runtime.out_of_memory import (
+    bare,
+    free_memory,
+    infer_freeing_memory,
+    out_of_memory,
+)
 
 
 def error_text(error: BaseException) -> str:
@@ -88,23 +84,11 @@ def fails_together(outcomes: Sequence[Outcome]) -> str:
 
 def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
     try:
-        return Outcome(engine(image, **options))
-    except Exception as error:
-        if not out_of_memory(error):
-            return Outcome(error=bare(error))
-        retried = error_text(error)
-    engine.release_all()
-    free_memory()
-    try:
-        return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), retried)
+        frame, short = infer_freeing_memory(engine, image, options,
+                                            {'iterations': 1, 'deadline': None})
     except Exception as error:
         return Outcome(error=bare(error))
-
-
-def bare(error: Exception) -> Exception:
-    """Take an error's traceback away, and what led to it: their frames keep memory."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
+    return Outcome(frame, '' if short is None else error_text(short))
 
 
 class FailureStreak:

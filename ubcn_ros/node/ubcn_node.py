@@ -41,11 +41,12 @@ from ubcn_ros.node.parameter_spec import Spec
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.pipeline import Pipeline
 from ubcn_ros.node.qos import output_qos
-from ubcn_ros.node.recovery import FailureStreak, bare, error_text, free_memory
+from ubcn_ros.node.recovery import FailureStreak, error_text
 from ubcn_ros.node.runtime_log import RuntimeLog
 from ubcn_ros.node.topics import RAIN
 from ubcn_ros.node.worker import Worker
 from ubcn_ros.runtime.lost_gpu import gpu_lost
+from ubcn_ros.runtime.out_of_memory import bare, free_memory
 
 _WAIT_SECONDS = 1.0
 """How long a transition waits without a word."""

@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+import torch
 from bag_files import write_rosbag2
 from drives import (
     MS,
@@ -28,6 +29,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, BagError, Channel, Record, open_bag
+from ubcn_ros.bags.errors import BagOutOfMemory
+from ubcn_ros.bags.fleet.tasks import attempt
 from ubcn_ros.bags.process import Options, read_sidecar
 from ubcn_ros.bags.storage.channels import ros_channel
 
@@ -383,3 +386,30 @@ def test_times_that_no_stamp_can_hold_are_kept(tmp_path, begin_ns):
     assert [record.time_ns for record in made] == [record.time_ns for record in records]
     (info,) = stored(tmp_path / 'out', '/front/labels/label_info')
     assert info.time_ns == begin_ns and decoded(info).header.stamp.sec == 2**31 - 1
+
+
+@pytest.mark.parametrize('short', [1, 2])
+def test_memory_that_is_short_is_freed_once_and_else_named(tmp_path, short):
+    def on_frame(number):
+        if 4 <= number < 4 + short:
+            raise torch.OutOfMemoryError('CUDA out of memory')
+
+    source, engine = write_bag(tmp_path / 'in.mcap', drive()), Engine(on_frame)
+    expected = processed(source, tmp_path / 'expected', Options(iterations=2))
+    if short == 1:
+        result = processed(source, tmp_path / 'out', Options(iterations=2), engine)
+        assert result.tally.frames == 12 and engine.released == 1
+    else:
+        with pytest.raises(BagOutOfMemory, match=(
+                r'^/rear/image/compressed, recorded at 1\.\d+ s: not enough memory for an image '
+                r'of 40x32 \(CUDA out of memory\): .*--resume, .*--processing-size$')):
+            processed(source, tmp_path / 'out', Options(iterations=2), engine)
+        result = processed(source, tmp_path / 'out', Options(iterations=2), resume=True)
+    assert result.tally.cameras == expected.tally.cameras, 'the steps are those asked for'
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'expected')
+
+
+def test_a_piece_that_memory_did_not_suffice_for_is_tried_again():
+    def task():
+        raise BagOutOfMemory('not enough memory')
+    assert attempt('worker', task).lost

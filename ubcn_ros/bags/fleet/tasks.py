@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags.errors import BagError, BagLocked, BagOutOfReach
+from ubcn_ros.bags.errors import BagError, BagLocked, BagOutOfMemory, BagOutOfReach
 from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
@@ -101,7 +101,7 @@ def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     try:
         return TaskOutcome(worker, task())
     # by a worker that was given up, and may end; for a while, or to this worker alone
-    except (BagLocked, BagOutOfReach) as error:
+    except (BagLocked, BagOutOfMemory, BagOutOfReach) as error:
         return TaskOutcome(worker, error=str(error), lost=True, pause_s=PAUSE_S)
     except ValueError as error:  # as this package raises for what is wrong with the input
         return TaskOutcome(worker, error=str(error))

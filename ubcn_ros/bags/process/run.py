@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError, in_seconds
+from ubcn_ros.bags.errors import BagError, BagOutOfMemory, in_seconds, reason
 from ubcn_ros.bags.messages import decode_record
 from ubcn_ros.bags.process.checks import check_output, finished_tally, input_problems
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, latched_before
@@ -33,6 +33,7 @@ from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.runtime.openmp import release_openmp_threads
+from ubcn_ros.runtime.out_of_memory import infer_freeing_memory, out_of_memory
 from ubcn_ros.runtime.processing import TRAINED, short_side
 from ubcn_ros.stopping import signals_held
 
@@ -71,6 +72,7 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     :param sink: called with each item of a frame, in order: `pixels` and `frame` are set.
     :raises BagError: a bag cannot be read or written, or its outputs are not what was written.
     :raises BagLocked: another process writes the output.
+    :raises BagOutOfMemory: an image does not fit into memory.
     :raises ModelFileError: the model cannot be loaded.
     """
     engine = engine or load_engine(job.options.engine)
@@ -139,14 +141,12 @@ class _Run:
         """Write what is to be written from the tally's position on."""
         if self.tally.position is None:
             self._begin(writer)
-        engine, options, sizes = self._engine, self._job.options, self._processing_sizes()
+        sizes = self._processing_sizes()
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with ThreadedPipeline(
                 JobReader(self._reader, self._job, self.tally.position),
                 decode_record,
-                lambda item: engine(item.pixels, iterations=options.iterations,
-                                    confidence=options.confidence,
-                                    processing_size=sizes[item.camera.topic]),
+                lambda item: self._infer(item, sizes[item.camera.topic]),
                 lambda item, message: self._outputs[item.camera.topic].of_frame(
                     item.record, message, item.frame, item.info),
                 max(2, min(8, os.cpu_count() or 2))) as pipeline:
@@ -164,6 +164,25 @@ class _Run:
                     self._checkpoint(writer, pipeline)
                 raise
         self._checkpoint(writer, pipeline)
+
+    def _infer(self, item: Item, processing_size: int) -> Any:
+        """
+        Run the engine on an image, with the steps asked for also where memory is short at first.
+
+        :raises BagOutOfMemory: it is short the second time, too.
+        """
+        options = {'iterations': self._job.options.iterations,
+                   'confidence': self._job.options.confidence, 'processing_size': processing_size}
+        try:
+            return infer_freeing_memory(self._engine, item.pixels, options)[0]
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            height, width = item.pixels.shape[:2]
+            raise BagOutOfMemory(
+                f'{item.camera.topic}, recorded at {in_seconds(item.record.time_ns)}: not enough '
+                f'memory for an image of {width}x{height} ({reason(error)}): free some and go on '
+                'with --resume, or begin again with a smaller --processing-size') from error
 
     def _processing_sizes(self) -> dict[str, int]:
         """Return the processing size of each camera, by its focal length as in the node."""
