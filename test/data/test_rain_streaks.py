@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data import rain_streaks
+from ubcn_ros.data.drop_sizes import DropSizes
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import (
     DropField,
     Shell,
     _splat,
     draw_streaks,
-    drops_per_cubic_metre,
-    share_of_drops,
     terminal_speed,
 )
 
@@ -50,9 +49,9 @@ def test_number_and_sizes_follow_marshall_palmer():
     field = sample(width_gain=1e3)
     volume = sum(shell.size.astype(float).prod() for shell in field.shells)
     assert len(field.diameter) == pytest.approx(
-        drops_per_cubic_metre(100.0, 1.0) * volume, rel=0.02)
+        DropSizes(100.0).count_above(1.0) * volume, rel=0.02)
     for edge in (1.5, 2.0, 3.0):
-        share = drops_per_cubic_metre(100.0, edge) / drops_per_cubic_metre(100.0, 1.0)
+        share = DropSizes(100.0).count_above(edge) / DropSizes(100.0).count_above(1.0)
         assert (field.diameter > edge).mean() == pytest.approx(share, abs=0.01)
     assert 5 < sample(rate=300.0).diameter.max() <= 6
 
@@ -82,11 +81,11 @@ def test_speeds_spread_by_the_turbulence_about_the_drift():
 def test_thinned_to_a_lower_rate_they_follow_it_too(rate):
     field = sample(width_gain=1e3)
     volume = sum(shell.size.astype(float).prod() for shell in field.shells)
-    there = np.random.default_rng(1).random(len(field.diameter)) < share_of_drops(
-        field.diameter, rate, 100.0)
+    there = np.random.default_rng(1).random(len(field.diameter)) < DropSizes(
+        rate).shares_of(DropSizes(100.0), field.diameter)
     for edge in (1.0, 1.5, 2.0):
         assert (field.diameter[there] > edge).sum() == pytest.approx(
-            drops_per_cubic_metre(rate, edge) * volume, rel=0.1)
+            DropSizes(rate).count_above(edge) * volume, rel=0.1)
 
 
 def test_no_drop_is_sampled_that_is_too_thin_to_see():
@@ -108,7 +107,7 @@ def test_no_drop_is_left_out_that_can_be_seen():
         edges = np.linspace(shell.low[2], shell.low[2] + shell.size[2], 101)
         middles = (edges[1:] + edges[:-1]) / 2
         expected += shell.size.astype(float).prod() * np.mean(
-            [drops_per_cubic_metre(200.0, max(1.0, thinnest * each)) for each in middles])
+            [DropSizes(200.0).count_above(max(1.0, thinnest * each)) for each in middles])
     assert visible == pytest.approx(expected, rel=0.03)
 
 

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.drop_sizes import DropSizes
 from ubcn_ros.data.image_checks import check_depth, far_where_unknown
 from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
-from ubcn_ros.data.rain_streaks import DropField, draw_streaks, share_of_drops
+from ubcn_ros.data.rain_streaks import DropField, draw_streaks
 
 
 def estimate_airlight(image: np.ndarray) -> np.ndarray:
@@ -128,8 +129,8 @@ class RainRenderer:
         if self._chance is None:
             rng = np.random.default_rng([self.seed, 3])
             self._chance = rng.random(len(self._field.diameter), np.float32)
-        return self._chance < share_of_drops(self._field.diameter, rate,
-                                             self.parameters.rate_mm_h)
+        return self._chance < DropSizes(rate).shares_of(DropSizes(self.parameters.rate_mm_h),
+                                                        self._field.diameter)
 
     def _veil(self, depth: np.ndarray | None, rate: float) -> np.ndarray:
         """Share of airlight at every pixel, (H, W) float32 on 0..1."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ubcn_ros.data.drop_sizes import LARGEST_MM, DropSizes
 from ubcn_ros.data.rain_parameters import RainParameters
 
 NEAR_M, FAR_M = 0.35, 6.0
 """Distances between which drops are drawn one by one."""
-SMALLEST_DROP_MM, LARGEST_DROP_MM = 1.0, 6.0
-"""Least and largest diameter of those drops."""
+SMALLEST_DROP_MM = 1.0
+"""Least diameter of those drops."""
 TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
 _NEAREST_M = 0.12  # a drop is not drawn once it is closer than this to the lens
 _SHELLS = 9
@@ -24,17 +25,6 @@ _PAD = 2  # cells around every level, so that splats never wrap to another row
 def terminal_speed(diameter_mm: np.ndarray) -> np.ndarray:
     """Return drops' terminal speed in m/s: 9.65 - 10.3 exp(-0.6 D), D in mm (Atlas et al.)."""
     return np.maximum(9.65 - 10.3 * np.exp(-0.6 * diameter_mm), 0.1)
-
-
-def marshall_palmer_slope(rate_mm_h: float) -> float:
-    """Return the slope of the drop size distribution in 1/mm at a rain rate in mm/hr."""
-    return 4.1 * rate_mm_h ** -0.21
-
-
-def drops_per_cubic_metre(rate_mm_h: float, smallest_mm: float) -> float:
-    """Return how many drops between smallest_mm and 6 mm a cubic metre holds."""
-    slope = marshall_palmer_slope(rate_mm_h)
-    return 8000 / slope * (np.exp(-slope * smallest_mm) - np.exp(-slope * LARGEST_DROP_MM))
 
 
 @dataclass(frozen=True)
@@ -84,19 +74,17 @@ class DropField:
         sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
         margin_m = p.exposure_s * max(10.0, abs(sideways))
         edges = np.geomspace(NEAR_M, FAR_M, _SHELLS + 1)
-        slope = marshall_palmer_slope(p.rate_mm_h)
+        sizes = DropSizes(p.rate_mm_h)
         shells, diameters, first = [], [], 0
         for z0, z1 in zip(edges[:-1], edges[1:], strict=True):
             smallest = max(SMALLEST_DROP_MM, p.thinnest_mm_m * z0)
-            if smallest >= LARGEST_DROP_MM:
+            if smallest >= LARGEST_MM:
                 break
             low = np.array([-side * z1 - margin_m, -up * z1 - margin_m, z0])
             size = np.array([2 * (side * z1 + margin_m), (up + down) * z1 + 2 * margin_m, z1 - z0])
-            expected = drops_per_cubic_metre(p.rate_mm_h, smallest) * size.prod() * p.density_gain
+            expected = sizes.count_above(smallest) * size.prod() * p.density_gain
             n = int(rng.poisson(expected))
-            tail = np.float32(1 - np.exp(-slope * (LARGEST_DROP_MM - smallest)))
-            diameters.append(np.float32(smallest)
-                             - np.log1p(-tail * rng.random(n, np.float32)) / np.float32(slope))
+            diameters.append(sizes.quantiles(rng.random(n, np.float32), smallest))
             shells.append(Shell(slice(first, first + n), low.astype(np.float32),
                                 size.astype(np.float32)))
             first += n
@@ -120,21 +108,6 @@ class DropField:
                 place -= np.floor(place)
             result[shell.rows] = shell.low + shell.size * place.astype(np.float32)
         return result
-
-
-def share_of_drops(diameter_mm: np.ndarray, rate_mm_h: float, of_rate_mm_h: float) -> np.ndarray:
-    """
-    Return which share of a rate's drops there are at a lower rate, by their size.
-
-    It is the quotient of two Marshall-Palmer distributions: a field without the others is one of
-    the lower rate.
-
-    :param diameter_mm: of the drops.
-    :param rate_mm_h: above 0 and at most ``of_rate_mm_h``.
-    :return: 0..1, of the shape of ``diameter_mm``.
-    """
-    return np.exp((marshall_palmer_slope(of_rate_mm_h) - marshall_palmer_slope(rate_mm_h))
-                  * diameter_mm)
 
 
 def draw_streaks(field: DropField, parameters: RainParameters, height: int, width: int,

@@ -13,15 +13,10 @@ from functools import partial
 import numpy as np
 import torch
 
+from ubcn_ros.data.drop_sizes import LARGEST_MM, DropSizes
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
-from ubcn_ros.data.rain_streaks import (
-    FAR_M,
-    LARGEST_DROP_MM,
-    NEAR_M,
-    SMALLEST_DROP_MM,
-    marshall_palmer_slope,
-)
+from ubcn_ros.data.rain_streaks import FAR_M, NEAR_M, SMALLEST_DROP_MM
 from ubcn_ros.network.blocks import resample
 from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.tensors.transfer import per_image, stacked, to_device
@@ -52,15 +47,11 @@ def coverage(rate_mm_h: float) -> float:
     Work out what the streaks of a rain rate cover, up to a constant.
 
     A streak's opacity times its area goes with the square of its drop's diameter over distance:
-    the integral over all distances of D^2 N(D) from the thinnest drop drawn there to 6 mm, N as
-    of Marshall and Palmer.
+    the sum over all distances of the squares from the thinnest drop drawn there up.
     """
-    slope, distances = marshall_palmer_slope(rate_mm_h), np.linspace(NEAR_M, FAR_M, 32)
-    thinnest = np.clip(_PHYSICAL.thinnest_mm_m * distances, SMALLEST_DROP_MM, LARGEST_DROP_MM)
-
-    def above(d: np.ndarray | float) -> np.ndarray | float:
-        return np.exp(-slope * d) * (d * d / slope + 2 * d / slope ** 2 + 2 / slope ** 3)
-    return float((above(thinnest) - above(LARGEST_DROP_MM)).sum())
+    distances = np.linspace(NEAR_M, FAR_M, 32)
+    thinnest = np.clip(_PHYSICAL.thinnest_mm_m * distances, SMALLEST_DROP_MM, LARGEST_MM)
+    return float(DropSizes(rate_mm_h).squares_above(thinnest).sum())
 
 
 @dataclass(frozen=True)
