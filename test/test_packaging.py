@@ -188,6 +188,27 @@ def test_imports_point_one_way(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def contract(name):
+    config = configparser.ConfigParser()
+    config.read(ROOT / '.importlinter')
+    return config[f'importlinter:contract:{name}']
+
+
+def layers():
+    """Packages and modules of the layers, a set for each, the highest first."""
+    return [{f'ubcn_ros.{package.strip()}' for package in row.split('|')}
+            for row in contract('layers')['layers'].strip().split('\n')]
+
+
+def test_each_contract_names_all_that_it_is_about():
+    """A forgotten layer breaks the first; the others have no such check of their own."""
+    assert contract('layers')['exhaustive'] == 'True'
+    first = next(n for n, row in enumerate(layers()) if 'ubcn_ros.node' in row)
+    below, everywhere = set().union(*layers()[first:]), layers()[-1]
+    assert set(contract('no-ros')['source_modules'].split()) == below - {'ubcn_ros.node'}
+    assert everywhere <= set(contract('vehicle')['source_modules'].split())
+
+
 def strings(path):
     """Line and text of the strings of a source file, docstrings left out."""
     tree = ast.parse(path.read_text())
@@ -223,11 +244,7 @@ def exists(name):
 
 def test_modules_named_in_strings_exist_and_are_not_above():
     """Which the linter of imports cannot see."""
-    config = configparser.ConfigParser()
-    config.read(ROOT / '.importlinter')
-    rows = config['importlinter:contract:layers']['layers'].split('\n')
-    level = {package.strip(): number for number, row in enumerate(rows)
-             for package in row.split('|') if package.strip()}
+    level = {package: number for number, row in enumerate(layers()) for package in row}
     found, wrong = 0, []
     for path, line, name in modules_by_name():
         found += 1
