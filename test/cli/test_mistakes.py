@@ -44,7 +44,7 @@ VALID = {
               '--accelerator', 'cpu', '--workers', '0'),
     'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
     'report': ('processed', 'processed', '--out', 'out/page.html'),
-    'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
+    'export': ('--format', 'onnx', *MODEL, '--out', 'out'),
     'benchmark bag': (*CPU, '--frames', '2', '--size', '32x32',
                       '--iterations', '1'),
     'benchmark engine': (*CPU, '--size', '32x32', '--iterations', '1', '--frames', '1'),

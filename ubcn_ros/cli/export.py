@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option('--format', 'kind', required=True, type=click.Choice(['onnx', 'torch']),
               help='onnx: derain.onnx, segment.onnx and attend.onnx; torch: the same as .pt2.')
 @model_option()
-@click.option('--output', type=OUTPUT_FOLDER,
+@click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder  [default: out/export/MODEL-FORMAT-PRECISION, of a fixed size '
                    'with -WIDTHxHEIGHT]; an earlier export is replaced, unless the folder holds '
                    'anything else.')
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option('--width', type=click.IntRange(MIN_SIDE, 1 << 14), help='Fix the width in '
                                                                       'pixels, together with '
                                                                       '--height.')
-def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
+def export(kind: str, model: str, out: Path | None, precision: str, height: int | None,
            width: int | None) -> None:
     """
     Export each stage of the loop as a model, and check it.
@@ -52,10 +52,10 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     smaller for segment and attend than for derain.
 
     \b
-    OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)
-    OUTPUT/export.json  loop, weights, labels, inputs, outputs, versions, check
+    OUT/derain.onnx, OUT/segment.onnx, OUT/attend.onnx  (or .pt2)
+    OUT/export.json  loop, weights, labels, inputs, outputs, versions, check
 
-    Before OUTPUT is written, the models are run on the CPU, at several sizes and for three steps,
+    Before OUT is written, the models are run on the CPU, at several sizes and for three steps,
     by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32; the table
     shows the differences. If one is too large, nothing is written and the exit code is 1.
 
@@ -87,7 +87,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     network, info = load_model(model)
     warn(info.untrained_text())
     fixed = '' if height is None else f'-{width}x{height}'
-    folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}{fixed}'
+    folder = out or Path('out') / 'export' / f'{info.name}-{kind}-{precision}{fixed}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
     with atomic_folder(folder) as made:

@@ -31,7 +31,7 @@ pytest.importorskip('onnxruntime')
 def export_of(model, folder, *options):
     """Export with the command; the folder, and what was printed."""
     result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(model),
-                                         '--output', str(folder), *options])
+                                         '--out', str(folder), *options])
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -255,7 +255,7 @@ def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp
     (folder / 'notes.txt').write_text('mine')
     (folder / 'engine.plan').write_text('mine, too')
     result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(tiny_model),
-                                         '--output', str(folder)])
+                                         '--out', str(folder)])
     assert result.exit_code == 1
     assert "holds 'engine.plan' beside the export, and 1 more" in result.output
     assert (folder / 'notes.txt').read_text() == 'mine' and (folder / 'derain.onnx').is_file()

@@ -121,7 +121,7 @@ def export_of(model, trained_short_side, folder, *options, trained_derain_side=N
     trained = folder / 'trained.safetensors'
     save_model(trained, load_model(model)[0], {'trained_short_side': trained_short_side,
                                               'trained_derain_side': trained_derain_side})
-    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(trained), '--output',
+    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(trained), '--out',
                                          str(folder / 'export'), *options])
     assert result.exit_code == 0, result.output
     return folder / 'export', trained
