@@ -15,6 +15,8 @@ from ubcn_ros import cli
 from ubcn_ros.labels import UNLABELED, numbered_labels
 from ubcn_ros.network import UBCNConfig, build
 from ubcn_ros.runtime import load_model, save_model
+from ubcn_ros.runtime.export.folder import Exported
+from ubcn_ros.runtime.installed import EXPORTED
 
 RECORD = {
     'command': 'ubcn train light --data caf\udce9.yaml', 'recipe': {'name': 'light', 'stages': {}},
@@ -103,6 +105,40 @@ def test_metadata_of_any_form_is_printed(saved, metadata):
     result = info(path)
     assert result.exit_code == 0, result.output
     assert json.loads(info(path, '--json', '-').output)['metadata'] == metadata
+
+
+@pytest.fixture
+def without_its_network(saved, tmp_path):
+    """A model whose segmentation network nobody can import; parts of the same with it."""
+    path = saved(RECORD)
+    parts = json.loads(info(path, '--json', '-').output)['parts']
+    path.write_bytes(path.read_bytes().replace(b'small_segmentation:', b'other_segmentation:'))
+    return path, parts
+
+
+def test_a_model_is_described_without_the_module_of_its_network(without_its_network):
+    path, parts = without_its_network
+    result = info(path)
+    assert result.exit_code == 0, result.output
+    lines = [' '.join(line.split()) for line in result.output.splitlines()]
+    assert 'licence MIT; research use only' in lines and '3 Road #804080 2' in lines
+    warning, = (line for line in lines if line.startswith('Warning: '))
+    assert "the segmentation network 'other_segmentation:SmallSegmentation'" in warning
+    assert 'PYTHONPATH' in warning and 'version of this package' not in warning
+    done = CliRunner().invoke(cli.main, ['model', 'info', str(path), '--json', '-'])
+    assert json.loads(done.stdout)['parts'] == parts, 'the same as of the network'
+
+
+def test_an_export_is_described_without_the_module_of_its_network(saved, tmp_path, monkeypatch):
+    exported = Exported(replace(load_model(saved(RECORD))[1], path=tmp_path), 'onnx', 'fp32', None,
+                        None, {})
+    exported.info.config.__dict__['segmentation'] = 'nowhere:Network'
+    monkeypatch.setattr('ubcn_ros.runtime.export.folder.read_exported', lambda _: exported)
+    (tmp_path / EXPORTED).touch()
+    result = info(tmp_path)
+    assert result.exit_code == 0 and 'licence         MIT' in result.output, result.output
+    assert f'Warning: {tmp_path} does not say how many parameters it has' in result.output
+    assert "cannot import the segmentation network 'nowhere:Network'" in result.output
 
 
 def test_the_shipped_model():

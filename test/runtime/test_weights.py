@@ -165,16 +165,20 @@ def test_a_header_that_says_nothing(tmp_path, metadata):
         load_model(path)
 
 
-@pytest.mark.parametrize('change', [
-    {'label_set': {'name': 'a', 'classes': ['a'], 'colors': [[float('inf')] * 3]}},
-    {'segmentation': 'no_such_net'}, {'label_set': 'moon'}, {'colour': 'red'},
-    {'derain': {'channels': 10**13}}])
-def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change):
+@pytest.mark.parametrize('change, unknown', [
+    ({'label_set': {'name': 'a', 'classes': ['a'], 'colors': [[float('inf')] * 3]}}, True),
+    ({'segmentation': 'no_such_net'}, False), ({'segmentation': 'no.such:Net'}, False),
+    ({'label_set': 'moon'}, True), ({'colour': 'red'}, True),
+    ({'derain': {'colour': 'red'}}, True),
+    ({'segmentation_options': {'colour': 'red'}}, True),
+    ({'derain': {'channels': 10**13}}, False)])
+def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change, unknown):
     def metadata(header):
         return header | {'config': json.dumps(json.loads(header['config']) | change)}
     path = rewritten(tiny_model, tmp_path / 'other.safetensors', metadata=metadata)
-    with pytest.raises(ModelFileError, match='cannot be built'):
+    with pytest.raises(ModelFileError, match='cannot be built') as error:
         load_model(path)
+    assert ('the version of this package that wrote it' in str(error.value)) == unknown
 
 
 @pytest.mark.parametrize('metadata, trained', [

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,18 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.model_calibrate import calibrate
 from ubcn_ros.cli.options import json_option
-from ubcn_ros.cli.output import save_json
+from ubcn_ros.cli.output import save_json, warn
 from ubcn_ros.cli.param_types import JSON_OR_DASH
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ubcn_ros.labels import LabelSet
-    from ubcn_ros.network import UBCN
     from ubcn_ros.runtime.weights import ModelInfo
 
 _NOT_SAID = '-'
 _WIDTH = 100
+_MEASURED = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 @click.group()
@@ -46,36 +49,66 @@ def model_info(model: str, json_path: Path | None) -> None:
     MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. Shown
     are its parts and which of them were trained, classes, licence, command, recipe, data,
     versions, what its confidence was calibrated on, and validation figures, if the file has them.
+    If its network cannot be built here, as without the module of your own segmentation network, a
+    warning says why.
     """
+    info, counts, trouble = _read(model)
+    warn(trouble)
+    save_json(json_path, describe(info, counts), _text(info, counts))
+
+
+def _read(model: str) -> tuple[ModelInfo, dict[str, int], str]:
+    """Return what a model says, parameters by part, and why its network cannot be built."""
     from ubcn_ros.network import build
     from ubcn_ros.runtime.export.folder import is_exported, read_exported
-    from ubcn_ros.runtime.weights import load_model
+    from ubcn_ros.runtime.weights import NetworkError, load_model, read_model
     if is_exported(model):
         info = read_exported(model).info
-        network = build(info.config)
+        try:
+            network = build(info.config)
+        except ValueError as error:
+            return info, {}, f'{info.path} does not say how many parameters it has, and {error}'
     else:
-        network, info = load_model(model)
-    save_json(json_path, describe(network, info), _text(network, info))
+        try:
+            network, info = load_model(model)
+        except NetworkError as error:
+            tensors, info = read_model(model)
+            return info, _counted(tensors), str(error)
+    return info, {part: sum(p.numel() for p in module.parameters())
+                  for part, module in network.named_children()}, ''
 
 
-def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
-    """Return what a model file says of itself, as plain values."""
+def _counted(tensors: dict[str, Tensor]) -> dict[str, int]:
+    """Count the parameters of each part of a file: all tensors but what BatchNorm measured."""
+    counts: Counter[str] = Counter()
+    for name, tensor in sorted(tensors.items()):
+        part, *_, kind = name.split('.')
+        if kind not in _MEASURED:
+            counts[part] += tensor.numel()
+    return dict(counts)
+
+
+def describe(info: ModelInfo, counts: dict[str, int]) -> dict[str, Any]:
+    """
+    Return what a model file says of itself, as plain values.
+
+    :param counts: parameters of each part.
+    """
     config = info.config.to_dict()
     label_set = config.pop('label_set')
     parts = {part: {'parameters': count, 'trained': trained}
-             for part, count, trained in _parts(network, info)}
+             for part, count, trained in _parts(info, counts)}
     return {'name': info.name, 'path': str(info.path), 'sha256': info.sha256, 'parts': parts,
             'network': config, 'label_set': label_set, 'metadata': info.metadata}
 
 
-def _parts(network: UBCN, info: ModelInfo) -> list[tuple[str, int, bool]]:
+def _parts(info: ModelInfo, counts: dict[str, int]) -> list[tuple[str, int, bool]]:
     from ubcn_ros.network.ubcn import DERAINING
-    return [(part, sum(p.numel() for p in module.parameters()),
-             ('derain' if part in DERAINING else part) in info.trained)
-            for part, module in network.named_children()]
+    return [(part, count, ('derain' if part in DERAINING else part) in info.trained)
+            for part, count in counts.items()]
 
 
-def _text(network: UBCN, info: ModelInfo) -> str:
+def _text(info: ModelInfo, counts: dict[str, int]) -> str:
     from ubcn_ros.text_table import table
     said, config = info.metadata, info.config.to_dict()
     recipe = said.get('recipe')
@@ -94,14 +127,14 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         ('temperature', said.get('temperature', '1 (not calibrated)')),
         *_calibration_rows(said.get('calibration'))]
     parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
-             for part, count, trained in _parts(network, info)]
+             for part, count, trained in _parts(info, counts)]
     configuration = [*([('veil', config['veil'])] if config['veil'] else []),
                      ('derain', config['derain']),
                      (config['segmentation'], config['segmentation_options']),
                      ('attention', config['attention'])]
     return '\n\n'.join(filter(None, [
         '\n'.join(f'{key:<16}{_plain(value)}' for key, value in rows),
-        table(('part', 'parameters', 'trained'), parts, left=(0, 2)),
+        table(('part', 'parameters', 'trained'), parts, left=(0, 2)) if parts else '',
         '\n'.join(textwrap.fill(f'{name}: {_plain(values)}', _WIDTH, subsequent_indent='    ')
                   for name, values in configuration),
         _classes(info.config.label_set), _figures(said.get('validation'))]))

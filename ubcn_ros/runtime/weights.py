@@ -37,6 +37,10 @@ class ModelFileError(ValueError):
     """A model file is missing, damaged or of another architecture; the text says what to do."""
 
 
+class NetworkError(ModelFileError):
+    """The network that a model file describes cannot be built here, as without its module."""
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """
@@ -258,15 +262,12 @@ def _with_header(content: bytes, metadata: dict[str, str]) -> bytes:
     return len(text).to_bytes(8, 'little') + text + content[end:]
 
 
-def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
-               ) -> tuple[UBCN, ModelInfo]:
+def read_model(name_or_path: str | Path) -> tuple[dict[str, torch.Tensor], ModelInfo]:
     """
-    Return the network in evaluation mode and what its file says.
+    Return a model file's tensors and what it says, whether or not its network can be built.
 
-    :param needs: those of PARTS that must have been trained.
-    :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; a network
-        that cannot be built; tensors missing, unexpected, of another shape or not finite, with
-        their names; a needed part never trained.
+    :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; its
+        network is described by keys that this version does not know.
     """
     path = find_model(name_or_path)
     try:
@@ -283,12 +284,34 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     try:
         config = UBCNConfig.from_dict(json.loads(header['config']))
         metadata = dict(json.loads(header.get('metadata', '{}')))
-        network = build(config)
-    except (KeyError, TypeError, ValueError, OverflowError,
-            RuntimeError) as error:  # the last: no memory
-        raise ModelFileError(f'{path} describes a network that cannot be built ({error}): mend '
-                             'that, or load it with the version of this package that wrote it'
-                             ) from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelFileError(_cannot_be_built(path, error)) from error
+    return tensors, ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config,
+                              metadata)
+
+
+def _cannot_be_built(path: Path, error: Exception) -> str:
+    unknown = any(isinstance(each, TypeError) for each in (error, error.__cause__))  # of keys
+    remedy = 'load it with the version of this package that wrote it' if unknown else 'mend that'
+    return f'{path} describes a network that cannot be built ({error}): {remedy}'
+
+
+def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
+               ) -> tuple[UBCN, ModelInfo]:
+    """
+    Return the network in evaluation mode and what its file says.
+
+    :param needs: those of PARTS that must have been trained.
+    :raises ModelFileError: as of ``read_model``; tensors missing, unexpected, of another shape or
+        not finite, with their names; a needed part never trained.
+    :raises NetworkError: its network cannot be built.
+    """
+    tensors, info = read_model(name_or_path)
+    path = info.path
+    try:
+        network = build(info.config)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: no memory
+        raise NetworkError(_cannot_be_built(path, error)) from error
     expected = network.state_dict()
     problems = [f'missing {k}' for k in expected.keys() - tensors.keys()]
     problems += [f'unexpected {k}' for k in tensors.keys() - expected.keys()]
@@ -303,7 +326,6 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}: '
                              'use the version of ubcn_ros that wrote it, or train it anew')
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
-    info = ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config, metadata)
     info.require_trained(needs)
     network.derain_side = info.derain_side
     return network.eval(), info
