@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layouts of data sets, a module each."""
+"""Layouts of data sets, a module each; ``datasets.FORMATS`` lists them in the order of trial."""
 
 from __future__ import annotations
 
