@@ -70,6 +70,14 @@ def test_all_that_a_file_says_is_printed(saved):
         'no: random numbers']
 
 
+def test_a_rain_head_that_nothing_trained_is_told(rain_model, tmp_path):
+    path = tmp_path / 'dry.safetensors'
+    save_model(path, load_model(rain_model)[0], {'estimates_rain': False})
+    result = info(path)
+    row, = (line for line in result.output.splitlines() if line.startswith('rain_head'))
+    assert row.endswith('no: random numbers'), result.output
+
+
 def test_a_veil_is_a_part_that_is_trained_with_derain(rain_model):
     result = info(rain_model)
     assert result.exit_code == 0, result.output

@@ -10,6 +10,7 @@ import resource
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -214,6 +215,30 @@ def test_trained_must_be_a_list_of_parts(tiny_model, tmp_path, trained):
         load_model(tmp_path / 'part.safetensors')
 
 
+@pytest.mark.parametrize('metadata, estimates', [
+    ({}, True), ({'trained': ['derain']}, True), ({'trained': ['segmentation']}, False),
+    ({'estimates_rain': False}, False), ({'trained': [], 'estimates_rain': True}, True)])
+def test_only_a_rain_head_that_was_trained_is_asked(rain_model, tmp_path, metadata, estimates):
+    path = tmp_path / 'rain.safetensors'
+    save_model(path, load_model(rain_model)[0], metadata)
+    network, info = load_model(path)
+    assert info.estimates_rain == network.estimates_rain == estimates
+    engine = Engine.load(path, device='cpu', allow_partial=True)
+    assert engine.estimates_rain == estimates
+    assert (engine(np.zeros((64, 80, 3), np.uint8), 1).rain is not None) == estimates
+
+
+def test_a_network_without_a_veil_estimates_no_rain(tiny_model, tmp_path):
+    save_model(tmp_path / 'a.safetensors', load_model(tiny_model)[0], {'estimates_rain': True})
+    assert not load_model(tmp_path / 'a.safetensors')[1].estimates_rain
+
+
+def test_estimates_rain_must_be_true_or_false(rain_model, tmp_path):
+    save_model(tmp_path / 'a.safetensors', load_model(rain_model)[0], {'estimates_rain': 'yes'})
+    with pytest.raises(ModelFileError, match="estimates_rain is 'yes': expected true or false"):
+        load_model(tmp_path / 'a.safetensors')
+
+
 @pytest.mark.parametrize('metadata, temperature', [
     ({}, 1.0), ({'temperature': 1.75}, 1.75), ({'temperature': 2}, 2)])
 def test_the_temperature_that_a_file_says(tiny_model, tmp_path, metadata, temperature):
@@ -233,6 +258,7 @@ def test_a_temperature_that_cannot_be_is_refused_when_loading(tiny_model, tmp_pa
 def test_the_shipped_model_is_whole():
     info = load_model('ubcn-light-camvid', PARTS)[1]
     assert info.metadata['trained'] == list(PARTS)
+    assert info.estimates_rain
 
 
 def test_found_by_name_on_the_ament_path(tiny_model, tmp_path, monkeypatch):

@@ -49,10 +49,10 @@ def test_a_step_waits_for_nothing(simulated_gpu, trainer, kind):
 
 
 def test_a_stage_is_validated_saved_and_resumed(trainer):
-    made = trainer('attend', optimizer_steps=1, iterations=2)
+    made = trainer('joint', optimizer_steps=1, iterations=2)
     made.fit()
     assert {'psnr_150_T2', 'miou_0_T1', 'rate_150'} <= made.scores.keys()
-    again = trainer('attend', optimizer_steps=1, iterations=2)
+    again = trainer('joint', optimizer_steps=1, iterations=2)
     assert again.resume() and again.optimizer_step == 1
     again.train_step(again.samples().batch(range(2)))
     assert all(map(on_gpu, again.network.state_dict().values()))

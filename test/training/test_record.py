@@ -28,7 +28,7 @@ def record(**changes):
         'config': TrainConfig('light', seed=7, stages={'adapt': StageConfig(iterations=3)}),
         'trained': {'segmentation', 'derain'}, 'data': [{'name': 'own', 'counts': {'train': 3}}],
         'license': 'MIT', 'init': {'name': 'start', 'sha256': 'ab' * 32},
-        'precision': 'bf16-mixed', 'optimizer_steps': 5,
+        'precision': 'bf16-mixed', 'estimates_rain': True, 'optimizer_steps': 5,
         'trained_short_side': 360, 'trained_derain_side': 432, 'trained_focal_length': 1.5,
         'validation': {}, **changes})
 

@@ -21,7 +21,7 @@ from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.starting_network import untrained_warning
+from ubcn_ros.training.starting_network import unestimated_rain, untrained_warning
 
 
 @pytest.fixture
@@ -576,6 +576,21 @@ def test_parts_that_nothing_will_have_trained_are_told_before_the_first_stage(ma
     text = capsys.readouterr().out
     assert text.index('warning: attend needs derain') < text.index('adapt starts from')
     assert text.count('warning') == 1
+
+
+@pytest.mark.parametrize('weight', [0, 0.1])
+def test_rain_is_estimated_once_a_stage_has_trained_it(make, capsys, weight):
+    veil = {'model': {'overrides': {'veil': {'channels': 4, 'depth': 0, 'texture': 0}}}}
+    run = make(stages=('derain',), brief=True, changes={
+        **veil, 'stages': {'derain': {'rain_weight': weight}}})
+    train(run)
+    assert ('rain will not be estimated' in capsys.readouterr().out) == (weight == 0)
+    network, info = load_model(run.files.result)
+    assert info.trained == ('derain',)
+    assert info.metadata['estimates_rain'] == network.estimates_rain == (weight > 0)
+    later = make(init=run.files.result, stages=('derain', 'adapt'), changes=veil)
+    assert later.start('derain').network.estimates_rain == (weight > 0), 'what it starts with'
+    assert bool(unestimated_rain(later.start('derain'), later.config, ('adapt',))) == (not weight)
 
 
 def test_without_a_trained_sam_that_of_idm_is_started_from(make, whole):

@@ -145,3 +145,6 @@ def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes, monkeyp
     assert abs(scores['psnr_150_lifted'] - scores['psnr_150_T1']) > 0.1
     assert stage.quality(scores) == stage.quality(
         {name: value for name, value in scores.items() if '_T' in name})
+    network.estimates_rain = False
+    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
+    assert 'rate_0' not in scores and 'psnr_0_lifted' in scores

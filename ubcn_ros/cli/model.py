@@ -103,9 +103,9 @@ def describe(info: ModelInfo, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _parts(info: ModelInfo, counts: dict[str, int]) -> list[tuple[str, int, bool]]:
-    from ubcn_ros.network.ubcn import DERAINING
-    return [(part, count, ('derain' if part in DERAINING else part) in info.trained)
-            for part, count in counts.items()]
+    trained = {*info.trained, *(['veil'] if 'derain' in info.trained else []),
+               *(['rain_head'] if info.estimates_rain else [])}
+    return [(part, count, part in trained) for part, count in counts.items()]
 
 
 def _text(info: ModelInfo, counts: dict[str, int]) -> str:

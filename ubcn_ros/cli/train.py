@@ -164,13 +164,13 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
                ) -> None:
     """Print what would be trained, how long it takes and the memory that it needs."""
     from ubcn_ros.training.estimate import plan_table
-    from ubcn_ros.training.starting_network import untrained_warning
+    from ubcn_ros.training.starting_network import unestimated_rain, untrained_warning
     if not stages:
         fabric.print(f'nothing is left to train in {run.out}')
         return
     start = run.start(stages[0])
     table = plan_table(_timed(run, fabric, stages, overwrite, workers), start.text)
-    warning = untrained_warning(start, stages)
+    warning = untrained_warning(start, stages) + unestimated_rain(start, run.config, stages)
     for line in run.used.left_out:
         fabric.print(line)
     fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '

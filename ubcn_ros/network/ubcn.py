@@ -133,6 +133,8 @@ class UBCN(nn.Module):
 
     ``derain_side`` is the short side, in pixels, that an image has at least where it is made
     smaller for IDM; it follows from what IDM was trained on, see ``step.derain_side``.
+    ``estimates_rain`` says whether steps tell the rain: not where nothing trained the rain head,
+    see ``ModelInfo.estimates_rain``.
     """
 
     def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,
@@ -145,6 +147,7 @@ class UBCN(nn.Module):
         self.rain_head = rain_head
         self.config = config
         self.derain_side = DERAIN_SIDE
+        self.estimates_rain = rain_head is not None
         label_set = config.label_set
         groups = torch.zeros(len(label_set.paths), label_set.num_classes)
         for path, classes in enumerate(label_set.paths):
@@ -210,7 +213,8 @@ class UBCN(nn.Module):
         """Lift the veil and derain at the image's own size, whatever it is."""
         lifted = self.lift(image)
         derained = self.derain(lifted)
-        return derained, self.rainy(image, lifted), self.estimate_rain(lifted, derained)
+        rain = self.rain_head(lifted, derained) if self.estimates_rain else None
+        return derained, self.rainy(image, lifted), rain
 
     def rainy(self, image: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
         """Choose what SAM takes of the rainy image: O', or O, as in ``Step``."""
@@ -219,10 +223,6 @@ class UBCN(nn.Module):
     def lift(self, image: torch.Tensor) -> torch.Tensor:
         """Lift the veil alone: O' = veil(O), or O without one."""
         return image if self.veil is None else self.veil(image).lift(image)
-
-    def estimate_rain(self, lifted: torch.Tensor, derained: torch.Tensor) -> torch.Tensor | None:
-        """Estimate the rain from O' and B1, as in ``Step``."""
-        return None if self.rain_head is None else self.rain_head(lifted, derained)
 
     def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
         """Label an image alone: St = FAM(Bt) at that size, as ``label_view`` has it; logits."""

@@ -184,8 +184,8 @@ class Engine:
 
     @property
     def estimates_rain(self) -> bool:
-        """Whether frames have a rain estimate: the model has a head for it."""
-        return self.info.config.veil is not None
+        """Whether frames have a rain estimate: the model has a trained head for it."""
+        return self.info.estimates_rain
 
     @_as_loaded
     def warm_up(self, height: int, width: int,

@@ -74,6 +74,22 @@ class ModelInfo:
         return tuple(part for part in PARTS if part in said)
 
     @property
+    def estimates_rain(self) -> bool:
+        """
+        Return whether its rain head was trained, as the metadata's key ``estimates_rain`` says.
+
+        In a file without the key, as older trainings wrote it, the head counts as trained where
+        the part derain does.
+
+        :raises ModelFileError: the key holds something else.
+        """
+        said = self.metadata.get('estimates_rain', 'derain' in self.trained)
+        if type(said) is not bool:
+            raise ModelFileError(f'{self.path} says that its estimates_rain is {said!r}: expected '
+                                 'true or false; train or export it again')
+        return said and self.config.veil is not None
+
+    @property
     def trained_short_side(self) -> int | None:
         """
         Return the short side, in pixels, of the images that it was trained on; None: not said.
@@ -327,7 +343,7 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
                              'use the version of ubcn_ros that wrote it, or train it anew')
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
     info.require_trained(needs)
-    network.derain_side = info.derain_side
+    network.derain_side, network.estimates_rain = info.derain_side, info.estimates_rain
     return network.eval(), info
 
 

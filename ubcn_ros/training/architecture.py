@@ -74,6 +74,7 @@ def built(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | None = No
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(f'overrides: the network cannot be built: {error}') from error
     initialize(network, config.model)
+    network.estimates_rain = False  # until a stage trains the head
     return network
 
 

@@ -32,7 +32,7 @@ _ORIGIN = ('data', 'license', 'init', 'trained_short_side', 'trained_derain_side
 def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
                  config: TrainConfig, stage: str, trained: Iterable[str],
                  data: Sequence[Mapping[str, Any]], license: str, init: Mapping[str, str] | None,
-                 precision: str, trained_short_side: int | None,
+                 precision: str, estimates_rain: bool, trained_short_side: int | None,
                  trained_derain_side: int | None, trained_focal_length: float | None
                  ) -> dict[str, Any]:
     """
@@ -48,6 +48,7 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
     :param license: as of ``joined_license``.
     :param init: 'name' and 'sha256' of the model that the training started from.
     :param precision: that it was trained in, as of Lightning's Fabric.
+    :param estimates_rain: its rain head was trained.
     :param trained_short_side: pixels, of the images that the segmentation network was trained on,
         None where it was not.
     :param trained_derain_side: pixels, the largest short side of the images that IDM was trained
@@ -57,6 +58,7 @@ def model_record(optimizer_steps: int, validation: Mapping[str, float], *, comma
     record = {
         'command': command, 'recipe': config.to_dict(), 'stage': stage,
         'trained': [part for part in PARTS if part in set(trained)],
+        'estimates_rain': estimates_rain,
         'data': [dict(entry) for entry in data], 'license': license,
         'init': init, 'commit': source_commit(), 'versions': versions('torch', 'numpy'),
         'seed': config.seed, 'precision': precision, 'optimizer_steps': optimizer_steps,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
 from ubcn_ros.training.starting_network import (
     Start,
     starting_network,
+    unestimated_rain,
     untrained_warning,
     warm_started,
 )
@@ -289,10 +290,13 @@ class Run:
         origin = self._origin(stage, [stage])
         # as its file will have it
         start.network.derain_side = derain_side(origin['trained_derain_side'])
-        record = partial(
-            model_record, command=self.command, config=self.config, stage=stage,
-            trained={*start.trained, *STAGE_CLASSES[stage].trained}, precision=self.precision,
-            **origin)
+
+        def record(optimizer_steps: int, validation: dict[str, float]) -> dict[str, Any]:
+            return model_record(
+                optimizer_steps, validation, command=self.command, config=self.config,
+                stage=stage, trained={*start.trained, *STAGE_CLASSES[stage].trained},
+                precision=self.precision, estimates_rain=start.network.estimates_rain, **origin)
+
         return Trainer(fabric, self.config, stage, start.network, *self.used.scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
@@ -313,7 +317,8 @@ class Run:
         if first is not None:
             terms = self._origin(stages[-1], stages)['license']
             fabric.print(f'licence of the result: {terms or "none is stated"}'
-                         f'{untrained_warning(first, stages)}')
+                         f'{untrained_warning(first, stages)}'
+                         f'{unestimated_rain(first, self.config, stages)}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             begun = [(self.files.folder(stage) / CHECKPOINT).is_file() for stage in stages]

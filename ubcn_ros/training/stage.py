@@ -59,13 +59,17 @@ class Stage(nn.Module):
         self.register_buffer('groups', groups, persistent=False)
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
-        if self._rain_untrained:
+        if self.trains_rain(network, config):
+            network.estimates_rain = True
+        elif network.rain_head is not None:
             network.rain_head.requires_grad_(False)  # nothing would reach it
         self.prepare()
 
-    @property
-    def _rain_untrained(self) -> bool:
-        return self.network.rain_head is not None and not self.config.rain_weight
+    @classmethod
+    def trains_rain(cls, network: UBCN, config: StageConfig) -> bool:
+        """Tell whether the stage trains the network's rain head."""
+        return ('rain_head' in cls.trained and network.rain_head is not None
+                and config.rain_weight > 0)
 
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""
@@ -108,7 +112,7 @@ class Stage(nn.Module):
         for name, module in self.network.named_children():
             if name not in self.trained:
                 module.eval()
-        if self._rain_untrained:
+        if self.network.rain_head is not None and not self.trains_rain(self.network, self.config):
             self.network.rain_head.eval()
         if self.config.freeze_norm:
             for module in self.network.modules():
@@ -148,8 +152,8 @@ class Stage(nn.Module):
         :param lifted, derained: O' and B1, which learn nothing from the rain that is estimated.
         """
         loss = 0.0
-        if self.network.rain_head is not None and self.config.rain_weight:
-            rain = self.network.estimate_rain(lifted.detach(), derained.detach())
+        if self.trains_rain(self.network, self.config):
+            rain = self.network.rain_head(lifted.detach(), derained.detach())
             error = rain_loss(rain, batch['rain_rate'], batch['extinction'])
             logs['rain'] = error.detach()
             loss = loss + self.config.rain_weight * error

@@ -97,11 +97,28 @@ def untrained_warning(start: Start, stages: Sequence[str]) -> str:
             f'{until}no model for the node comes of it')
 
 
+def unestimated_rain(start: Start, config: TrainConfig, stages: Sequence[str]) -> str:
+    """
+    Say that the result will not estimate the rain, where its network could; '' otherwise.
+
+    :param start, stages: as of ``untrained_warning``.
+    """
+    network = start.network
+    if network.rain_head is None or network.estimates_rain or any(
+            STAGE_CLASSES[name].trains_rain(network, config.stages[name]) for name in stages):
+        return ''
+    return ('\nthe rain will not be estimated: no stage that is trained has a rain_weight above 0 '
+            '(derain and joint can)')
+
+
 def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo]) -> Start:
     """Take what fits of a model."""
     source, info = init
     network = built(config, label_set, source.config)
     rows = start_from(network, source, info.trained)
+    network.estimates_rain = (
+        network.rain_head is not None and info.estimates_rain
+        and not any(name.startswith('rain_head.') for row in rows for name in row.anew))
     return Start(network, trained_after(rows, info.trained), info.name,
                  f'{init_table(rows)}\n')
 

@@ -46,8 +46,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
-    Of a network with a ``Veil``, the median of the estimated rates (mm/hr), and the PSNR of
-    what it lifted, before IDM, too: equal to the first step's where IDM has learnt nothing.
+    Of a network with a ``Veil``, the PSNR of what it lifted, before IDM, too: equal to the first
+    step's where IDM has learnt nothing. Of one that estimates the rain, the median of the rates
+    (mm/hr), too.
 
     :param stage: evaluated in eval mode, left in training mode.
     :param data: says how many of the scenes are used, spread evenly, and in which rain.
@@ -77,6 +78,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
                 steps = stage.unrolled(batch['degraded'], size)
             if steps[0].rain is not None:
                 estimates.append(float(rain_of(steps[0].rain).rate))
+            if stage.network.veil is not None:
                 with fabric.autocast():
                     lifted = stage.network.lift(batch['degraded'])
                 psnr.setdefault('lifted', []).append(decibels(lifted, batch['clean']))

@@ -204,6 +204,18 @@ def test_torch_programs_of_one_size_equal_ddrnet_too(rain_model, tmp_path, monke
             <= sum(weight.numel() for weight in load_model(model)[0].state_dict().values()))
 
 
+def test_an_untrained_rain_head_is_not_exported(rain_model, tmp_path):
+    path = tmp_path / 'dry.safetensors'
+    save_model(path, load_model(rain_model)[0], {'estimates_rain': False})
+    folder, _ = export_of(path, tmp_path / 'export')
+    said = json.loads((folder / 'export.json').read_text())
+    assert [value['name'] for value in said['stages']['derain']['outputs']] == [
+        'derained', 'lifted']
+    assert not any(', rain' in line for line in said['loop'])
+    engine = Engine.load(folder, backend='onnxruntime', device='cpu')
+    assert not engine.estimates_rain and engine(picture(64, 80), 2).rain is None
+
+
 def test_stages_have_a_veil_once(rain_model):
     network, _ = load_model(rain_model)
     held = [name for stage in EXPORT_STAGES.values()

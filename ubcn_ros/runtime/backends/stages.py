@@ -45,10 +45,10 @@ class StageFunctions:
         :param config, derain_side: of the network.
         """
         def derain_natively(image: torch.Tensor) -> Derained:
-            if config.veil is None:
-                return derain(image), image, None
-            derained, *lifted, rain = derain(image)
-            return derained, lifted[0] if lifted else image, rain
+            found = derain(image)
+            derained, *others = [found] if isinstance(found, torch.Tensor) else found
+            rainy = others.pop(0) if config.lifted else image
+            return derained, rainy, others[0] if others else None
 
         def derain_(image: torch.Tensor) -> Derained:
             size = derain_size(*image.shape[-2:], derain_side)

@@ -51,12 +51,13 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
     :param sizes: as ``loop_sizes`` returns them.
     """
     rainy = 'lifted' if network.config.lifted else 'image'
+    rain = ', rain' if network.estimates_rain else ''
     first = 'small = resample(image, derain size); ' + (
-        'x, y, rain = derain(small); derained = image + enlarge(x - small, image size); lifted = '
+        f'x, y{rain} = derain(small); derained = image + enlarge(x - small, image size); lifted = '
         'image + enlarge(y - small, image size), which at the size of the image are x and y'
         if network.config.lifted else
-        ('x = ' if network.veil is None else 'x, rain = ') + 'derain(small); derained = image + '
-        'enlarge(x - small, image size), which at the size of the image is x')
+        f'x{rain} = derain(small); derained = image + enlarge(x - small, image size), which at '
+        'the size of the image is x')
     return [
         _RESAMPLE, _ENLARGE, *_sizes_text(sizes),
         'nothing is padded: the stages take these sizes',

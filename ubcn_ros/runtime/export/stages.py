@@ -44,23 +44,21 @@ class Derain(ExportStage):
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
-        if network.veil is not None:
-            lifted = ('lifted',) if network.config.lifted else ()
-            self.outputs = ('derained', *lifted, 'rain')
+        self.outputs = ('derained', *(('lifted',) if network.config.lifted else ()),
+                        *(('rain',) if network.estimates_rain else ()))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """
         Derain.
 
         :param image: O, (N, 3, H, W) fp32 RGB 0..1, as ``derain_at`` passes it.
-        :return: B1, (N, 3, H, W) fp32, not clamped; O' likewise, where SAM takes it; with a veil
-            (N, 2) fp32, the logarithms of ``rain_estimate``.
+        :return: B1, (N, 3, H, W) fp32, not clamped; O' likewise, where SAM takes it; where
+            the network estimates the rain (N, 2) fp32, the logarithms of ``rain_estimate``.
         """
         derained, rainy, rain = self.network.derain_natively(image)
-        if rain is None:
-            return derained.float()
-        lifted = (rainy.float(),) if self.network.config.lifted else ()
-        return derained.float(), *lifted, rain.float()
+        found = (derained, rainy if self.network.config.lifted else None, rain)
+        outputs = tuple(each.float() for each in found if each is not None)
+        return outputs if len(outputs) > 1 else outputs[0]
 
 
 class Segment(ExportStage):
