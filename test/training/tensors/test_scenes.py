@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes lie on the device once, whatever their sizes."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -84,3 +85,21 @@ def test_a_memory_that_is_too_small_is_named(scene_list, street, monkeypatch):
             module._check_memory(count, rainy, size, cuda, scene_list(street))
     module._check_memory(10, 0, size, cuda, scene_list(street))
     module._check_memory(200, 0, size, CPU, scene_list(street))
+    monkeypatch.setattr(module, '_available_memory', lambda: 1 << 20)
+    with pytest.raises(ValueError, match='200 images .* free in the memory of this machine'):
+        module._check_memory(200, 0, size, CPU, scene_list(street))
+
+
+def test_too_many_scenes_are_told_before_all_are_decoded(scene_list, street, monkeypatch):
+    read = []
+    scenes = scene_list(*[street] * 200)
+
+    def slow(scene):
+        read.append(scene)
+        time.sleep(0.001)
+        return scene.frame
+    monkeypatch.setattr(type(scenes.scenes[0]), 'read', slow)
+    monkeypatch.setattr(module, '_available_memory', lambda: 1 << 20)
+    with pytest.raises(ValueError, match='memory: 200 images of up to 128x96 need'):
+        load_scenes(scenes, CPU)
+    assert len(read) < 100

@@ -99,7 +99,7 @@ class TensorSamples:
     :param device: where samples are made.
     :param workers: processes that render what is rendered ahead.
     :raises DataSetError: a file cannot be read.
-    :raises ValueError: a GPU's memory does not hold the scenes.
+    :raises ValueError: memory does not hold the scenes.
     """
 
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :param seed: of the drives.
     :param workers: processes that render them.
     :raises DataSetError: a file cannot be read.
-    :raises ValueError: a GPU's memory does not hold them.
+    :raises ValueError: the memory of the device or of this machine does not hold them.
     """
     key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed)
     if key not in _loaded:
@@ -87,39 +88,78 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
 
 def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int
           ) -> SceneTensors:
-    with ThreadPoolExecutor() as pool:
-        frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
+    frames = _read(scenes, device, drives)
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
-    _check_memory(len(frames) + drives, sum(frame.rainy is not None for frame in frames), largest,
-                  device, scenes)
-    frames += _drive_frames(drives, seed, largest, scenes, workers)
-    rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
-    images = [*(frame.image for frame in frames), *rainy.values()]
-    size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
     with ThreadPoolExecutor() as pool:
-        depth = list(pool.map(lambda frame: _half_depth(frame, scenes), frames))
-        airlight = list(pool.map(estimate_airlight, images))
+        frames += pool.map(partial(_compact, scenes),
+                           _drive_frames(drives, seed, largest, scenes, workers))
+        count = len(frames)
+        images, labels, depth, measured, views = map(list, zip(*frames, strict=True))
+        del frames  # so that every image's memory is free once it is stacked
+        rainy = [n for n, view in enumerate(views) if view is not None]
+        images += [views[n] for n in rainy]
+        del views
+        airlight = np.array(list(pool.map(estimate_airlight, images)))
+    sizes = np.array([image.shape[:2] for image in images])
+    size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
     return SceneTensors(
-        _levels(_stacked(images, size, device)),
-        _stacked([frame.labels for frame in frames], size, device),
-        _stacked(depth, [side // 2 for side in size], device)[:, None],
-        np.array([image.shape[:2] for image in images]), np.array(airlight),
-        len(scenes), drives, tuple(frame.depth is not None for frame in frames),
-        {n: len(frames) + place for place, n in enumerate(rainy)})
+        _levels(_stacked(images, size, device)), _stacked(labels, size, device),
+        _stacked(depth, [side // 2 for side in size], device)[:, None], sizes, airlight,
+        len(scenes), drives, tuple(measured),
+        {n: count + place for place, n in enumerate(rainy)})
+
+
+class _CompactFrame(NamedTuple):
+    """A frame with half as many rows and columns of the distance, and whether it was measured."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    depth: np.ndarray
+    measured: bool
+    rainy: np.ndarray | None
+
+
+def _compact(scenes: SceneList, frame: CleanFrame) -> _CompactFrame:
+    return _CompactFrame(frame.image, frame.labels, _half_depth(frame, scenes),
+                         frame.depth is not None, frame.rainy)
+
+
+def _read(scenes: SceneList, device: torch.device, drives: int) -> list[_CompactFrame]:
+    """Decode all scenes; too many are told by the first of that size, not after the last."""
+    count = len(scenes) + drives
+    pairs = sum(scene.rainy_path is not None for scene in scenes.scenes)
+    frames, largest = [], np.zeros(2, int)
+    with ThreadPoolExecutor() as pool:
+        for frame in pool.map(lambda scene: _compact(scenes, scene.read()), scenes.scenes):
+            size = np.maximum(largest, frame.image.shape[:2])
+            if (size > largest).any():
+                largest = size
+                _check_memory(count, pairs, largest, device, scenes)
+            frames.append(frame)
+    return frames
 
 
 def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.device,
                   scenes: SceneList) -> None:
-    if device.type != 'cuda':
-        return
+    """Raise ValueError unless the device and the host, which decodes them first, hold them."""
     needed = int((count * _FRAME_BYTES + rainy * _IMAGE_BYTES) * largest.prod())
-    release_cached_memory()  # of a training before this one, else it counts as used
-    free = torch.cuda.mem_get_info(device)[0]
-    if needed > 0.7 * free:  # training needs some, too
-        raise ValueError(
-            f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
-            f'{needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free on {device}: set '
-            "the recipe's samples.on_device to false, or a smaller data.short_side")
+    free = {'in the memory of this machine': _available_memory()}
+    if device.type == 'cuda':
+        release_cached_memory()  # of a training before this one, else it counts as used
+        free[f'on {device}'] = torch.cuda.mem_get_info(device)[0]
+    for where, left in free.items():
+        if needed > 0.7 * left:  # training needs some, too
+            raise ValueError(
+                f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
+                f'{needed / 2**30:.1f} GiB of {left / 2**30:.1f} GiB that are free {where}: set '
+                "the recipe's samples.on_device to false, or a smaller data.short_side")
+
+
+def _available_memory() -> int:
+    """Return the host's memory that can be had without swapping, bytes."""
+    lines = Path('/proc/meminfo').read_text().splitlines()
+    line, = (line for line in lines if line.startswith('MemAvailable:'))
+    return int(line.split()[1]) * 1024
 
 
 def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int
@@ -143,11 +183,17 @@ def _half_depth(frame: CleanFrame, scenes: SceneList) -> np.ndarray:
     return np.minimum(depth, 1e4).astype(np.float16)
 
 
-def _stacked(parts: Sequence[np.ndarray], size: list[int], device: torch.device) -> torch.Tensor:
-    """Pad arrays (H, W) or (H, W, C) to one size: (M, H, W) or (M, C, H, W) on the device."""
+def _stacked(parts: list[np.ndarray], size: list[int], device: torch.device) -> torch.Tensor:
+    """
+    Pad arrays (H, W) or (H, W, C) to one size: (M, H, W) or (M, C, H, W) on the device.
+
+    :param parts: empty afterwards: all of them twice may be more than memory holds.
+    """
     kind = torch.from_numpy(parts[0]).dtype
     stack = torch.empty(len(parts), *parts[0].shape[2:], *size, dtype=kind, device=device)
-    for place, part in zip(stack, parts, strict=True):
+    while parts:
+        part = parts.pop()
+        place = stack[len(parts)]
         below, right = (wanted - have for wanted, have in zip(size, part.shape, strict=False))
         edges = [(0, below), (0, right), *[(0, 0)] * (part.ndim - 2)]
         padded = torch.from_numpy(np.pad(part, edges, mode='edge')).to(device)
