@@ -6,6 +6,7 @@ import copy
 import csv
 import errno
 import signal
+import weakref
 from functools import partial
 from types import SimpleNamespace
 
@@ -490,3 +491,10 @@ def test_a_compiled_stage_learns_the_same(run, stage, changes, monkeypatch):
         trainer.fit()
     for name, value in compiled.network.state_dict().items():
         torch.testing.assert_close(value, plain.network.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_stage_without_on_device_frees_the_memory_of_those_before(run):
+    kept = weakref.ref(run('first', changes={'samples': {'on_device': True}}).samples().tensors)
+    assert kept() is not None, 'for further stages'
+    run('second').samples()
+    assert kept() is None

@@ -33,7 +33,7 @@ from ubcn_ros.training.pictures import ValidationPictures, image_summary
 from ubcn_ros.training.results import ResultsTable, is_better
 from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels
-from ubcn_ros.training.tensors.samples import TensorSamples
+from ubcn_ros.training.tensors.samples import TensorSamples, release_kept
 from ubcn_ros.training.validation import validate
 
 BEST, LAST = 'best.safetensors', 'last.safetensors'
@@ -109,6 +109,8 @@ class Trainer:
 
     def samples(self) -> TrainingSamples | TensorSamples:
         """Make the samples that the stage trains on."""
+        if not self.stage_config.samples.on_device:
+            release_kept()  # of stages before: this one needs the memory
         return make_samples(self.training, self.stage_config.samples, self.config.seed,
                             self.fabric.device, self.workers)
 

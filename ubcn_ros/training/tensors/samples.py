@@ -26,7 +26,7 @@ from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
 from ubcn_ros.training.tensors.photometric import PhotometricDistortion
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
-from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
+from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes, release_scenes
 from ubcn_ros.training.tensors.streaks import LayerView, StreakLayers, frame_sizes
 from ubcn_ros.training.tensors.transfer import per_image, to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
@@ -36,6 +36,13 @@ _VARIANTS = 16  # layers of streaks of each size, rate and kind
 # those of the last calls are kept, which stages share
 _streak_layers, _painted_streaks, _misty_rain = map(
     lru_cache(maxsize=2), (StreakLayers, PaintedStreaks, MistyRain))
+
+
+def release_kept() -> None:
+    """Give back the scenes and streaks that are kept on a device for further stages."""
+    release_scenes()
+    for kept in (_streak_layers, _painted_streaks, _misty_rain):
+        kept.cache_clear()
 
 
 @dataclass(frozen=True)

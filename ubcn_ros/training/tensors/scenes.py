@@ -86,6 +86,11 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     return _loaded[key][1]
 
 
+def release_scenes() -> None:
+    """Forget those of the last call, whose memory is free once nobody uses them."""
+    _loaded.clear()
+
+
 def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int
           ) -> SceneTensors:
     frames = _read(scenes, device, drives)
