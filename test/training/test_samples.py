@@ -267,6 +267,21 @@ def test_kept_files_are_bounded(scenes, monkeypatch):
     assert len(reads) >= 8  # of the second epoch at most two were kept
 
 
+def test_kept_renders_are_bounded(scenes, monkeypatch):
+    rendered, render = [], TrainingSamples._render
+    monkeypatch.setattr(TrainingSamples, '_render',
+                        lambda self, frame: rendered.append(frame) or render(self, frame))
+    config = replace(CONFIG, renders=4, reuse=3)
+    free = TrainingSamples(scenes, config, 1)
+    expected = [free[n] for n in range(24)]
+    assert rendered == [*range(8)] and len(free._frames) == 4
+    rendered.clear()
+    monkeypatch.setattr('ubcn_ros.training.samples._RENDERED_BYTES', 3 * 64 * 80 * 7)
+    bounded = TrainingSamples(scenes, config, 1)
+    assert all(equal(bounded[n], expected[n]) for n in range(24))
+    assert rendered == [0, 1, 2, 3, 3, 3, 4, 5, 6, 7, 7, 7] and len(bounded._frames) == 3
+
+
 def test_drives_have_their_share_and_follow_from_their_number(scenes):
     config = SampleConfig(crop=(64, 80), rain_probability=0, renders=4, reuse=1, drive_share=0.25)
     samples, again = (TrainingSamples(scenes, config, 1) for _ in range(2))

@@ -35,6 +35,7 @@ CLASS_DISTANCES = 0.6
 """Share of rain with other than physical parameters that follows the distances of classes."""
 
 _KEPT_BYTES = 512 << 20  # of decoded files that a worker keeps: all of CamVid at 480x360
+_RENDERED_BYTES = 1 << 30  # of rendered frames that a worker keeps: 64 of 1920x1080
 _STAGE_SAMPLES = 1 << 32  # more than any stage takes
 
 
@@ -70,22 +71,29 @@ class TrainingSamples(Dataset):
         self.scenes, self.config, self.seed = scenes, config, seed
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
-        self._frames: OrderedDict[int, _Rainy] = OrderedDict()
+        self._frames: dict[int, _Rainy] = {}  # of one group
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more."""
         c = self.config
         group, place = divmod(n, c.renders * c.reuse)
         frame = group * c.renders + place % c.renders
-        if frame not in self._frames:
-            self._frames[frame] = self._render(frame)
-            while len(self._frames) > c.renders:
-                self._frames.popitem(last=False)
-        rainy = self._frames[frame]
+        rainy = self._rendered(frame, group)
         clean, degraded, labels = _crop(rainy[:3], c, np.random.default_rng([self.seed, 1, n]))
         return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
                 'labels': torch.from_numpy(labels), 'rain_rate': torch.tensor(rainy.rain_rate),
                 'extinction': torch.tensor(rainy.extinction)}
+
+    def _rendered(self, frame: int, group: int) -> _Rainy:
+        if frame in self._frames:
+            return self._frames[frame]
+        rainy = self._render(frame)
+        if any(kept // self.config.renders != group for kept in self._frames):
+            self._frames.clear()  # they do not come again
+        # they come in turns: to drop the oldest for the newest would be to meet none again
+        if sum(map(_bytes, self._frames.values())) + _bytes(rainy) <= _RENDERED_BYTES:
+            self._frames[frame] = rainy
+        return rainy
 
     @cached_property
     def _drives(self) -> DriveFrames:
@@ -139,8 +147,8 @@ class TrainingSamples(Dataset):
         return _Rainy(image, rainy, labels, rate, parameters.extinction)
 
 
-def _bytes(frame: CleanFrame) -> int:
-    return sum(part.nbytes for part in frame if part is not None)
+def _bytes(frame: CleanFrame | _Rainy) -> int:
+    return sum(part.nbytes for part in frame if isinstance(part, np.ndarray))
 
 
 def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generator
