@@ -47,7 +47,8 @@ class DataConfig:
 
     # starts of the names of scenes that are left out of training
     exclude: tuple[str, ...] = ()
-    # larger images are shrunk to this short side, pixels, before anything else; 0: none are
+    # larger images are shrunk to this short side, pixels, before anything else, but for image
+    # pairs; 0: none are
     short_side: int = 0
     # of scenes of the same name in several data sets the first alone trains
     unique_names: bool = False

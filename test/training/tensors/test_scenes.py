@@ -81,8 +81,9 @@ def test_a_memory_that_is_too_small_is_named(scene_list, street, monkeypatch):
     size, cuda = np.array([96, 128]), torch.device('cuda')
     for count, rainy in ((200, 0), (10, 10)):  # views in rain need room, too
         with pytest.raises(ValueError, match=f'memory: {count + rainy} images of up to 128x96 '
-                                             'need .*on_device'):
+                                             'need .*on_device') as told:
             module._check_memory(count, rainy, size, cuda, scene_list(street))
+        assert ('pairs take no notice' in str(told.value)) == (rainy > 0)
     module._check_memory(10, 0, size, cuda, scene_list(street))
     module._check_memory(200, 0, size, CPU, scene_list(street))
     monkeypatch.setattr(module, '_available_memory', lambda: 1 << 20)

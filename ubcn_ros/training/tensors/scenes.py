@@ -154,10 +154,11 @@ def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.dev
         free[f'on {device}'] = torch.cuda.mem_get_info(device)[0]
     for where, left in free.items():
         if needed > 0.7 * left:  # training needs some, too
+            kept = ' (of which image pairs take no notice)' if rainy else ''
             raise ValueError(
                 f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
                 f'{needed / 2**30:.1f} GiB of {left / 2**30:.1f} GiB that are free {where}: set '
-                "the recipe's samples.on_device to false, or a smaller data.short_side")
+                f"the recipe's samples.on_device to false, or a smaller data.short_side{kept}")
 
 
 def _available_memory() -> int:
