@@ -20,6 +20,7 @@ from ubcn_ros.data.yaml_values import FORMS
 from ubcn_ros.images.files import write_image
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 from ubcn_ros.training.config import (
+    STAGES_WITH,
     DataConfig,
     ModelConfig,
     OptimizerConfig,
@@ -232,6 +233,13 @@ def test_every_key_of_a_recipe_is_there_with_its_default(heading, config):
             assert cell == ('required' if default is MISSING else 'see below')
         else:
             assert converted(yaml.safe_load(cell.strip('`')), default, f.name) == default
+
+
+def test_keys_of_some_stages_name_them():
+    rows = rows_of(read('config/train/README.md'), 'stages.STAGE')
+    named = {key.strip('`'): tuple(found[1].split(', ')) for key, _, text in rows
+             if (found := re.search(r'\(((?:derain|adapt|attend|joint)\b[^)]*)\)$', text))}
+    assert named == STAGES_WITH
 
 
 def test_every_recipe_is_there():

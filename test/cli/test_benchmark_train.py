@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from ubcn_ros.benchmark.training import measure
 from ubcn_ros.cli.benchmark_train import train
+from ubcn_ros.training.config import STAGES, STAGES_WITH
 
 MODEL = {'preset': 'light', 'overrides': {
     'veil': None, 'derain': {'channels': 4, 'blocks': 1},
@@ -27,7 +28,8 @@ def call(street_files, tmp_path):
         stage = {'optimizer_steps': 3, 'batch': 2, 'iterations': 2, 'adversarial_weight': 0,
                  'samples': {'crop': [32, 32], 'renders': 2, 'reuse': 2, **samples}}
         recipe = {'name': 'tiny', 'model': MODEL,
-                  'stages': {name: stage for name in ('derain', 'adapt', 'attend', 'joint')}}
+                  'stages': {name: {key: value for key, value in stage.items()
+                                    if name in STAGES_WITH.get(key, STAGES)} for name in STAGES}}
         (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump(recipe))
         return CliRunner().invoke(train, [
             str(tmp_path / 'recipe.yaml'), '--data', str(street_files), '--accelerator', 'cpu',

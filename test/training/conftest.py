@@ -17,7 +17,7 @@ from torch import nn
 from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.config import STAGES, TrainConfig, decisive
+from ubcn_ros.training.config import STAGES, STAGES_WITH, TrainConfig, decisive
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
@@ -137,7 +137,8 @@ def recipe(tmp_path):
     def make(stage, changes=None, **more):
         values = copy.deepcopy({'name': 'tiny', 'model': TINY_MODEL, 'seed': 5,
                                 'data': {'validation_images': 1},
-                                'stages': {stage: merge(STAGE, changes or {})}, **more})
+                                'stages': {stage: used(stage, merge(STAGE, changes or {}))},
+                                **more})
         path = tmp_path / f'{stage}.yaml'
         path.write_text(yaml.safe_dump(values))
         make.path = path
@@ -161,6 +162,12 @@ def make_trainer(scenes, tmp_path):
     return made
 
 
+def used(stage, values):
+    """The values that a stage uses, of those for any stage."""
+    return {key: value for key, value in values.items()
+            if stage in STAGES_WITH.get(key, STAGES)}
+
+
 def merge(values, changes):
     """Values with the changes put in, mappings within mappings too."""
     return {**values, **{k: merge(values.get(k) or {}, v) if isinstance(v, dict) else v
@@ -179,7 +186,7 @@ def write_recipe():
     def written(path, changes=None, stages=STAGES):
         values = {'name': 'tiny', 'model': TINY_MODEL, 'seed': 5,
                   'data': {'validation_images': 1},
-                  'stages': {name: merge(STAGE, TINY_STAGE) for name in stages}}
+                  'stages': {name: used(name, merge(STAGE, TINY_STAGE)) for name in stages}}
         path.write_text(yaml.safe_dump(merge(values, changes or {})))
         return path
     return written

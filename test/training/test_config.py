@@ -123,6 +123,13 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {optimizer: {lr: -1}}}', ['optimizer', 'lr is -1']),
     ('name: a\nstages: {derain: {optimizer: {every: 0}}}', ['every is 0']),
     ('name: a\n3: b\nx: c', ['unknown 3, x']),
+    ('name: a\nstages: {joint: {lovasz_weight: 0.5}}',
+     ['stages.joint.lovasz_weight is 0.5', 'does nothing in joint', 'adapt can have it']),
+    ('name: a\nstages: {joint: {one_step: true}}', ['one_step is True', 'attend can']),
+    ('name: a\nstages: {adapt: {iterations: 2}}', ['iterations is 2', 'attend, joint can']),
+    ('name: a\nstages: {derain: {discriminator: {lr: 1}}}', ['discriminator is given', 'adapt']),
+    ('name: a\nstages: {adapt: {}}\nvariants: {b: {stages: {adapt: {psnr_weight: 1}}}}',
+     ['variants.b: stages.adapt.psnr_weight is 1', 'derain, attend, joint can']),
     *((f'name: a\nvariants: {{{name}: {{}}}}', ['variants', value, 'text, in quotes'])
       for name, value in (('8', '8'), ('no', 'False'))),
 ])
@@ -131,6 +138,11 @@ def test_a_wrong_recipe_is_named(load, text, named):
         load(text)
     for word in named:
         assert word in str(error.value)
+
+
+def test_a_default_that_a_stage_does_not_use_is_taken(load):
+    config = load('name: a\nstages: {derain: {lovasz_weight: 0, iterations: 3, warm_start: true}}')
+    assert config.stages['derain'] == StageConfig()
 
 
 def test_a_variant_differs_in_what_it_says_alone(load):

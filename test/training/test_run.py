@@ -768,6 +768,15 @@ def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, 
     assert run.plan() == [stage]
 
 
+@pytest.mark.parametrize('key', ['rain_weight', 'veil_weight'])
+@pytest.mark.parametrize('stage', ['derain', 'joint'])
+def test_a_weight_for_a_veil_that_the_network_lacks_is_refused(make, stage, key):
+    run = make(stages=(stage,), changes={'stages': {stage: {key: 0.1}}})
+    with pytest.raises(ValueError, match=rf'stages\.{stage}\.{key} is 0.1, but the network has no '
+                                         'veil module: .*overrides.veil'):
+        run.plan()
+
+
 def test_crops_that_the_loop_would_show_at_another_size_are_refused(make):
     changes = {'stages': {'adapt': {'samples': {'crop': [100, 96]}}}}
     with pytest.raises(ValueError, match=r'crop is \[100, 96\]: .* of 8: choose \[96, 96\]'):

@@ -421,7 +421,7 @@ def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_
 
 def test_a_sample_alone_is_taken_where_no_head_tells_the_rain(write_recipe, camvid_root, tmp_path):
     path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'derain': {
-        'batch': 1, 'rain_weight': 1.0, 'optimizer_steps': 1}}})
+        'batch': 1, 'optimizer_steps': 1}}})
     result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
                      '--accelerator', 'cpu', '--workers', '0', '--stage', 'derain'])
     assert result.exit_code == 0, result.output

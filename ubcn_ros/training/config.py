@@ -169,6 +169,29 @@ class StageConfig:
         check_range(self, ('step_factor',), 0.01, 100)
 
 
+_UNROLLED, _VEIL = ('attend', 'joint'), ('derain', 'joint')
+STAGES_WITH = {
+    **dict.fromkeys(('discriminator', 'adversarial_weight', 'lovasz_weight', 'derained_share',
+                     'consistency_weight'), ('adapt',)),
+    **dict.fromkeys(('iterations', 'segmentation_weight', 'step_factor', 'warm_start'),
+                    _UNROLLED),
+    **dict.fromkeys(('psnr_weight', 'psnr_cap'), ('derain', *_UNROLLED)),
+    **dict.fromkeys(('rain_weight', 'veil_weight'), _VEIL),
+    'boundary_weight': ('adapt', *_UNROLLED), 'one_step': ('attend',)}
+"""Stages that use a key of StageConfig, of those that not all do."""
+
+
+def _check_used(stage: str, config: StageConfig, where: str) -> None:
+    """Raise ValueError where a value that is not the default would do nothing in the stage."""
+    default = StageConfig()
+    for key, stages in STAGES_WITH.items():
+        value = getattr(config, key)
+        if stage not in stages and value != getattr(default, key):
+            shown = 'given' if key == 'discriminator' else value
+            raise ValueError(f'{where}.{key} is {shown}, which does nothing in {stage}: leave it '
+                             f'out; {", ".join(stages)} can have it')
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole recipe."""
@@ -267,6 +290,7 @@ def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
         if 'epochs' in (given[name] or {}) and not stage.epochs:
             raise ValueError(f'{where}: stages.{name}.epochs is 0, which is not a length: say '
                              'how many, or leave it out for optimizer_steps')
+        _check_used(name, stage, f'{where}: stages.{name}')
     return build(TrainConfig, {**values, 'stages': stages}, where)
 
 

@@ -273,6 +273,11 @@ def check_stage(name: str, network: UBCN, config: StageConfig, processes: int = 
         raise ValueError(f'stages.{name}.samples.crop is {[*crop]}: the segmentation network sees '
                          f'images whose sides are multiples of {ALIGNMENT}: choose '
                          f'{[*aligned(*crop)]}')
+    for key in ('rain_weight', 'veil_weight'):
+        if network.veil is None and getattr(config, key):
+            raise ValueError(f'stages.{name}.{key} is {getattr(config, key)}, but the network has '
+                             f'no veil module: set {key} to 0, or give it one by '
+                             'model.overrides.veil')
     try:
         with torch.device('meta'):
             stage = STAGE_CLASSES[name](network, config).train()
