@@ -410,6 +410,7 @@ def test_a_model_is_taken_up(make, model, capsys):
                for name, value in source[0].derain.state_dict().items())
     told = capsys.readouterr().out
     assert 'other classes' in told and '(by path: path_mixer.mix' in told
+    assert 'are not used' not in told, 'adapt started from them, and attend from adapt'
     assert "SAM starts from IDM's weights" not in told, 'it starts from the SAM of the model'
     assert f'licence of the result: {info.metadata["license"]}\n' in told
     source[0].derain.tail[1].weight.data += 1.0
@@ -512,7 +513,8 @@ def test_a_model_that_is_not_started_from_is_not_in_the_record(copied, model, ca
     told, info = capsys.readouterr().out, load_model(
         run.files.folder('adapt') / 'best.safetensors')[1]
     assert info.metadata['init'] is None and 'for nobody' not in info.metadata['license']
-    assert 'the weights of given are not used' in told and 'for nobody' not in told
+    assert 'the weights of given are not used: derain is trained' in told
+    assert 'for nobody' not in told
 
 
 def test_another_precision_does_not_go_on(copied):

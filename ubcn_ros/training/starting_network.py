@@ -53,10 +53,8 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
     """
     torch.manual_seed(config.seed)
     if before is not None:
-        start = _from_stage(before, model_config(config, label_set, init and init[0].config))
-        if init is not None:
-            start = replace(start, details=f'the weights of {init[1].name} are not used: what is '
-                            f'before {stage} is trained\n')
+        start = _from_stage(before, model_config(config, label_set, init and init[0].config),
+                            init and init[1])
     elif init is not None:
         start = _from_model(config, label_set, init)
     else:
@@ -123,7 +121,7 @@ def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, Mode
                  f'{init_table(rows)}\n')
 
 
-def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
+def _from_stage(path: Path, wanted: UBCNConfig, init: ModelInfo | None) -> Start:
     network, info = load_model(path)
     changed = differences(decisive_config(network.config), decisive_config(wanted))
     if changed:
@@ -131,4 +129,9 @@ def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
                          f'{"; ".join(changed)}: give those that it was trained with, or train '
                          'all again with --overwrite')
     network.config = wanted  # with the names and colours that the data have now
-    return Start(network, info.trained, f'the best of {path.parent.name}')
+    begun = info.metadata.get('init') or {}
+    unused = init is not None and begun.get('sha256') != init.sha256
+    stage = path.parent.name
+    return Start(network, info.trained, f'the best of {stage}',
+                 f'the weights of {init.name} are not used: {stage} is trained, and did not start '
+                 'from them\n' if unused else '')
