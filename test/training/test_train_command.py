@@ -377,7 +377,8 @@ def test_recipes_go_by_name(camvid_root, tmp_path):
 @pytest.mark.parametrize(('options', 'told'), [
     (('--accelerator', 'cuda'), "'cuda' is not there"),
     (('--accelerator', 'cuda', '--devices', '3'), "'cuda' is not there"),
-    (('--accelerator', 'tpu'), "'tpu' is not one of")])
+    *((('--accelerator', other), f"'{other}' is not one of 'auto', 'cpu', 'cuda'")
+      for other in ('gpu', 'mps', 'tpu'))])
 def test_accelerators_that_are_not_there(recipe, camvid_root, tmp_path, monkeypatch, options,
                                          told):
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)

@@ -59,7 +59,7 @@ init_option = click.option(
     help='Start from this model: a name in models/, or the path of a .safetensors file.')
 accelerator_option = click.option(
     '--accelerator', default='auto', show_default=True,
-    type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
+    type=click.Choice(['auto', 'cpu', 'cuda']))
 training_precision_option = precision_option(
     type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
     help='auto: bf16-mixed; without instructions for it (on a CPU those of x86) 32-true on a CPU, '
@@ -97,8 +97,7 @@ def check_devices(accelerator: str, devices: int = 1) -> None:
     if accelerator == 'cpu' or (accelerator == 'auto' and devices == 1):
         return
     import torch
-    count = (int(torch.backends.mps.is_available()) if accelerator == 'mps' else
-             torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0 and accelerator != 'auto':
         raise click.BadParameter(f'{accelerator!r} is not there: PyTorch sees none; choose '
                                  "'auto' or 'cpu', or install PyTorch with it",
@@ -124,8 +123,8 @@ def chosen_precision(precision: str, accelerator: str) -> str:
         if on_cpu:
             return 'bf16-mixed' if cpu_computes_bf16() else '32-true'
         # PyTorch emulates bf16 on GPUs before Ampere
-        return 'bf16-mixed' if accelerator == 'mps' or torch.cuda.is_bf16_supported(
-            including_emulation=False) else '16-mixed'
+        return ('bf16-mixed' if torch.cuda.is_bf16_supported(including_emulation=False)
+                else '16-mixed')
     if on_cpu:  # Fabric would take bf16-mixed instead, and the model would say 16-mixed
         raise click.BadParameter("'16-mixed' needs a GPU: on a CPU choose 'bf16-mixed' or "
                                  "'32-true'", param_hint="'--precision'")
