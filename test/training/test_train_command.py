@@ -349,6 +349,19 @@ def test_variants_train_into_folders_of_their_own(recipe, camvid_root, tmp_path)
     assert again.exit_code == 0 and again.output.count('nothing is left to train') == 2
 
 
+def test_a_variant_that_fails_does_not_end_the_others(recipe, camvid_root, tmp_path):
+    recipe('derain', {'optimizer_steps': 8, 'grad_clip_norm': 0}, variants={
+        'far': {'stages': {'derain': {'optimizer': {'kind': 'sgd', 'lr': 1e6}}}},
+        'near': {'stages': {'derain': {'optimizer': {'lr': 1e-4}}}}})
+    done = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', '--variant',
+                            '*'))
+    assert done.exit_code == 1, done.output
+    rows = done.stdout[done.stdout.index('recipe  '):].splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ['tiny-near']
+    assert re.fullmatch('Error: tiny-far: .*derain.* at optimizer step .*: start again with .*',
+                        done.stderr.splitlines()[-1])
+
+
 @pytest.mark.parametrize(('options', 'told'), [
     (('--variant', 'with-*'),
      "no variant 'with-*': choose from whole, without-jitter, without-rain"),

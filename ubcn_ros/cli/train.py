@@ -111,8 +111,9 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     for run in runs:
         run.fingerprints = fingerprints
         run.plan(stage, resume, overwrite)
+    failed = {}
     for run in runs:
-        with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
+        with _noted(failed, run), contextlib.nullcontext() if dry_run else single_run(run.out):
             stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
             fabric = launch(accelerator, precision, devices, nodes, 'joint' in stages)
             if variants:
@@ -121,8 +122,11 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
                 _show_plan(run, fabric, stages, overwrite, workers)
             else:
                 _train(run, fabric, stage, stages, overwrite, workers)
-    if variants and not dry_run:
-        _show_figures(runs)
+    if variants and not dry_run and len(failed) < len(runs):
+        _show_figures([run for run in runs if run.config.name not in failed])
+    if failed:
+        raise click.ClickException('\n'.join(
+            f'{name}: {text}' if variants else text for name, text in failed.items()))
 
 
 def _chosen(config: TrainConfig, variants: Sequence[str]) -> list[TrainConfig]:
@@ -195,8 +199,8 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Say what a run ended of in one line."""
+def _noted(failed: dict[str, str], run: Run) -> Iterator[None]:
+    """Note in a line by the run's name what ended its training, for others may go on."""
     shown = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:
@@ -208,7 +212,7 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except FloatingPointError as error:
-        raise click.ClickException(str(error)) from error
+        failed[run.config.name] = str(error)
     finally:
         threading.excepthook = shown
 
