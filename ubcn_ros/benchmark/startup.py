@@ -37,7 +37,7 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     """
 
     from ubcn_ros.runtime import Engine
-    from ubcn_ros.runtime.backends.static_buffers import random_pixels
+    from ubcn_ros.runtime.backends.backend import random_pixels
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.runtime.kernels.autotune import TIMING
     use_threads(arguments['threads'])

@@ -198,7 +198,7 @@ class Engine:
         :param progress: called with a line of text before and after.
         :param count: images in the batch; each count is warmed up by itself.
         :param processing_size: as for a frame; each is warmed up by itself.
-        :raises ValueError: the size is below the smallest, or a processing size out of range.
+        :raises ValueError: a size is out of range, or the precision does not hold the results.
         """
         batch = [np.zeros((height, width, 3), np.uint8)] * count
         check_batch(batch)
@@ -252,7 +252,7 @@ class Engine:
             which no further step attends to. They come all the same where the confidence is asked
             for, or the derained image is not.
         :raises ValueError: the image has another shape or type (of an export of fixed size, also
-            another size), or another argument is out of range.
+            another size), another argument is out of range, or results are not finite.
         """
         return self.batch([image], iterations, deadline, confidence, processing_size,
                           min_confidence, convergence, derained, labels)[0]

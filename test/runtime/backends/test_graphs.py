@@ -6,14 +6,15 @@ import gc
 import logging
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.runtime import Engine
+from ubcn_ros.runtime import Engine, load_model, save_model
 from ubcn_ros.runtime.backends import graphs as graphs_module
-from ubcn_ros.runtime.backends.backend import LoadOptions
+from ubcn_ros.runtime.backends.backend import LoadOptions, PrecisionError
 from ubcn_ros.runtime.backends.eager import load_eager
 from ubcn_ros.runtime.backends.graph_recorder import run_plainly
 from ubcn_ros.runtime.backends.graphs import KEPT_SIZES, GraphsBackend, Strategy
@@ -337,6 +338,40 @@ def engine_of(tiny_model, *strategies):
     strategies = [Strategy(name, change(stages), recorder)
                   for name, change, recorder in strategies]
     return Engine(GraphsBackend(eager, strategies, lambda _: None, patience=0))
+
+
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_a_model_that_overflows_half_precision_is_refused(tiny_model, tmp_path, backend):
+    network, _ = load_model(tiny_model)
+    with torch.no_grad():
+        network.derain.head[0][0].weight.mul_(1e6)
+        network.derain.head[1][0].weight.mul_(1e-6)
+    save_model(tmp_path / 'large.safetensors', network, {})
+    batch = images(1)
+
+    def load(precision):
+        return Engine.load(tmp_path / 'large.safetensors', 'cpu', precision, backend=backend)
+    told = pytest.raises(ValueError, match="results of large are not finite in fp16: .* 'fp32'")
+    engine = load('fp16')
+    with told:
+        engine.batch(batch)
+    with told:
+        engine.warm_up(45, 62)
+    assert engine.backend == backend
+    engine = load('fp32')
+    engine.warm_up(45, 62)
+    assert engine.batch(batch)[0].derained.any()
+
+
+def test_what_half_precision_cannot_hold_is_not_counted_against_graphs(tiny_model, caplog):
+    eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'))
+    attend = eager.stages.attend
+    eager.stages = replace(eager.stages, attend=lambda *given: attend(*given) * float('inf'))
+    graphs = GraphsBackend(eager, [Strategy('graphs', eager.stages, run_plainly)], lambda _: None,
+                           patience=0)
+    with pytest.raises(PrecisionError):
+        graphs.warm_up((1, 45, 62))
+    assert graphs.name == 'graphs' and not caplog.records
 
 
 def unchanged(stages):

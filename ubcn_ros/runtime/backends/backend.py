@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.transfer import Result
@@ -25,6 +26,10 @@ Mark = Callable[[str], None]
 """Called with the name of a stage that has just ended: 'derain', 'segment' or 'attend'."""
 BACKENDS = {'eager': 'eager', 'graphs': 'graphs', 'compiled': 'compiled', 'onnxruntime': 'onnx'}
 """Modules of this package whose ``build`` makes a backend, by the backend's name."""
+
+
+class PrecisionError(ValueError):
+    """A model's results are not finite in the precision that it runs in."""
 
 
 class Backend(Protocol):
@@ -67,6 +72,8 @@ class Backend(Protocol):
         Return the step's results, one per image; the confidence at ``info.temperature``.
 
         What is not asked for is neither worked out nor downloaded. Confidence comes with labels.
+
+        :raises PrecisionError: a first frame of its sizes has results that are not finite.
 
         From a GPU they may be on their way: their values are there once the device is
         synchronised. They are the caller's; no later frame changes them.
@@ -119,9 +126,22 @@ def build_backend(name: str, options: LoadOptions) -> Backend:
 
 
 def run_once(backend: Backend, size: Size, working: WorkingSize) -> None:
-    """Run every kind of stage on a black batch of these sizes."""
-    images, height, width = size
-    rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images, working)
+    """
+    Run every kind of stage on a batch of these sizes.
+
+    :raises PrecisionError: as ``Backend.download``.
+    """
+    rainy = backend.upload([*random_pixels(size, seed=0).numpy()], working)
     step = backend.first(rainy, lambda _: None)
     step = backend.next(step, lambda _: None)
     backend.download(step, False)
+
+
+def random_pixels(size: Size, seed: int) -> torch.Tensor:
+    """Draw (N, H, W, 3) uint8, the same in every process: smooth surfaces with noise."""
+    random = torch.Generator().manual_seed(seed)
+    n, height, width = size
+    coarse = torch.rand((n, 3, 5, 7), generator=random, dtype=torch.float32) * 200
+    surfaces = F.interpolate(coarse, (height, width), mode='bilinear')
+    noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8)
+    return surfaces.permute(0, 2, 3, 1).to(torch.uint8) + noise

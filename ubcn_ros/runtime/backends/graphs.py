@@ -25,6 +25,7 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import (
     LoadOptions,
     Mark,
+    PrecisionError,
     Size,
     WorkingSize,
     run_once,
@@ -210,10 +211,12 @@ class GraphsBackend:
                 with strategy.preparing(*sizes):
                     buffers = StaticBuffers(size, strategy.stages, strategy.record, self.device,
                                             working, self.info.temperature)
-                check(buffers, size, self._eager.stages, working)
+                check(buffers, size, self._eager, working)
                 self._progress(f'prepared {strategy.name} for {shown} in '
                                f'{time.monotonic() - begun:.1f} s')
                 return buffers
+            except PrecisionError:  # of the modules themselves
+                raise
             except Exception as error:  # whatever it is: a vehicle must start
                 causes = _causes(error)
             buffers = None  # its memory is needed now

@@ -12,7 +12,13 @@ import torch
 
 from ubcn_ros.network import UBCN, Step, UBCNConfig
 from ubcn_ros.network.step import Derained, attend_at, derain_at, derain_size, label_view
-from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
+from ubcn_ros.runtime.backends.backend import (
+    Mark,
+    PrecisionError,
+    Size,
+    WorkingSize,
+    run_once,
+)
 from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -84,6 +90,7 @@ class StagesBackend:
         self.info, self.device, self.precision = info, device, precision
         self.stages = stages
         self._working: WorkingSize = None
+        self._finite: set[tuple[torch.Size, WorkingSize]] = set()
 
     def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
         """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1; begins a frame."""
@@ -104,8 +111,31 @@ class StagesBackend:
 
     def download(self, step: Step, confidence: bool, derained: bool = True, labels: bool = True
                  ) -> list[Result]:
-        """Return the step's results; a GPU's are complete."""
+        """
+        Return the step's results; a GPU's are complete.
+
+        :raises PrecisionError: as ``require_finite``, for the first frame of its sizes: later ones
+            do not wait for it.
+        """
+        sizes = step.image.shape, self._working
+        if sizes not in self._finite:
+            self.require_finite(step)
+            self._finite.add(sizes)
         return download(step, confidence, self.info.temperature, derained, labels)
+
+    def require_finite(self, step: Step) -> None:
+        """
+        Check that the precision holds the model's values: else images would turn out black.
+
+        :raises PrecisionError: the step's images, logits or rain are not finite.
+        """
+        if all(values is None or bool(values.isfinite().all())
+               for values in (step.image, step.logits, step.rainy, step.rain)):
+            return
+        remedy = ("choose the precision 'fp32', or 'bf16' where the backend has it"
+                  if self.precision == 'fp16' else 'train it anew, or use another model')
+        raise PrecisionError(f'the results of {self.info.name} are not finite in '
+                             f'{self.precision}: {remedy}')
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""

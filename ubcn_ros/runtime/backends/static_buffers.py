@@ -10,12 +10,11 @@ from itertools import product
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ubcn_ros.network import Step
-from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize
+from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, random_pixels
 from ubcn_ros.runtime.backends.graph_recorder import Record, Work
-from ubcn_ros.runtime.backends.stages import StageFunctions
+from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
 from ubcn_ros.runtime.transfer import HostBuffers, Result, find_labels, image_bytes
 
 RESULTS = 2
@@ -183,27 +182,30 @@ def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
     torch.mul(pixels.permute(0, 3, 1, 2), _SCALE, out=rainy)
 
 
-def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
+def check(buffers: StaticBuffers, size: Size, reference: StagesBackend,
           working: WorkingSize) -> None:
     """
     Compare recorded steps with stages called one by one, on other images than the recorded.
 
     :param size, working: of the buffers.
+    :param reference: calls the stages.
     :raises RecordingError: they differ by more than half precision and another order of the same
         sums explain.
+    :raises PrecisionError: what the stages give is not finite.
     """
     pixels = random_pixels(size, seed=1).to(buffers.pixels.device)
     buffers.pixels.copy_(pixels)
     buffers.run('unpack')
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
     found = buffers.step
-    image, seen, rain = reference.derain(rainy)
+    image, seen, rain = reference.stages.derain(rainy)
     for number in range(1, _CHECKED_STEPS + 1):
         buffers.run('derain' if number == 1 else 'attend')
         buffers.run('segment')
         if number > 1:
-            image = reference.attend(step, working)  # noqa: F821
-        step = Step(image, reference.segment(image, working), seen, rain)
+            image = reference.stages.attend(step, working)  # noqa: F821
+        step = Step(image, reference.stages.segment(image, working), seen, rain)
+        reference.require_finite(step)
         _require(found.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
         _require(found.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
@@ -231,13 +233,3 @@ def _views(packed: torch.Tensor | np.ndarray, size: Size) -> tuple:
     pixels = size[0] * size[1] * size[2]
     return (packed[:3 * pixels].reshape(*size, 3), packed[3 * pixels:4 * pixels].reshape(size),
             packed[4 * pixels:].reshape(size))
-
-
-def random_pixels(size: Size, seed: int) -> torch.Tensor:
-    """Draw (N, H, W, 3) uint8, the same in every process: smooth surfaces with noise."""
-    random = torch.Generator().manual_seed(seed)
-    n, height, width = size
-    coarse = torch.rand((n, 3, 5, 7), generator=random, dtype=torch.float32) * 200
-    surfaces = F.interpolate(coarse, (height, width), mode='bilinear')
-    noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8)
-    return surfaces.permute(0, 2, 3, 1).to(torch.uint8) + noise

@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.backends.backend import random_pixels
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.backends.static_buffers import random_pixels
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 
 CHECKED_SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
