@@ -184,6 +184,13 @@ def test_only_a_processor_with_zeros_in_the_masks_gets_the_sparse_form(device, t
     assert type(prepare(sam, torch.device(device), torch.float32).path_mixer) is kind
 
 
+@pytest.mark.parametrize('options', [
+    {'blocks': 0}, {'dilations': (1, sparse_attention.CELL + 1)}, {'uniform_masks': True}])
+def test_stacks_without_a_cell_to_leave_out_stay(options):
+    sam = SAM(SAMConfig(**{'channels': 4, 'blocks': 2, 'path_threshold': 0.1, **options}), 2)
+    assert type(prepare(sam, torch.device('cpu'), torch.float32).path_mixer) is PathStacks
+
+
 @pytest.mark.parametrize('cell', [3, 2])
 def test_a_cell_that_does_not_fit_is_refused(cell):
     with pytest.raises(ValueError, match=f'cell is {cell}: .* from 4'):

@@ -40,19 +40,30 @@ def sparsify(network: nn.Module) -> int:
     """
     Replace the stacks of every SAM whose masks have zeros by their sparse form, in place.
 
-    The weights are shared. SAMs of the trunk form stay as they are, and those without a threshold,
-    as in all recipes here: their masks have hardly a zero, so that the cells would only cost. A
-    recipe trains one by ``model: {overrides: {attention: {path_threshold: 0.02}}}``.
+    The weights are shared. Others stay as they are, see ``has_idle_cells``.
 
     :param network: in evaluation mode, its weights final.
     :return: how many were replaced.
     """
-    found = [module for module in network.modules()
-             if isinstance(module, SAM) and is_plain(module.path_mixer, PathStacks)
-             and module.config.has_zeros]
+    found = [module for module in network.modules() if has_idle_cells(module)]
     for sam in found:
         sam.path_mixer = SparseStacks(sam.path_mixer)
     return len(found)
+
+
+def has_idle_cells(module: nn.Module) -> bool:
+    """
+    Return whether a module is a SAM whose stacks have cells to leave out.
+
+    Not so the trunk form, nor a SAM without a threshold, as in all recipes here: its masks have
+    hardly a zero, so that cells would only cost. A recipe trains one with it by ``model:
+    {overrides: {attention: {path_threshold: 0.02}}}``. Without a block there is no work, and
+    cells see no further than their neighbours, which a larger dilation would.
+    """
+    return (isinstance(module, SAM) and module.config.has_zeros
+            and is_plain(module.path_mixer, PathStacks)
+            and max((block.conv1.dilation[0] for block in module.path_mixer.stacks[0]),
+                    default=CELL + 1) <= CELL)
 
 
 class SparseStacks(nn.Module):

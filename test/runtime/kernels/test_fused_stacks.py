@@ -16,7 +16,7 @@ from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.choices import KernelChoices
 from ubcn_ros.runtime.kernels.fused_stacks import FusedStacks, fuse_stacks, random_masks
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.sparse_attention import SparseStacks, reached
+from ubcn_ros.runtime.sparse_attention import CELL, SparseStacks, reached
 
 
 def sam_of(paths: int = 3, **options) -> SAM:
@@ -117,7 +117,7 @@ def test_reference_where_candidates_do_not_apply():
 
 @pytest.mark.parametrize('options', [
     {'path_threshold': 0.0}, {'channels': 16}, {'form': 'trunk'}, {'uniform_masks': True},
-    {'blocks': 0}])
+    {'blocks': 0}, {'dilations': (CELL + 1,)}])
 def test_replaces_only_what_gains(options):
     sam = sam_of(**options)
     kind = type(sam.path_mixer)

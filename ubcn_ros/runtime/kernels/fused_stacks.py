@@ -17,12 +17,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.attention import SAM, PathStacks
+from ubcn_ros.network.attention import PathStacks
 from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
 from ubcn_ros.runtime.kernels.fused_residual import CHANNELS
 from ubcn_ros.runtime.kernels.launch import pack
-from ubcn_ros.runtime.kernels.swap import WithReference, is_plain, load_kernel
-from ubcn_ros.runtime.sparse_attention import layers_of
+from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel
+from ubcn_ros.runtime.sparse_attention import has_idle_cells, layers_of
 
 _PATCHES = 6  # rows of patches in an image
 _SURE = 12.0  # standard deviation of their logits
@@ -128,9 +128,7 @@ def fuse_stacks(network: nn.Module, autotuner: Autotuner,
     :return: how many were replaced.
     """
     found = [module for module in network.modules()
-             if isinstance(module, SAM) and is_plain(module.path_mixer, PathStacks)
-             and module.config.has_zeros
-             and module.config.channels == CHANNELS and module.config.blocks > 0
+             if has_idle_cells(module) and module.config.channels == CHANNELS
              and autotuner.supports(module.path_mixer.stacks[0][0].conv1.weight)]
     if candidates is None and found:
         kernel = load_kernel('triton_stacks')
