@@ -122,8 +122,23 @@ def test_what_short_memory_decides_is_not_kept(stage, caplog):
         raise torch.OutOfMemoryError('full')
     choices, x = KernelChoices(None), torch.ones(1, 4, 3, 3)
     autotuner = on_cpu(fastest if stage == 'a candidate' else full, choices=choices)
-    assert autotuner.run(('a',), 'sum', add, {'full': full}, x, x).eq(2).all()
-    assert not len(choices) and 'nothing else could be tried' in caplog.text
+    for _ in range(2):
+        assert autotuner.run(('a',), 'sum', add, {'full': full}, x, x).eq(2).all()
+    assert not len(choices) and caplog.text.count('nothing else could be tried') == 1
+
+
+def test_timing_is_tried_again_where_memory_was_short_for_it():
+    failures, said = [torch.OutOfMemoryError('full')], []
+
+    def choose(*_):
+        if failures:
+            raise failures.pop()
+        return 'fast'
+    autotuner = on_cpu(choose, progress=said.append)
+    x = torch.ones(1, 4, 3, 3)
+    found = [autotuner.run(('a',), 'sum', add, {'fast': lambda x, y: 3 * x * y}, x, x)
+             for _ in range(2)]
+    assert found[0].eq(2).all() and found[1].eq(3).all() and len(said) == 1
 
 
 def test_a_candidate_that_fails_later_gives_way(caplog):

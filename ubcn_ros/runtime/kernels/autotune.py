@@ -181,6 +181,7 @@ class Autotuner:
         self._choices = KernelChoices(None) if choices is None else choices
         self._progress = progress
         self.chosen: dict[tuple[object, ...], str] = {}
+        self._short: set[str] = set()  # kinds for which memory was short, as the log says
 
     def supports(self, x: torch.Tensor) -> bool:
         """Return whether a tensor is of a device and type on which candidates are tried."""
@@ -207,6 +208,8 @@ class Autotuner:
                 if x.is_cuda and torch.cuda.is_current_stream_capturing():
                     return reference(x, *others)  # a graph cannot wait for the device
                 name = self._decide(str(key), operation, reference, candidates, x, others, draw)
+                if name is None:
+                    return reference(x, *others)
             self.chosen[key] = name
         name = self.chosen[key]
         if name != REFERENCE:
@@ -220,18 +223,28 @@ class Autotuner:
         return reference(x, *others)
 
     def _decide(self, key: str, operation: str, reference: Run, candidates: Mapping[str, Run],
-                x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw) -> str:
-        """Name what runs for a kind of work without a choice; keep what timing says."""
+                x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw) -> str | None:
+        """
+        Name what runs for a kind of work without a choice; keep what timing says.
+
+        :return: None where memory is short for timing now.
+        """
         if self._choose is None:
             return REFERENCE
-        self._progress(f'{TIMING}, once for this device: {operation} for '
-                       f'{tuple(x.shape)}, {x.dtype}')
+        if key not in self._short:
+            self._progress(f'{TIMING}, once for this device: {operation} for '
+                           f'{tuple(x.shape)}, {x.dtype}')
         try:
             name, lasts = self._tune(operation, reference, candidates, x, others, draw)
-        except Exception as error:  # no memory for several results, say
-            _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
-                         first_line(error))
-            return REFERENCE
+        except Exception as error:
+            full = out_of_memory(error)  # now: it says nothing of later frames
+            if not full or key not in self._short:
+                _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
+                             first_line(error))
+            if not full:
+                return REFERENCE
+            self._short.add(key)
+            return None
         if lasts:
             name = self._choices.keep(key, name)
         return name if name in candidates else REFERENCE
