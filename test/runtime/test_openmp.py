@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenMP's threads end when they are let go, and come back."""
 
+import mmap
+import os
 import subprocess
 import sys
 
 import pytest
+
+from ubcn_ros.runtime.openmp import release_openmp_threads
 
 PROGRAM = """
 import os, torch
@@ -22,6 +26,15 @@ again, second = threads()
 assert torch.equal(first, second)
 print(done, before, after, again)
 """
+
+
+def test_a_mapped_file_may_have_a_name_in_any_encoding(tmp_path):
+    path = os.fsencode(tmp_path) + b'/\xe9'
+    with open(path, 'w+b') as file:
+        file.write(bytes(mmap.PAGESIZE))
+        file.flush()
+        with mmap.mmap(file.fileno(), mmap.PAGESIZE):
+            assert release_openmp_threads() in (False, True)
 
 
 def test_threads_that_were_let_go_are_gone_and_come_back():

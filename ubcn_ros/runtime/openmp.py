@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 
 _PAUSE_HARD = 2  # omp_pause_resource_t (OpenMP 5.0, 3.2.44): memory and threads are freed
@@ -21,7 +22,8 @@ def release_openmp_threads() -> bool:
     :return: whether it was done; False where PyTorch runs on another OpenMP, or an old one.
     """
     try:
-        mapped = Path('/proc/self/maps').read_text().splitlines()
+        # paths in any encoding
+        mapped = os.fsdecode(Path('/proc/self/maps').read_bytes()).splitlines()
         path = next(line.split(maxsplit=5)[5] for line in mapped if 'libgomp' in line)
         return ctypes.CDLL(path).omp_pause_resource_all(_PAUSE_HARD) == 0
     except (OSError, StopIteration, AttributeError):
