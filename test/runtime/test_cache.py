@@ -3,12 +3,19 @@
 """The cache folder: where it is, what it is keyed by, and who may write to it."""
 
 import os
+import shutil
 import tempfile
 
 import pytest
 
 from ubcn_ros.runtime import Engine
-from ubcn_ros.runtime.cache import cache_folder, digest, keep_kernels, private_folder
+from ubcn_ros.runtime.cache import (
+    cache_folder,
+    digest,
+    keep_kernels,
+    private_folder,
+    shown_name,
+)
 
 
 def test_the_cache_is_where_xdg_says(monkeypatch, tmp_path):
@@ -22,6 +29,14 @@ def test_the_cache_is_where_xdg_says(monkeypatch, tmp_path):
 def test_keys_follow_their_values():
     assert digest('a', 1) == digest('a', 1) and len(digest('a')) == 16
     assert len({digest('a', 1), digest('a', 2), digest('a', '1'), digest('a1')}) == 4
+
+
+@pytest.mark.parametrize('name', ['n' * 240, '模' * 80, 'a\udce9' + '模' * 80])
+def test_long_names_are_cut_to_what_a_file_system_takes(tmp_path, name):
+    shown = shown_name(name)
+    assert len(os.fsencode(shown)) > 90 and name.replace('\udce9', '').startswith(shown)
+    (tmp_path / f'.{shown}-bf16-8x2160x3840-{digest(name)}.new').mkdir()
+    assert shown_name('ubcn-light') == 'ubcn-light'
 
 
 def test_folders_of_code_are_for_their_owner_alone(tmp_path):
@@ -113,6 +128,7 @@ def test_a_model_is_exported_without_a_home(homeless, tiny_model, tmp_path, monk
 
     monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', write_stages)
     homeless(None)
+    model = shutil.copy(tiny_model, tmp_path / f'{"n" * 240}.safetensors')
     with pytest.raises(Exported) as exported:
-        Engine.load(tiny_model, device='cpu', precision='fp32', backend='onnxruntime')
+        Engine.load(model, device='cpu', precision='fp32', backend='onnxruntime')
     assert exported.value.args[0].parents[2] == tmp_path / f'ubcn_ros-{os.getuid()}' / 'onnx'

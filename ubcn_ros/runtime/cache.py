@@ -15,6 +15,8 @@ from pathlib import Path
 
 from ubcn_ros import __version__
 
+_SHOWN_BYTES = 100
+
 
 def cache_folder() -> Path:
     """
@@ -66,6 +68,11 @@ def _can_be_made(folder: Path) -> bool:
 def digest(*values: object) -> str:
     """Return the key of these values: the same for equal ones, another for others; 16 digits."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+
+
+def shown_name(name: str) -> str:
+    """Cut what a file in the cache shows of a name, so that its own name fits a file system."""
+    return os.fsencode(name)[:_SHOWN_BYTES].decode(errors='ignore')
 
 
 def files_digest(files: Iterable[Path]) -> str:

@@ -45,6 +45,11 @@ def test_code_is_kept_by_all_that_it_depends_on(home, monkeypatch):
     assert found[0].name.startswith('tiny-fp32-1x48x64-')
 
 
+def test_code_of_a_model_with_a_long_name_is_kept(home):
+    with CompileCache(SimpleNamespace(name='n' * 240, sha256='1'), CPU, 'fp32').used((1, 48, 64)):
+        pass
+
+
 @pytest.mark.parametrize('before', [None, '/somewhere/else'])
 def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before):
     for name in ('TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'):

@@ -19,7 +19,7 @@ from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, record_on
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.cache import cache_folder, digest, private_folder, versions
+from ubcn_ros.runtime.cache import cache_folder, digest, private_folder, shown_name, versions
 from ubcn_ros.runtime.device import processor
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -118,8 +118,8 @@ class CompileCache:
         key = digest(self._info.sha256, size, working, self._precision, processor(self._device),
                      versions('torch', 'triton'), torch.version.cuda,
                      torch.backends.cudnn.version())
-        shown = 'x'.join(map(str, size))
-        return cache_folder() / 'compiled' / f'{self._info.name}-{self._precision}-{shown}-{key}'
+        shown = '-'.join((shown_name(self._info.name), self._precision, 'x'.join(map(str, size))))
+        return cache_folder() / 'compiled' / f'{shown}-{key}'
 
     @contextmanager
     def used(self, size: Size, working: WorkingSize = None) -> Iterator[None]:

@@ -21,7 +21,7 @@ import torch
 
 from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
-from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, versions
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, shown_name, versions
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
@@ -93,7 +93,7 @@ def cached_export(options: LoadOptions, precision: str) -> Exported:
     progress = options.progress
     key = digest(info.sha256, precision, versions('torch', 'onnx'), _onnxruntime().__version__,
                  source_digest())
-    folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key}'
+    folder = cache_folder() / 'onnx' / f'{shown_name(info.name)}-{precision}-{key}'
     if is_exported(folder):
         try:
             return read_exported(folder)
