@@ -72,6 +72,20 @@ def test_the_command_writes_a_model_per_stage_and_describes_it(exported, tiny_mo
     assert 'largest difference' in output
 
 
+def test_the_threads_of_a_stage_leave_their_cores_to_the_next(exported, monkeypatch):
+    import onnxruntime
+    made = []
+
+    class Options(onnxruntime.SessionOptions):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+    monkeypatch.setattr(onnxruntime, 'SessionOptions', Options)
+    Engine.load(exported[0], 'cpu', backend='onnxruntime')
+    assert made and {options.get_session_config_entry('session.intra_op.allow_spinning')
+                     for options in made} == {'0'}
+
+
 def test_an_export_tells_of_its_weights_what_their_file_tells(exported, tiny_model):
     said, expected = (json.loads(CliRunner().invoke(model_info, [str(path), '--json', '-']).output)
                       for path in (exported[0], tiny_model))

@@ -191,6 +191,10 @@ class OnnxBackend(StagesBackend):
             cache.mkdir(parents=True, exist_ok=True)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        if device.type == 'cpu':
+            # each session has threads of its own: those of a stage that has ended would spin on
+            # the cores that the next one needs
+            options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         self._sessions = {}
         for stage, file in exported.files.items():
             try:
