@@ -107,6 +107,15 @@ def default_type():
     torch.set_default_dtype(before)
 
 
+@pytest.fixture
+def default_device():
+    """Function that sets PyTorch's default device, of which there is none after the test."""
+    import torch
+
+    yield torch.set_default_device
+    torch.set_default_device(None)
+
+
 @pytest.fixture(scope='session')
 def painted():
     """Streets by seed and size, each painted once: that takes a second at any size."""

@@ -203,6 +203,23 @@ def test_the_callers_default_type_changes_nothing(tiny_model, image, dtype, back
     assert np.array_equal(got.confidence, expected.confidence)
 
 
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_the_callers_default_device_changes_nothing(tiny_model, image, backend, default_device,
+                                                    caplog):
+    def frames():
+        engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend=backend)
+        engine.warm_up(*image.shape[:2])
+        kept = [engine(image, 2, confidence=True) for _ in range(4)]  # more than lent buffers
+        assert engine.backend == backend
+        return kept
+    expected = frames()
+    default_device('meta')
+    for got, wanted in zip(frames(), expected, strict=True):
+        assert np.array_equal(got.derained, wanted.derained)
+        assert np.array_equal(got.confidence, wanted.confidence)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize('copied', [pickle.dumps, copy.deepcopy])
 def test_an_engine_says_why_it_cannot_go_to_another_process(tiny_engine, copied):
     with pytest.raises(TypeError, match='call Engine.load in each process'):

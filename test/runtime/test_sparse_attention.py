@@ -184,6 +184,14 @@ def test_only_a_processor_with_zeros_in_the_masks_gets_the_sparse_form(device, t
     assert type(prepare(sam, torch.device(device), torch.float32).path_mixer) is kind
 
 
+def test_the_callers_default_device_changes_nothing(default_device):
+    sparse = SparseStacks(stacks(SAMConfig(4, 1, path_threshold=0.1), 2), 16)
+    given = [torch.rand(1, n, 80, 90, dtype=torch.float64) for n in (4, 2)]
+    expected = sparse(*given)
+    default_device('meta')
+    assert torch.equal(sparse(*given), expected)
+
+
 @pytest.mark.parametrize('options', [
     {'blocks': 0}, {'dilations': (1, sparse_attention.CELL + 1)}, {'uniform_masks': True}])
 def test_stacks_without_a_cell_to_leave_out_stay(options):

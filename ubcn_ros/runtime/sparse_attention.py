@@ -170,7 +170,7 @@ def rim(length: int, reach: int, cell: int) -> tuple[torch.Tensor, int]:
     count = -(-length // cell)
     head = -(-reach // cell)
     tail = count - max(length - reach, 0) // cell
-    index = torch.arange(count)
+    index = torch.arange(count, device='cpu')
     left_out = max(count - head - tail - 1, 0)
     short = torch.where(index >= count - tail, index - left_out, index.clamp(max=head))
     return (short, length - left_out * cell) if left_out else (index, length)

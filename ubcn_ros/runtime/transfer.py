@@ -99,7 +99,7 @@ class HostBuffers:
     """
 
     def __init__(self, length: int, count: int, pinned: bool) -> None:
-        self._buffers = [torch.empty(length, dtype=torch.uint8, pin_memory=pinned)
+        self._buffers = [torch.empty(length, dtype=torch.uint8, device='cpu', pin_memory=pinned)
                          for _ in range(count)]
         self._lent: list[weakref.ref[np.ndarray] | None] = [None] * count
         self._length = length
@@ -116,5 +116,5 @@ class HostBuffers:
                 array = buffer.numpy()
                 self._lent[i] = weakref.ref(array)
                 return buffer, array
-        buffer = torch.empty(self._length, dtype=torch.uint8)
+        buffer = torch.empty(self._length, dtype=torch.uint8, device='cpu')
         return buffer, buffer.numpy()

@@ -325,7 +325,8 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     tensors, info = read_model(name_or_path)
     path = info.path
     try:
-        network = build(info.config)
+        with torch.device('cpu'):  # whatever the caller's default is
+            network = build(info.config)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: no memory
         raise NetworkError(_cannot_be_built(path, error)) from error
     expected = network.state_dict()

@@ -154,6 +154,13 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache, tmp_path, monkeypa
     assert any('exporting' in line for line in said) and list(cache.rglob('export.json'))
 
 
+def test_the_callers_default_device_changes_nothing(tiny_model, cache, default_device):
+    image = picture(40, 52)
+    default_device('meta')
+    engine = Engine.load(tiny_model, device='cpu', backend='onnxruntime')
+    assert engine(image).derained.any()
+
+
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
 def test_the_callers_default_type_changes_nothing(exported, dtype, default_type):
     engine = Engine.load(exported[0], device='cpu', backend='onnxruntime')

@@ -141,7 +141,8 @@ def random_pixels(size: Size, seed: int) -> torch.Tensor:
     """Draw (N, H, W, 3) uint8, the same in every process: smooth surfaces with noise."""
     random = torch.Generator().manual_seed(seed)
     n, height, width = size
-    coarse = torch.rand((n, 3, 5, 7), generator=random, dtype=torch.float32) * 200
+    coarse = torch.rand((n, 3, 5, 7), generator=random, dtype=torch.float32, device='cpu') * 200
     surfaces = F.interpolate(coarse, (height, width), mode='bilinear')
-    noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8)
+    noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8,
+                          device='cpu')
     return surfaces.permute(0, 2, 3, 1).to(torch.uint8) + noise

@@ -25,8 +25,9 @@ _ASKED = ((True, False, False), *((derained, True, confidence) for derained, con
 STRIPS = 4
 """Parts of an image that are sent one by one: while one is on its way, the next is copied."""
 _CHECKED_STEPS = 3
-# by a number, bytes would be multiplied in PyTorch's default type, which callers may change
-_SCALE = torch.tensor(1 / 255, dtype=torch.float32)
+# by a number, bytes would be multiplied in PyTorch's default type, which callers may change, as
+# they may its default device
+_SCALE = torch.tensor(1 / 255, dtype=torch.float32, device='cpu')
 
 
 class RecordingError(RuntimeError):
@@ -54,7 +55,8 @@ class StaticBuffers:
         count = n * height * width
         cuda = device.type == 'cuda'
         self._size = size
-        host = torch.empty((n, height, width, 3), dtype=torch.uint8, pin_memory=cuda)
+        host = torch.empty((n, height, width, 3), dtype=torch.uint8, device='cpu',
+                           pin_memory=cuda)
         host.copy_(random_pixels(size, seed=0))
         self._sent = torch.cuda.Event() if cuda else None
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)

@@ -57,7 +57,7 @@ def sample_image(batch: int, height: int, width: int) -> torch.Tensor:
     """Return (N, 3, H, W) 0..1: smooth surfaces, a little noise, and bright streaks like rain."""
     random = torch.Generator().manual_seed(0)
     image = random_pixels((batch, height, width), seed=0).permute(0, 3, 1, 2) / 255
-    streaks = torch.rand(batch, 1, -(-height // 9), width, generator=random) > 0.97
+    streaks = torch.rand(batch, 1, -(-height // 9), width, generator=random, device='cpu') > 0.97
     streaks = F.interpolate(streaks.float(), (height, width), mode='nearest')
     return (image + 0.4 * streaks).clamp(0, 1)
 
@@ -89,7 +89,7 @@ def compare(network: UBCN, stages: StageFunctions,
         same = (step.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
         # not max(): a NaN has to win
         rows.append(Difference(batch, height, width, iterations,
-                               *torch.tensor(worst).amax(0).tolist(), float(same)))
+                               *torch.tensor(worst, device='cpu').amax(0).tolist(), float(same)))
     return rows
 
 

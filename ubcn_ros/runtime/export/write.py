@@ -82,19 +82,21 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         stage = EXPORT_STAGES[name](network)
         fixed = sizes[of]
         # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
-        image = torch.full((1, 3, *fixed) if fixed and kind == 'torch' else _TRACED[kind], 0.5)
+        image = torch.full((1, 3, *fixed) if fixed and kind == 'torch' else _TRACED[kind], 0.5,
+                           device='cpu')
         labelled_image = (1, 3, *labelled) if labelled else image.shape
         logits_shape = _logits_shape(network, labelled_image)
-        logits = torch.zeros(logits_shape)
+        logits = torch.zeros(logits_shape, device='cpu')
         tensors = _tensors(logits_shape, fixed)
         # tensors of their own: torch.export takes one that is given twice for one input
         values = tuple(logits if n == 'previous_logits' else image.clone() for n in stage.inputs)
         file = folder / f'{name}{SUFFIXES[kind]}'
         progress(f'writing {file.name}')
-        if kind == 'onnx':
-            _write_onnx(stage, values, file, tensors)
-        else:
-            _write_torch(stage, values, file, fixed is None)
+        with torch.device('cpu'):  # exporters follow the caller's default
+            if kind == 'onnx':
+                _write_onnx(stage, values, file, tensors)
+            else:
+                _write_torch(stage, values, file, fixed is None)
         stages[name] = {
             'file': file.name, 'sha256': files_digest([file]),
             'inputs': [tensors[n] for n in stage.inputs],

@@ -88,7 +88,8 @@ class FusedStacks(PathStacks, WithReference):
     def _zeros(self) -> torch.Tensor:
         """Work out, in fp32, what the stacks answer to zeros; see ``triton_stacks.run_stacks``."""
         side = 4 * sum(self.dilations) + 1
-        like = torch.zeros((1, self.weights.shape[-1], side, side), dtype=torch.float32)
+        like = torch.zeros((1, self.weights.shape[-1], side, side), dtype=torch.float32,
+                           device='cpu')
         layers = [torch.cat(layers_of(stack, like)) for stack in self.stacks]
         return torch.stack(layers, 1).permute(0, 1, 3, 4, 2).contiguous().to(self.weights)
 

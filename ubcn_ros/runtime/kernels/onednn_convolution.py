@@ -67,7 +67,8 @@ def fuse_by_onednn(network: nn.Module) -> None:
 
 def _check(conv: nn.Conv2d) -> None:
     """Raise where PyTorch's operator, which is meant for its own compiler, is not as expected."""
-    x = torch.linspace(-1, 1, conv.in_channels * 256).view(1, -1, 16, 16).to(conv.weight.dtype)
+    x = torch.linspace(-1, 1, conv.in_channels * 256, device='cpu')
+    x = x.view(1, -1, 16, 16).to(conv.weight.dtype)
     y = conv(x)
     for found, expected in ((OneDNNConv(conv, 0.0)(x), y.relu()),
                             (OneDNNConv(conv, 0.5)(x), F.leaky_relu(y, 0.5)),
