@@ -172,7 +172,17 @@ def test_a_header_that_says_nothing(tmp_path, metadata):
     ({'label_set': 'moon'}, True), ({'colour': 'red'}, True),
     ({'derain': {'colour': 'red'}}, True),
     ({'segmentation_options': {'colour': 'red'}}, True),
-    ({'derain': {'channels': 10**13}}, False)])
+    *((change, False) for change in (
+        {'derain': {'channels': 2500}}, {'derain': {'blocks': 10**7}},
+        {'derain': {'dilations': [10**30]}}, {'derain': {'unshuffle': True}},
+        {'attention': {'channels': 256, 'blocks': 100, 'share_paths': False}},
+        {'attention': {'uniform_masks': 'no'}}, {'attention': {'share_paths': 0}},
+        {'attention': {'veil_channels': 8, 'veil_below': 1}},
+        {'attention': {'veil_channels': 10**5}}, {'veil': {'depth': 10**7}},
+        {'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 10**4}},
+        {'segmentation': 'ddrnet23_slim', 'segmentation_options': {'stride2_head': 'no'}},
+        {'segmentation': 'ddrnet23_slim', 'segmentation_options': {
+            'context_window': [1, 10**30]}}))])
 def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change, unknown):
     def metadata(header):
         return header | {'config': json.dumps(json.loads(header['config']) | change)}

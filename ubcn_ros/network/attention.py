@@ -12,6 +12,7 @@ from torch import nn
 from ubcn_ros.network.blocks import (
     cbr,
     check_stack,
+    check_switches,
     conv3x3,
     cr,
     init_zero,
@@ -20,6 +21,9 @@ from ubcn_ros.network.blocks import (
     shuffle,
     unshuffle,
 )
+
+_MOST_PRODUCTS = 2 ** 24
+"""Largest product of stacks, blocks and squared channels: of each come 18 weights, 1.1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class SAMConfig:
 
     def __post_init__(self) -> None:
         check_stack(self)
+        check_switches(share_paths=self.share_paths, uniform_masks=self.uniform_masks)
         if self.form not in ('stacks', 'trunk'):
             raise ValueError(f'SAM form {self.form!r} is unknown: choose one of stacks, trunk')
         if not 0 <= self.path_threshold < 1:  # so that NaN is refused, too
@@ -76,9 +81,14 @@ class PathStacks(nn.Module):
 
     def __init__(self, config: SAMConfig, num_paths: int) -> None:
         super().__init__()
+        count = 1 if config.share_paths else num_paths
+        if count * config.blocks * config.channels ** 2 > _MOST_PRODUCTS:
+            raise ValueError(f'SAM has {count} stacks of {config.blocks} blocks with '
+                             f'{config.channels} channels, which is too large: choose less of '
+                             'one, or share_paths')
         self.stacks = nn.ModuleList(
             residual_stack(config.channels, config.blocks, config.dilations)
-            for _ in range(1 if config.share_paths else num_paths))
+            for _ in range(count))
 
     def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor
                 ) -> torch.Tensor:

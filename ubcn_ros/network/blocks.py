@@ -21,26 +21,45 @@ little less so); for 481 columns by 3.4 pixels one way at the left, and the othe
 """
 
 
-def check_sizes(config: Any, **least: int) -> None:
+MOST_CHANNELS, MOST_DEPTH, MOST_DILATION = 256, 16, 64
+"""
+Largest sizes that a configuration may ask for, several times what any recipe does: model files
+come from anywhere, and none is to take all memory before its tensors are found not to fit.
+"""
+
+
+def check_sizes(config: Any, **ranges: tuple[int, int]) -> None:
     """
     Check sizes of a module.
 
     :param config: of the module.
-    :param least: least value of whole numbers in it, by name.
+    :param ranges: least and largest value of whole numbers in it, by name.
     :raises ValueError: a size that no network has, naming it.
     """
-    for name, smallest in least.items():
-        value = getattr(config, name)
-        if not isinstance(value, int) or value < smallest:
-            raise ValueError(f'{name} is {value!r}: expected {smallest} or more')
+    for name, (least, most) in ranges.items():
+        check_size(name, getattr(config, name), least, most)
+
+
+def check_size(name: str, value: Any, least: int, most: int) -> None:
+    """Raise ValueError unless the value is a whole number in its range; a bool is none."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f'{name} is {value!r}: expected {least} to {most}')
+
+
+def check_switches(**values: Any) -> None:
+    """Raise ValueError, with the name, for a value that is not a bool."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f'{name} is {value!r}: expected true or false')
 
 
 def check_stack(config: Any) -> None:
     """Raise ValueError, naming it, for a size that no IDM or SAM has."""
-    check_sizes(config, channels=1, blocks=0, unshuffle=1)
-    if not config.dilations or not all(isinstance(d, int) and d > 0 for d in config.dilations):
+    check_sizes(config, channels=(1, MOST_CHANNELS), blocks=(0, 100), unshuffle=(1, 8))
+    if not config.dilations or not all(type(d) is int and 1 <= d <= MOST_DILATION
+                                       for d in config.dilations):
         raise ValueError(f'dilations are {list(config.dilations)}: expected one or more, of 1 '
-                         'and above')
+                         f'to {MOST_DILATION}')
 
 
 def without_autocast(x: torch.Tensor) -> torch.autocast:

@@ -21,6 +21,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import (
+    MOST_CHANNELS,
+    MOST_DEPTH,
     RES,
     check_sizes,
     init_blind,
@@ -56,7 +58,8 @@ class VeilConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size that no network has."""
-        check_sizes(self, channels=1, depth=0, texture=0)
+        check_sizes(self, channels=(1, MOST_CHANNELS), depth=(0, MOST_DEPTH),
+                    texture=(0, MOST_CHANNELS))
 
 
 class VeilEstimate(NamedTuple):

@@ -17,7 +17,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.attention import SAM, SAMConfig
-from ubcn_ros.network.blocks import check_sizes, init_zero, resize, shuffle, unshuffle
+from ubcn_ros.network.blocks import (
+    MOST_CHANNELS,
+    MOST_DEPTH,
+    check_sizes,
+    check_switches,
+    init_zero,
+    resize,
+    shuffle,
+    unshuffle,
+)
 from ubcn_ros.network.veil import THUMBNAIL, VeilNetwork, texture_conv
 
 _HINTS = 10
@@ -106,7 +115,9 @@ class FieldSAMConfig(SAMConfig):
     def __post_init__(self) -> None:
         """Raise ValueError for an unfit size, or a share outside 0..1."""
         super().__post_init__()
-        check_sizes(self, veil_channels=0, veil_texture=0, veil_depth=0)
+        check_sizes(self, veil_channels=(0, MOST_CHANNELS), veil_texture=(0, MOST_CHANNELS),
+                    veil_depth=(0, MOST_DEPTH))
+        check_switches(veil_below=self.veil_below)
         if not 0 <= self.coarse_from_previous < 1:
             raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is not a '
                              'share: choose one from 0 (off) to below 1')

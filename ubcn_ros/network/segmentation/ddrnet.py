@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import exporting, resize
+from ubcn_ros.network.blocks import check_size, check_switches, exporting, resize
 from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
@@ -149,7 +149,8 @@ class DDRNet23Slim(SegmentationNetwork):
     :param stride2_head: correct the logits at stride 2; the correction starts at zero.
     :param context_window: height and width, in places of 64 pixels, of what the averages of the
         pyramid look at, see DAPPM; None for the published pyramid.
-    :raises ValueError: context_window is not two whole numbers above 0.
+    :raises ValueError: width is not 1 to 128, stride2_head is not a bool, or context_window is
+        not two whole numbers from 1 to 1024.
     """
 
     resize = staticmethod(resize)
@@ -159,9 +160,11 @@ class DDRNet23Slim(SegmentationNetwork):
         super().__init__()
         if context_window is not None and not (
                 isinstance(context_window, (list, tuple)) and len(context_window) == 2
-                and all(isinstance(side, int) and side > 0 for side in context_window)):
+                and all(type(side) is int and 1 <= side <= 1024 for side in context_window)):
             raise ValueError(f'context_window is {context_window!r}: expected height and width, '
-                             'places of 64 pixels')
+                             '1 to 1024 places of 64 pixels')
+        check_size('width', width, 1, 128)
+        check_switches(stride2_head=stride2_head)
         w = width
         self.feature_channels = 4 * w
         self.stem = nn.Sequential(
