@@ -124,6 +124,38 @@ def test_foreign_file(tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize('size', [2 ** 40, 200])
+def test_a_file_that_is_not_as_long_as_its_header_says_is_not_read(tiny_model, tmp_path, size):
+    path = Path(shutil.copy(tiny_model, tmp_path / 'long.safetensors'))
+    with path.open('r+b') as file:
+        end = 8 + int.from_bytes(file.read(8), 'little')
+        file.truncate(end + size)  # the system keeps no zeros
+    with pytest.raises(ModelFileError, match=f'long.safetensors is damaged .*{end + size} bytes'):
+        load_model(path)
+    path.write_bytes(b'')
+    with path.open('wb') as file:
+        file.truncate(size)
+    with pytest.raises(ModelFileError, match='long.safetensors is damaged'):
+        load_model(path)
+
+
+def test_a_header_that_is_too_long_is_not_read(tmp_path):
+    path = tmp_path / 'header.safetensors'
+    with path.open('wb') as file:
+        file.write((2 ** 40).to_bytes(8, 'little') + b'{}')
+        file.truncate(2 ** 40 + 8)
+    with pytest.raises(ModelFileError, match='header.safetensors is damaged .*a header of'):
+        load_model(path)
+
+
+def test_a_model_for_which_memory_is_short_is_named(tiny_model, monkeypatch):
+    def load(content):
+        raise MemoryError
+    monkeypatch.setattr('ubcn_ros.runtime.weights.load', load)
+    with pytest.raises(ModelFileError, match='tiny.safetensors does not fit into the memory'):
+        load_model(tiny_model)
+
+
 def test_missing_unexpected_and_misshaped_tensors_are_named(tiny_model, tmp_path):
     def change(tensors):
         del tensors['derain.tail.1.bias']

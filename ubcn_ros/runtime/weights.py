@@ -30,6 +30,7 @@ PARTS = ('derain', 'segmentation', 'attention')
 TEMPERATURES = (0.01, 100)
 """Lowest and highest temperature of the confidence that make sense."""
 
+_MOST_HEADER = 10 ** 8  # bytes: the limit of safetensors
 _PART_STAGES = {'derain': 'derain', 'segmentation': 'adapt', 'attention': 'attend'}
 
 
@@ -286,17 +287,7 @@ def read_model(name_or_path: str | Path) -> tuple[dict[str, torch.Tensor], Model
         network is described by keys that this version does not know.
     """
     path = find_model(name_or_path)
-    try:
-        content = path.read_bytes()
-        tensors = load(content)
-        header = json.loads(content[8:_header_end(content)]).get('__metadata__') or {}
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
-                             'download it again') from error
-    if header.get('format') != FORMAT:
-        raise ModelFileError(f'{path} is not a model of this package (format '
-                             f'{header.get("format")!r}, expected {FORMAT!r}): train or export '
-                             'one with the ubcn command')
+    content, header, tensors = _read(path)
     try:
         config = UBCNConfig.from_dict(json.loads(header['config']))
         metadata = dict(json.loads(header.get('metadata', '{}')))
@@ -327,7 +318,7 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     try:
         with torch.device('cpu'):  # whatever the caller's default is
             network = build(info.config)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: no memory
+    except (TypeError, ValueError, OverflowError, MemoryError, RuntimeError) as error:
         raise NetworkError(_cannot_be_built(path, error)) from error
     expected = network.state_dict()
     problems = [f'missing {k}' for k in expected.keys() - tensors.keys()]
@@ -346,6 +337,41 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     info.require_trained(needs)
     network.derain_side, network.estimates_rain = info.derain_side, info.estimates_rain
     return network.eval(), info
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, str], dict[str, torch.Tensor]]:
+    """
+    Read a model file: all of it, its metadata, its tensors.
+
+    :raises ModelFileError: as for ``load_model``. Where the header is not that of a model of this
+        package, or of a shorter or longer one, nothing else was read.
+    """
+    try:
+        with path.open('rb') as file:
+            end = _header_end(file.read(8))
+            if end > _MOST_HEADER:
+                raise ValueError(f'a header of {end} bytes')
+            header = json.loads(file.read(end - 8))
+            metadata = header.pop('__metadata__', None) or {}
+            if metadata.get('format') != FORMAT:
+                raise ModelFileError(f'{path} is not a model of this package (format '
+                                     f'{metadata.get("format")!r}, expected {FORMAT!r}): train or '
+                                     'export one with the ubcn command')
+            end += max((each['data_offsets'][1] for each in header.values()), default=0)
+            if end != (size := os.fstat(file.fileno()).st_size):
+                raise ValueError(f'{size} bytes, where its header says {end}')
+            file.seek(0)
+            content = file.read()
+        return content, metadata, load(content)
+    except ModelFileError:
+        raise
+    except MemoryError as error:
+        raise ModelFileError(f'{path} does not fit into the memory that is free: free some, or '
+                             'choose a smaller model') from error
+    except (SafetensorError, OSError, ValueError, RecursionError, LookupError, TypeError,
+            AttributeError) as error:
+        raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
+                             'download it again') from error
 
 
 def _wrong_values(name: str, tensor: torch.Tensor, expected: torch.Tensor) -> str:
