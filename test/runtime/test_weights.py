@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ubcn_ros.runtime import Engine, ModelFileError, find_model, load_model, save_model
-from ubcn_ros.runtime.weights import PARTS, update_metadata
+from ubcn_ros.runtime.weights import PARTS, is_half, update_metadata
 
 
 def rewritten(source, target, tensors=lambda t: t, metadata=lambda m: m):
@@ -59,6 +59,16 @@ def test_half_precision_file_is_smaller_and_loads_as_fp32(tiny_model, tmp_path):
     for name, tensor in load_model(path)[0].state_dict().items():
         assert tensor.dtype == network.state_dict()[name].dtype
         assert torch.allclose(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-7)
+
+
+def test_weights_that_half_precision_does_not_hold_stay_as_they_are(tiny_model, tmp_path):
+    network, _ = load_model(tiny_model)
+    with torch.no_grad():
+        network.derain.head[0][0].weight[0] = 1e6
+    save_model(tmp_path / 'half.safetensors', network, {}, half=True)
+    again = load_model(tmp_path / 'half.safetensors')[0]
+    assert torch.equal(again.derain.head[0][0].weight, network.derain.head[0][0].weight)
+    assert is_half(tmp_path / 'half.safetensors')
 
 
 @pytest.mark.parametrize('half', [False, True])

@@ -218,14 +218,15 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     :param network: its ``config`` goes into the file.
     :param metadata: plain values for JSON, as in ``ModelInfo``.
     :param half: keep convolution weights in fp16, for half the size; biases and normalisation,
-        a hundredth of the file, stay fp32.
+        a hundredth of the file, stay fp32, as do weights that fp16 does not hold.
     :raises OSError: the file cannot be written.
     """
     # copies, for modules may be tied, and the library takes no memory twice
     tensors = {k: v.detach().to('cpu', copy=True, memory_format=torch.contiguous_format)
                for k, v in network.state_dict().items()}
     if half:
-        tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
+        tensors = {k: v.half() if v.ndim == 4 and _finite(v.half()) else v
+                   for k, v in tensors.items()}
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
               'metadata': json.dumps(metadata)}
     _write(Path(path), _with_header(save(tensors, header), header))
