@@ -22,6 +22,7 @@ from ubcn_ros.runtime.export.check import (
     compare,
     require_equal,
 )
+from ubcn_ros.runtime.export.folder import read_exported
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 
 pytest.importorskip('onnx')
@@ -246,7 +247,6 @@ def test_stages_have_a_veil_once(rain_model):
 
 def test_the_check_finds_another_network(tiny_model, exported):
     from ubcn_ros.runtime.backends.onnx import OnnxBackend
-    from ubcn_ros.runtime.export.folder import read_exported
     network, _ = load_model(tiny_model)
     with torch.no_grad():
         network.segmentation.classifier.bias[0] += 5
@@ -275,6 +275,16 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     with pytest.raises(ValueError, match="no precision 'bf16'"):
         Engine.load(exported[0].parent / 'tiny.safetensors', device='cpu', precision='bf16',
                     backend='onnxruntime')
+
+
+@pytest.mark.parametrize('name', ['image', 'label'])
+@pytest.mark.parametrize('size', [[64], [64, 64.0], [31, 64], [True, 64], 'ab', 5, [], 0, {}])
+def test_a_description_with_sizes_that_are_none_is_refused(exported, tmp_path, name, size):
+    said = json.loads((exported[0] / 'export.json').read_text())
+    said['sizes'] |= {'image': [64, 64], 'label': [64, 64], name: size}
+    (tmp_path / 'export.json').write_text(json.dumps(said))
+    with pytest.raises(ModelFileError, match=f'{name} size is .*: expected null, or height and'):
+        read_exported(tmp_path)
 
 
 def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp_path,
@@ -374,7 +384,6 @@ def test_a_veil_of_a_fixed_size_in_half_precision_without_the_exporters_affairs(
 
 def test_the_check_finds_another_rain(rain_model, rain_export):
     from ubcn_ros.runtime.backends.onnx import OnnxBackend
-    from ubcn_ros.runtime.export.folder import read_exported
     network, _ = load_model(rain_model)
     stages = OnnxBackend(read_exported(rain_export[0]), torch.device('cpu')).stages
     with torch.no_grad():

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import files_digest
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
@@ -67,14 +68,14 @@ def read_exported(folder: Path | str) -> Exported:
         if not isinstance(said, dict) or said.get('format') != FORMAT:
             raise ModelFileError(f'{path} does not describe an export of this version (expected '
                                  f'format {FORMAT!r}): {remedy}')
-        image, label = said['sizes']['image'], said['sizes']['label']
+        image, label = (_size(said['sizes'], name) for name in ('image', 'label'))
         # where the size is fixed no camera's focal length can ask for another
         metadata = said['metadata'] | ({'trained_focal_length': None} if image else {})
         exported = Exported(
             ModelInfo(said['model'], folder, said['weights_sha256'],
                       UBCNConfig.from_dict(said['config']), metadata),
             said['kind'], said['precision'],
-            image and tuple(image), tuple(label) if label != image else None,
+            image, label if label != image else None,
             # the names are ours: a description cannot point anywhere else
             {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES})
         expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}
@@ -90,6 +91,16 @@ def read_exported(folder: Path | str) -> Exported:
         if files_digest([file]) != expected[stage]:
             raise ModelFileError(f'{file} is not the file that {path} describes: {remedy}')
     return exported
+
+
+def _size(sizes: dict[str, object], name: str) -> tuple[int, int] | None:
+    """Return height and width in pixels, None where they are not fixed; raise ValueError."""
+    size = sizes[name]
+    if size is None or (isinstance(size, list) and len(size) == 2 and all(
+            type(side) is int and side >= MIN_SIDE for side in size)):
+        return size and tuple(size)
+    raise ValueError(f'its {name} size is {size!r}: expected null, or height and width from '
+                     f'{MIN_SIDE} up')
 
 
 @contextlib.contextmanager
