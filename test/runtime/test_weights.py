@@ -234,6 +234,14 @@ def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change, unknown
     assert ('the version of this package that wrote it' in str(error.value)) == unknown
 
 
+@pytest.mark.parametrize('key', ['config', 'metadata'])
+def test_a_description_that_is_nested_too_deep(tiny_model, tmp_path, key):
+    path = rewritten(tiny_model, tmp_path / 'deep.safetensors',
+                     metadata=lambda header: header | {key: '[' * 100_000})
+    with pytest.raises(ModelFileError, match='deep.safetensors describes a network that cannot'):
+        load_model(path)
+
+
 @pytest.mark.parametrize('metadata, trained', [
     ({}, PARTS),
     ({'note': 'converted', 'stage': 'derain'}, PARTS),

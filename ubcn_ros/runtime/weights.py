@@ -292,7 +292,7 @@ def read_model(name_or_path: str | Path) -> tuple[dict[str, torch.Tensor], Model
     try:
         config = UBCNConfig.from_dict(json.loads(header['config']))
         metadata = dict(json.loads(header.get('metadata', '{}')))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ModelFileError(_cannot_be_built(path, error)) from error
     return tensors, ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config,
                               metadata)
