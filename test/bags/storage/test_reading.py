@@ -183,7 +183,7 @@ def test_files_of_a_split_bag_are_read_by_time(tmp_path, storage):
 
 
 @pytest.mark.parametrize('definition', [('', b''), ('ros2msg', b''), ('ros2msg', b'no definition'),
-                                        ('ros2idl', b'no definition')], ids=str)
+                                        ('ros2idl', b'no definition'), ('unknown', b'')], ids=str)
 def test_standard_types_need_no_definition(tmp_path, definition):
     assert found(write_mcap(tmp_path / 'x.mcap', [1, 2], definition=definition)) == ([1, 2], [])
 

@@ -35,7 +35,9 @@ class Channel(NamedTuple):
     @property
     def serialization(self) -> str:
         """How messages are read: by their encoding, or by a definition that is not one of CDR."""
-        if self.encoding == 'cdr' and self.schema_encoding not in _CDR_DEFINITIONS:
+        # without a text, as some recorders write 'unknown', nothing contradicts the encoding
+        if (self.encoding == 'cdr' and self.definition
+                and self.schema_encoding not in _CDR_DEFINITIONS):
             return self.schema_encoding
         return self.encoding
 
