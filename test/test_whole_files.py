@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files are the old ones or the new ones, never half of one."""
 
+import errno
 import os
 import resource
 import stat
+from contextlib import nullcontext
 
 import pytest
 
-from ubcn_ros.whole_files import errors_named, write_whole
+from ubcn_ros.whole_files import errors_named, sync_folder, write_whole
 
 
 @pytest.mark.parametrize('durable', [False, True])
@@ -77,3 +79,12 @@ def test_errors_name_what_was_asked_for(error, only_nameless, expected):
     with pytest.raises(OSError) as found, errors_named('asked', only_nameless):
         raise error
     assert str(found.value) == expected
+
+
+@pytest.mark.parametrize('number', [errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EIO])
+def test_file_systems_need_not_know_how_to_sync_a_folder(tmp_path, monkeypatch, number):
+    def sync(file):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, 'fsync', sync)
+    with pytest.raises(OSError) if number == errno.EIO else nullcontext():
+        sync_folder(tmp_path)

@@ -16,6 +16,7 @@ PARTIAL = '.partial'
 """Suffix of what a kill leaves of a file that was being written."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of errors for which the remedy is to make room."""
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # of folders, as 9p and SMB answer
 
 
 def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
@@ -51,6 +52,22 @@ def errors_named(path: Path, only_nameless: bool = False) -> Iterator[None]:
             error.filename = str(path)
             del error.filename2  # None would be shown
         raise
+
+
+def sync_folder(folder: Path | str) -> None:
+    """
+    Wait until the names in a folder are on the disk; some file systems cannot do that.
+
+    :raises OSError: it cannot be written.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: Path, data: bytes, durable: bool) -> None:

@@ -25,6 +25,7 @@ from ubcn_ros.bags.storage.mcap_tail import Tail, find_tail
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.stopping import signals_held
+from ubcn_ros.whole_files import sync_folder
 
 _FLUSH_S = 1.0  # a kill or power cut loses what was written in this time, no more
 _TIMES = range(2**64)  # ns that the format can hold
@@ -244,11 +245,7 @@ class McapBagWriter:
 
     def _start_file(self, number: int) -> None:
         self._file = McapOutput(self.folder / f'{self._name}_{number}.mcap')
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # else a power cut may lose the file's name
-        finally:
-            os.close(folder)
+        sync_folder(self.folder)  # else a power cut may lose the file's name
 
     def _is_full(self, record: Record) -> bool:
         file = self._file
