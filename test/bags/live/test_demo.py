@@ -57,6 +57,15 @@ def test_only_what_an_earlier_run_left_is_removed(tmp_path):
     assert names(tmp_path) == ['node.log', 'notes.txt']
 
 
+def test_of_a_link_to_another_disk_what_it_leads_to_stays(tmp_path):
+    out, bag = tmp_path / 'out', write_bag(tmp_path / 'disk')
+    prepare_folder(out, None)
+    (out / 'outputs').symlink_to(bag)
+    (out / 'input').symlink_to(tmp_path / 'gone')
+    prepare_folder(out, None)
+    assert os.listdir(out) == ['node.log'] and names(bag)
+
+
 @pytest.mark.parametrize('name', ['input', 'outputs', 'summary.json'])
 def test_what_no_earlier_run_left_is_not_replaced(tmp_path, name):
     write_bag(tmp_path / name) if name != 'summary.json' else (tmp_path / name).touch()

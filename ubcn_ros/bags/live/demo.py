@@ -8,6 +8,7 @@ The demonstration: a bag replayed through the real node, recorded, and shown.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import click
 import numpy as np
 
 from ubcn_ros import bags
+from ubcn_ros.bags.errors import reason
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client
 from ubcn_ros.bags.live.node_process import (
@@ -106,7 +108,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
             return _report(options, source, replayed, network.label_set, info, started)
         except OSError as error:
             where = f' ({error.filename})' if error.filename else ''
-            raise bags.BagError(f'{options.out} cannot be written: {error.strerror}{where}; give '
+            raise bags.BagError(f'{options.out} cannot be written: {reason(error)}{where}; give '
                                 'an --out that you may write to, with room on its disk'
                                 ) from error
 
@@ -126,13 +128,14 @@ def prepare_folder(out: Path, bag: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if holds_bag(out / OUTPUTS):
         raise bags.BagError(f'{bag} is where outputs would be written: give another --out')
-    there = [path for name in (*_FILES, INPUT, OUTPUTS, LOG) if (path := out / name).exists()
-             and not holds_bag(path)]
+    there = [path for name in (*_FILES, INPUT, OUTPUTS, LOG)
+             if os.path.lexists(path := out / name) and not holds_bag(path)]
     if there and not (out / LOG).is_file():
         raise bags.BagError(f'{there[0]} was not left by an earlier demo, and would be replaced: '
                             'give another --out')
     for path in there:  # the log last: it says what the others are
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        linked = path.is_symlink()  # to a folder on another disk: what that holds stays
+        shutil.rmtree(path) if path.is_dir() and not linked else path.unlink()
     (out / LOG).touch()
 
 
