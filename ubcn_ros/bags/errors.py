@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES
@@ -43,7 +44,11 @@ def reason(error: BaseException) -> str:
 
 def write_error(path: Path, error: Exception) -> BagError:
     """Make the error of a bag that cannot be written, with the remedy for its reason."""
-    if getattr(error, 'errno', None) in NO_ROOM:
+    number = getattr(error, 'errno', None)
+    if number == errno.EFBIG:
+        remedy = ('its disk takes no larger file, as FAT32 of 4 GB: let bag process begin another '
+                  'before (--split-size 3900), or give a path on another disk')
+    elif number in NO_ROOM:
         remedy = 'make room on its disk, or give a path on another'
     else:
         remedy = 'give a path in a folder that you may write to'

@@ -203,7 +203,7 @@ def test_a_signal_closes_the_bag_and_it_goes_on(tmp_path):
 
 def test_after_a_full_disk_it_goes_on(tmp_path):
     records = [text(number, data=os.urandom(3000)) for number in range(9)]
-    with (ExitStack() as limited, pytest.raises(BagError, match='bag .*make room on its disk'),
+    with (ExitStack() as limited, pytest.raises(BagError, match='bag .*give a path on another'),
           McapBagWriter(tmp_path / 'bag') as writer):
         for place, record in enumerate(records):
             if place == 4:

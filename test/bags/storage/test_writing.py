@@ -49,12 +49,12 @@ def test_a_full_disk_is_one_line_with_a_remedy(tmp_path):
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     (line,) = done.output.strip().splitlines()
     assert line.startswith(f'Error: bag {tmp_path}/bag cannot be written: ')
-    assert 'make room on its disk' in line
+    assert 'give a path on another' in line
     assert not (tmp_path / 'bag').exists()
 
 
 def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path):
-    with (ExitStack() as limited, pytest.raises(BagError, match='make room'),
+    with (ExitStack() as limited, pytest.raises(BagError, match='give a path on another'),
           McapBagWriter(tmp_path / 'bag') as writer):
         for number in range(1, 9):
             if number == 3:  # what came before is in the file by now
@@ -76,9 +76,9 @@ def test_nothing_is_left_where_nothing_could_be_written(tmp_path):
 
 
 def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path):
-    with (file_limit(100_000), pytest.raises(BagError, match='make room on its disk'),
+    with (file_limit(100_000), pytest.raises(BagError, match='give a path on another'),
           McapBagWriter(tmp_path / 'bag') as writer):
-        with pytest.raises(BagError, match='make room on its disk'):
+        with pytest.raises(BagError, match='give a path on another'):
             for number in range(1, 30):
                 writer.write_message('/image', IMAGE, serialized(number, height=2000), number)
 

@@ -20,7 +20,7 @@ from ubcn_ros.whole_files import PARTIAL
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',
                  'start_s': 'start', 'duration_s': 'duration'}
-_UNITS = {'split_size': ('MB', 1e6), 'split_duration': ('s', 1e9)}  # of the options, if others
+_FREE = ('split_size', 'split_duration')  # may change: messages are the same in any file
 _FLAGS = {'allow_partial': 'allow_partial_model'}  # where they differ from the names of settings
 
 
@@ -77,7 +77,7 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
     """Raise BagError where an interrupted run had other settings; the text names the first."""
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
-        if old == new:
+        if old == new or name in _FREE:
             continue
         of_bag = name.startswith('IN ')
         option = name if of_bag else f'--{_FLAGS.get(name, name).replace("_", "-")}'
@@ -85,17 +85,8 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
             raise BagError(f'{out} cannot be continued: it was made '
                            f'{"with" if name in before else "without"} {option}, as by another '
                            'version: go on with that, or give another path for the outputs')
-        raise BagError(f'{out} cannot be continued: {option} was {_as_given(name, old)} and is '
-                       f'{_as_given(name, new)} now; give the same, or another path for the '
-                       'outputs')
-
-
-def _as_given(name: str, value: Any) -> str:
-    """Write the value of a setting in the unit of its option."""
-    if name in _UNITS and isinstance(value, int):
-        unit, factor = _UNITS[name]
-        return f'{value / factor:.15g} {unit}'
-    return repr(value)
+        raise BagError(f'{out} cannot be continued: {option} was {old!r} and is {new!r} now; give '
+                       'the same, or another path for the outputs')
 
 
 def _is_bare(out: Path) -> bool:
