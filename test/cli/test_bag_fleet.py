@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ubcn bag process` on many bags and with several workers: what it writes and what it tells."""
 
+import errno
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from fleet_workers import Here
 
 from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
+from ubcn_ros.bags.fleet.status import summary
 from ubcn_ros.bags.fleet.tasks import RunPiece
 from ubcn_ros.bags.process import Options, Tally, plan, read_sidecar
 from ubcn_ros.bags.process import run as running
@@ -126,6 +128,27 @@ def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, process, m
     done = process(source, out, '--topic', '/front/image_raw', '--resume')
     assert done.exit_code == 0 and f'4 images of {source} written' in done.output, done.output
     assert read_sidecar(out)['pieces'] == 2 and not (tmp_path / 'summary.json').exists()
+
+
+@pytest.mark.usefixtures('worker_here')
+def test_a_summary_that_cannot_be_written_replaces_no_result(tmp_path, process, monkeypatch):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    write_bag(folder / 'a.mcap', drive(1))
+    write_bag(folder / 'b.mcap', [imu(0, 1)])
+    (out / 'summary.json' / 'in the way').mkdir(parents=True)
+    done = process(folder, out, '--workers', 1)
+    assert done.exit_code == 1 and '1 of 2 bags written' in done.output, done.output
+    assert 'summary.json cannot be written: ' in done.output and 'no camera' in done.output
+    monkeypatch.setattr(Fleet, 'run', lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert process(folder, out, '--resume').exit_code == 130
+
+
+def test_of_a_bag_that_is_gone_the_size_is_0(tmp_path, monkeypatch):
+    def gone(path):
+        raise OSError(errno.ESTALE, 'Stale file handle')
+    monkeypatch.setattr(Path, 'is_dir', gone)
+    fleet = Fleet([(tmp_path / 'in.mcap', tmp_path / 'out')], Options())
+    assert summary(fleet, 1.0)['input_bytes'] == 0
 
 
 @pytest.mark.parametrize('more, text', [

@@ -85,9 +85,8 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
                    err=True)
         sys.exit(stop.exit_code)
     finally:
-        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
-            _write_summary(fleet, root, time.monotonic() - begun)
-    return _report(fleet)
+        summed_up = _write_summary(fleet, root, time.monotonic() - begun)
+    return _report(fleet) or not summed_up
 
 
 def _with_model(options: Options) -> Options:
@@ -112,13 +111,24 @@ def _pool(device: str, sharing: Sharing, shared: Path) -> AbstractContextManager
     return Workers(*share_out(device, workers, threads))
 
 
-def _write_summary(fleet: Fleet, root: Path, wall_s: float) -> None:
-    """Write what came of all bags; where nothing came of any, an earlier run's record stays."""
+def _write_summary(fleet: Fleet, root: Path, wall_s: float) -> bool:
+    """
+    Write what came of all bags; where nothing came of any, an earlier run's record stays.
+
+    :return: whether it could be written; else that is told: the bags are what counts.
+    """
+    from ubcn_ros.bags.errors import reason
     from ubcn_ros.bags.fleet.status import summary
-    if (root / SUMMARY).exists() and not (
-            fleet.gained_frames or any(bag.results for bag in fleet.bags)):
-        return
-    save_json(root / SUMMARY, summary(fleet, wall_s))
+    path = root / SUMMARY
+    try:
+        if all(bag.out == root.absolute() for bag in fleet.bags) or not root.is_dir():
+            return True
+        if fleet.gained_frames or any(bag.results for bag in fleet.bags) or not path.exists():
+            save_json(path, summary(fleet, wall_s))
+    except OSError as error:
+        say_error(f'{path} cannot be written: {reason(error)}; the bags are not affected')
+        return False
+    return True
 
 
 def _report(fleet: Fleet) -> bool:

@@ -127,5 +127,9 @@ def _bag_summary(bag: Bag) -> dict[str, Any]:
 
 
 def _size(bag: Path) -> int:
-    files = bag.iterdir() if bag.is_dir() else [bag]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    """Return the bytes of a bag's files; 0 where they cannot be looked at."""
+    try:
+        files = bag.iterdir() if bag.is_dir() else [bag]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:
+        return 0
