@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 ROSBAG2_SUFFIXES = ('.mcap', '.db3')
-BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag')
-"""Those of rosbag2 and of ROS 1."""
+BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag', '.bag.active')
+"""Those of rosbag2 and of ROS 1, which calls a bag active until it is closed."""
 PROCESSED = 'process.json'
 """Beside what `ubcn bag process` writes: what was done, and how far it has come."""
 

@@ -55,6 +55,16 @@ def test_pieces_and_links_are_not_taken_twice(tree):
     assert [str(bag.relative_to(root)) for bag in found] == ['a/x.mcap', 'a/y.mcap']
 
 
+def test_a_file_with_a_name_like_that_of_a_bag_is_told(tree):
+    root, told = tree('a.mcap', 'b.bag.active', 'c.mcap.zst', 'd.MCAP', 'e.mcap.md5', 'f'), []
+    pairs = pair_outputs([root], root.parent / 'out', told.append)
+    assert [(bag.name, out.name) for bag, out in pairs] == [
+        ('a.mcap', 'a'), ('b.bag.active', 'b')]
+    assert [line.split(' is left out, ')[0] for line in told] == [
+        f'{root}/c.mcap.zst', f'{root}/d.MCAP']
+    assert 'rename it, if it is a bag' in told[0]
+
+
 def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch):
     """Like the lost+found of a disk."""
     root, scan, told = tree('a.mcap', 'lost+found/b.mcap', 'z/c.mcap'), os.scandir, []

@@ -15,6 +15,7 @@ from ubcn_ros.bags.process.jobs import PIECES
 from ubcn_ros.bags.storage.metadata import NAME
 
 Tell = Callable[[str], None]
+_LIKE_BAG = re.compile(r'.+\.(mcap|db3|bag)(\.(zstd?|lz4|gz|bz2|xz))?', re.IGNORECASE)
 
 
 def find_bags(folder: Path, tell: Tell) -> list[Path]:
@@ -24,7 +25,8 @@ def find_bags(folder: Path, tell: Tell) -> list[Path]:
     A bag is a folder with metadata.yaml, a folder whose bag files are the numbered files of one
     recording, or else a file. Names with a leading dot, and pieces of bags, are left out.
 
-    :param tell: called with a line for each folder, or entry of one, that cannot be read.
+    :param tell: called with a line for each folder, or entry of one, that cannot be read, and for
+        each file that is left out, though its name is like that of a bag.
     """
     return sorted(_walk(Path(folder), set(), tell))
 
@@ -124,6 +126,9 @@ def _walk(folder: Path, seen: set[Path], tell: Tell) -> Iterator[Path]:
                 folders.append(path)
             elif has_bag_name(path.name):
                 files.append(path)
+            elif _LIKE_BAG.fullmatch(path.name):
+                tell(f'{path} is left out, as its name does not end in '
+                     f'{", ".join(BAG_SUFFIXES)} or these with .zstd: rename it, if it is a bag')
         except OSError as error:  # as of a mount that is gone, or a link to where nobody may look
             tell(_unreadable(path, error))
     if _is_recording(folder, files):
