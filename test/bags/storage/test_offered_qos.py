@@ -17,7 +17,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 
-from ubcn_ros.bags import IMAGE
+from ubcn_ros.bags import IMAGE, McapBagWriter, Record, open_bag
 from ubcn_ros.bags.storage.offered_qos import (
     DEPTH,
     latched_depth,
@@ -66,6 +66,20 @@ def test_times_and_depths_that_are_no_numbers_are_no_offer(name):
                    {'depth': 'few'}):
         assert recorded_offers([channel({**NAMED, **change}), channel(NUMBERED)]) == \
             recorded_offers([channel(NUMBERED)])
+
+
+def test_numbers_of_older_versions_are_written_as_names(tmp_path):
+    numbered = channel(NUMBERED, {**NUMBERED, 'durability': 1})
+    with McapBagWriter(tmp_path / 'bag') as writer:
+        for each in (numbered, channel(NAMED)._replace(topic='/b')):
+            writer.write(Record(each, 1, 1, 0, b'\0\1\0\0'))
+    with open_bag(tmp_path / 'bag') as reader:
+        texts = {found.topic: dict(found.metadata)['offered_qos_profiles']
+                 for found in reader.channels}
+        assert recorded_offers(reader.channels) == recorded_offers([numbered, channel(NAMED)])
+    assert [offer['durability'] for offer in yaml.safe_load(texts['/image'])] == [
+        'volatile', 'transient_local']
+    assert texts['/b'] == dict(channel(NAMED).metadata)['offered_qos_profiles']
 
 
 def test_the_strictest_of_several_is_offered():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from mcap.records import Attachment
@@ -13,6 +14,7 @@ from mcap.writer import Writer
 
 from ubcn_ros.bags.storage.channels import with_definition
 from ubcn_ros.bags.storage.mcap_tail import LIBRARY, Tail, write_summary
+from ubcn_ros.bags.storage.offered_qos import with_named_policies
 from ubcn_ros.bags.storage.records import Channel, Record
 
 _MESSAGE = 47  # bytes of one beside its data: 31 of its record, 16 of its chunk's index
@@ -55,7 +57,7 @@ class McapOutput:
 
     def add_channel(self, channel: Channel) -> int:
         """Register a channel, if it is not there yet; return its number."""
-        channel = with_definition(channel)
+        channel = _as_written(channel)
         if channel not in self._channels:
             self._channels[channel] = self._writer.register_channel(
                 channel.topic, channel.encoding, self._add_schema(channel),
@@ -129,3 +131,8 @@ class McapOutput:
             self.write(record)
         if tail.pending:
             self.flush()
+
+
+@cache  # asked with each message
+def _as_written(channel: Channel) -> Channel:
+    return with_named_policies(with_definition(channel))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -17,13 +18,14 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2.metadata import parse_qos
+from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 
-from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS, reliable_qos
+from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS, dump_yaml, reliable_qos
 from ubcn_ros.bags.storage.records import Channel
 
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
+_NUMBERED = re.compile(r'\bhistory: *\d')
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
 
 
@@ -47,6 +49,20 @@ def _parsed(text: str) -> list[Qos]:
         if not all(isinstance(number, int) for number in numbers):
             raise ValueError(f'{numbers} are not all whole numbers')
     return offers
+
+
+def with_named_policies(channel: Channel) -> Channel:
+    """
+    Return a channel whose offers name their policies, as rosbag2 reads them since Jazzy.
+
+    Those that cannot be read stay as they are.
+    """
+    if not _NUMBERED.search(dict(channel.metadata).get(QOS, '')):
+        return channel
+    offers = recorded_offers([channel])
+    text = dump_yaml(dump_qos_v9(offers)).strip()
+    return channel._replace(metadata=tuple(
+        (name, text if name == QOS and offers else value) for name, value in channel.metadata))
 
 
 def strictest(offers: Sequence[Qos]) -> Qos | None:
