@@ -385,6 +385,19 @@ def test_two_runs_do_not_write_one_bag(source, tmp_path):
     processed(source, tmp_path / 'out', engine=Engine(second))
 
 
+def test_of_an_output_that_another_run_has_just_made_that_is_told(source, tmp_path, monkeypatch):
+    """Before anything is in it; also where it was not there when this run began."""
+    out, lexists = tmp_path / 'out', os.path.lexists
+    out.mkdir()
+    with run.locked(out):
+        for there in (True, False):
+            monkeypatch.setattr(os.path, 'lexists', lambda path, there=there:
+                                there if path == out else lexists(path))
+            with pytest.raises(BagLocked):
+                processed(source, out)
+    assert os.listdir(out) == []
+
+
 def test_an_output_that_is_resumed_before_it_is_held_stays_the_others(
         source, tmp_path, monkeypatch):
     locked, engine, other = run.locked, Engine(), Engine()

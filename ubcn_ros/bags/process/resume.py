@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
         return None
     document = read_sidecar(out)
     if not resume:
-        if document is None or document['finished']:
-            raise exists_error(out)
-        with locked(out):  # else its run goes on
+        with locked(out) if out.is_dir() else nullcontext():  # else its run goes on
+            if document is None or document['finished']:
+                raise exists_error(out)
             raise BagError(f'bag {out} cannot be written: it exists already, as an interrupted '
                            'run left it; go on with it (--resume), or remove it')
     if document is None and _is_bare(out):

@@ -47,8 +47,9 @@ class McapBagWriter:
         definitions not counted; None: never.
     :param split_ns: begin another file where one has messages of so many ns.
     :param custom_data: of the recording, for metadata.yaml.
-    :param claim: called with the folder when it is made, before anything is in it; where it
-        raises, or another has written there meanwhile, the folder is left as it is.
+    :param claim: called with the folder when it is made, before anything is in it, or when it is
+        there already, before that is told; where it raises, or another has written there
+        meanwhile, the folder is left as it is.
     :raises BagError: it exists, or cannot be written; as all methods do.
     """
 
@@ -183,6 +184,8 @@ class McapBagWriter:
         try:
             self.folder.mkdir(parents=True)
         except OSError as error:
+            if os.path.isdir(self.folder):
+                self._claim(self.folder)
             if os.path.exists(self.folder):  # unlike Path's it never raises
                 raise exists_error(self.folder) from error
             raise
