@@ -9,6 +9,7 @@ import sys
 import threading
 from itertools import islice
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from drives import write_bag
 from test_offered_qos import NUMBERED
 
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, Record, open_bag
+from ubcn_ros.bags.live import play as player
 from ubcn_ros.bags.live.pace import Played
 from ubcn_ros.bags.live.play import PlayOptions, _laps, play
 from ubcn_ros.bags.messages import TYPES
@@ -159,16 +161,33 @@ def test_what_was_latched_before_the_start_is_published_too(ros, bag):
         node.destroy_node()
 
 
+def test_who_comes_late_gets_all_static_transforms(ros, tmp_path, monkeypatch):
+    """Of many publishers of depth 1, also from before the start."""
+    depths, make, sent = {}, player._publisher, []
+    static = ros_channel('/tf_static', TEXT, 1, latched=True)
+    path = write_bag(tmp_path / 'bag.mcap', [
+        Record(static, time, time, 0, text(time)) for time in (*range(15), 10**9)])
+
+    def publisher(node, topic, msgtype, serialization, profile):
+        depths[topic] = profile.depth
+        made = make(node, topic, msgtype, serialization, profile)
+        return Mock(made, publish=sent.append)
+
+    monkeypatch.setattr(player, '_publisher', publisher)
+    assert played(path, start=0.9)[0].messages == 1
+    assert depths == {'/tf_static': 16} and sent == [text(time) for time in (*range(15), 10**9)]
+
+
 def test_topics_are_offered_by_the_qos_of_the_recording(ros, tmp_path):
     from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
-    from ubcn_ros.bags.live.play import _node, _Publishers
+    from ubcn_ros.bags.live.play import _counts, _node, _Publishers
     path = write_topics(tmp_path / 'bag.mcap', [
         Topic('/a', TEXT, [(1, text(0))], BEST_EFFORT), Topic('/b', TEXT, [(1, text(0))], LATCHED),
         Topic('/c', TEXT, [(1, text(0))])])
     warned = []
     with open_bag(path) as reader, _node() as node:
-        publishers = _Publishers(node, reader.channels, warned.append)
+        publishers = _Publishers(node, reader.channels, _counts(reader), warned.append)
         found = {name: node.get_publishers_info_by_topic(name)[0].qos_profile
                  for name in ('/a', '/b', '/c')}
         assert publishers.topics == {'/a', '/b', '/c'}

@@ -17,9 +17,12 @@ from rosbags.interfaces import (
     QosTime,
 )
 
-from ubcn_ros.bags import IMAGE, McapBagWriter, Record, open_bag
+from ubcn_ros.bags import IMAGE, McapBagWriter, Record, make_header, open_bag
+from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.offered_qos import (
     DEPTH,
+    latched_before,
     latched_depth,
     merged_offer,
     recorded_offers,
@@ -93,7 +96,7 @@ def test_the_strictest_of_several_is_offered():
 
 
 @pytest.mark.parametrize('change, depth', [
-    ({}, DEPTH), ({'depth': 30}, 30), ({'history': 'keep_all'}, sys.maxsize),
+    ({}, 5), ({'depth': 30}, 30), ({'depth': 0}, DEPTH), ({'history': 'keep_all'}, sys.maxsize),
     ({'depth': 2**64 - 1}, sys.maxsize), ({'durability': 'volatile'}, 0)])
 def test_of_a_latched_topic_the_last_messages_count(change, depth):
     assert latched_depth([channel({**NAMED, **change})]) == depth
@@ -102,12 +105,41 @@ def test_of_a_latched_topic_the_last_messages_count(change, depth):
 
 def test_static_transforms_are_latched_where_nothing_is_said():
     static = Channel('/tf_static', 'tf2_msgs/msg/TFMessage', 'cdr')
-    assert latched_depth([static]) == DEPTH
+    assert latched_depth([static]) == sys.maxsize  # of many publishers
     assert merged_offer([static]).durability == QosDurability.TRANSIENT_LOCAL
     volatile = channel({**NAMED, 'durability': 'volatile'})
     assert merged_offer([volatile._replace(topic='/tf_static')]).durability == (
         QosDurability.VOLATILE)
     assert merged_offer([Channel('/tf', 'tf2_msgs/msg/TFMessage', 'cdr')]) is None
+
+
+def transforms(time, *frames):
+    types = TYPES.types
+    vector = types['geometry_msgs/msg/Vector3'](time, 0, 0)
+    rotation = types['geometry_msgs/msg/Quaternion'](0, 0, 0, 1)
+    message = types['tf2_msgs/msg/TFMessage']([types['geometry_msgs/msg/TransformStamped'](
+        make_header(time, 'base'), frame, types['geometry_msgs/msg/Transform'](vector, rotation))
+        for frame in frames])
+    return Record(ros_channel('/tf_static', 'tf2_msgs/msg/TFMessage', 1, latched=True), time, time,
+                  0, bytes(TYPES.serialize_cdr(message, 'tf2_msgs/msg/TFMessage')))
+
+
+def test_all_static_transforms_are_there_later_and_of_others_what_was_kept(tmp_path):
+    """Of a vehicle with a publisher for each sensor, of which one offer was recorded."""
+    static = [transforms(10 + n, f'sensor_{n}') for n in range(15)]
+    again = [transforms(30 + n, 'sensor_3', 'gps') for n in range(5)]
+    broken = static[0]._replace(time_ns=40, data=b'\0\1\0\0\xff')
+    maps = [Record(ros_channel('/map', IMAGE, 1, latched=True), 50 + n, 50, 0, b'map')
+            for n in range(3)]
+    with McapBagWriter(tmp_path / 'bag') as writer:
+        for record in [*static, *again, broken, *maps, static[0]._replace(time_ns=90)]:
+            writer.write(record)
+    with open_bag(tmp_path / 'bag') as reader:
+        found = latched_before(reader, reader.channels, 90)
+        assert [record[1:] for record in found] == [
+            record[1:] for record in [*static, again[-1], broken, maps[-1]]]
+        assert latched_before(reader, [], 90) == []
+        assert len(latched_before(reader, reader.channels, 15)) == 5
 
 
 def test_one_best_effort_publisher_stays_one():

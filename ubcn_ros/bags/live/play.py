@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,19 +14,18 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import QosDurability
-
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.live.node_process import starting_ros
 from ubcn_ros.bags.live.pace import Played, Schedule, publish_when_due, read_ahead
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
-from ubcn_ros.bags.storage.offered_qos import merged_offer, to_profile
+from ubcn_ros.bags.storage.offered_qos import STATIC, latched_before, merged_offer, to_profile
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record, by_kind
 from ubcn_ros.bags.topics import choose_topics
 
 _CLOCK = '/clock'
 _SHORTEST_LAP_NS = 1_000_000_000  # of --loop: a bag of one message is not played without a pause
+_MOST_STATIC = 10_000  # static transforms that are kept for later subscribers
 _FOUND_SECONDS = 0.2  # a subscriber finds a publisher a little later than that finds it
 _ACKNOWLEDGED_SECONDS = 5.0  # how long the last messages may take to reach their subscribers
 
@@ -75,7 +75,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
         channels = [channel for channel in reader.channels if channel.topic in chosen]
         first, end = _window(reader, options)
         with _node() as node:
-            publishers = _Publishers(node, channels, warn)
+            publishers = _Publishers(node, channels, _counts(reader), warn)
             absent = {*options.wait_for} - publishers.topics
             if absent:
                 raise BagError(f'{", ".join(sorted(absent))!r} cannot be waited for: of {path}, '
@@ -87,7 +87,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
             clock = _clock_publisher(node) if options.clock_hz else None
             publishers.wait_for(options.wait_for, say)
             if options.start:
-                for record in reader.records(publishers.latched, end_ns=first):
+                for record in latched_before(reader, publishers.channels, first):
                     publishers.publish(record)
             laps = _laps(path, publishers.channels, first, end, options.loop, warn)
             with read_ahead(laps) as records:
@@ -114,6 +114,14 @@ def _window(reader: BagReader, options: PlayOptions) -> tuple[int, int]:
         raise BagError(f'{reader.path} is {seconds:.3f} s long: nothing is left to play from '
                        f'{options.start:g} s on')
     return first, end
+
+
+def _counts(reader: BagReader) -> Counter[str]:
+    """Count the messages of each topic, as far as the bag says."""
+    counts: Counter[str] = Counter()
+    for connection in reader.connections:
+        counts[connection.topic] += connection.msgcount
+    return counts
 
 
 def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: bool,
@@ -156,13 +164,15 @@ def _node() -> Iterator[Any]:
 class _Publishers:
     """A publisher for each topic of channels that this ROS knows the type of."""
 
-    def __init__(self, node: Any, channels: Sequence[Channel], warn: Callable[[str], Any]):
+    def __init__(self, node: Any, channels: Sequence[Channel], counts: Counter[str],
+                 warn: Callable[[str], Any]):
         self.channels: list[Channel] = []
-        self.latched: list[Channel] = []
         self._publishers: dict[Channel, Any] = {}
         unknown = []
         for (topic, msgtype, serialization), group in by_kind(channels).items():
             offer = merged_offer(group)
+            if offer is not None and topic == STATIC:  # one publisher stands for those of all
+                offer = offer._replace(depth=max(offer.depth, min(counts[topic], _MOST_STATIC)))
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))
             except Exception as error:  # of a type, name or QoS that this ROS does not take
@@ -170,8 +180,6 @@ class _Publishers:
                 continue
             if offer is None:
                 unknown.append(topic)
-            elif offer.durability == QosDurability.TRANSIENT_LOCAL:
-                self.latched += group
             self.channels += group
             self._publishers |= dict.fromkeys(group, publisher)
         if unknown:

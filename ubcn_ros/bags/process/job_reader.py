@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +15,9 @@ from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, deserialize
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.storage.offered_qos import latched_depth
+from ubcn_ros.bags.storage.offered_qos import latched_before
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Channel, Record, by_kind
+from ubcn_ros.bags.storage.records import Channel, Record
 
 _KEPT_NS = 3_000_000_000  # an image is recorded later than its CameraInfo, but not by so much
 
@@ -137,22 +134,15 @@ class JobReader:
                 if (infos := self._infos.get(channel.kind)) and infos.newest is None]
 
 
-def latched_before(reader: BagReader, job: Job) -> list[Record]:
+def latched_before_job(reader: BagReader, job: Job) -> list[Record]:
     """
-    List what a subscriber that comes at the beginning of a job gets of latched topics.
+    List the latched records from before a job that are copied, as those of /tf_static.
 
-    These are the last records from before of what is copied, as those of /tf_static, in their
-    order; not of cameras, as their images would have no outputs.
+    Not of cameras, as their images would have no outputs.
     """
     copied = job.copied - {camera.topic for camera in job.cameras}
-    topics = by_kind(channel for channel in reader.channels if channel.topic in copied)
-    depths = {kind: latched_depth(channels) for kind, channels in topics.items()}
-    kept = {kind: deque(maxlen=depth) for kind, depth in depths.items()}
-    latched = [channel for kind, channels in topics.items() if depths[kind] != 0
-               for channel in channels]
-    for record in reader.records(latched, end_ns=job.start_ns):
-        kept[record.channel.kind].append(record)
-    return sorted(chain(*kept.values()), key=attrgetter('time_ns'))
+    return latched_before(reader, [channel for channel in reader.channels
+                                   if channel.topic in copied], job.start_ns)
 
 
 class _Infos:

@@ -16,7 +16,7 @@ from typing import Any
 from ubcn_ros.bags.errors import BagError, BagOutOfMemory, in_seconds, reason
 from ubcn_ros.bags.messages import decode_record
 from ubcn_ros.bags.process.checks import check_output, finished_tally, input_problems
-from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, latched_before
+from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, latched_before_job
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
@@ -227,7 +227,7 @@ class _Run:
         if self._job.first:
             begin = self._job.begin_ns
             self._write(writer, [record._replace(time_ns=begin, publish_ns=begin)
-                                 for record in latched_before(self._reader, self._job)])
+                                 for record in latched_before_job(self._reader, self._job)])
             self._write(writer, [outputs.label_info(begin) for outputs in self._outputs.values()])
         self.tally.position = Position(self._job.start_ns, 0, {})
 

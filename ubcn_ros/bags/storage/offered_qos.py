@@ -8,7 +8,9 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from rosbags.interfaces import (
     Qos,
@@ -20,11 +22,17 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 
+from ubcn_ros.bags.messages import deserialize
 from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS, dump_yaml, reliable_qos
-from ubcn_ros.bags.storage.records import Channel
+from ubcn_ros.bags.storage.records import Channel, Record, by_kind
+
+if TYPE_CHECKING:
+    from ubcn_ros.bags.storage.reader import BagReader
 
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
+STATIC = '/tf_static'
+"""Topic of static transforms."""
 _NUMBERED = re.compile(r'\bhistory: *\d')
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
 
@@ -101,7 +109,7 @@ def merged_offer(channels: Sequence[Channel]) -> Qos | None:
     Then /tf_static counts as latched: a listener of tf2 connects to no other publisher.
     """
     offers = recorded_offers(channels)
-    if not offers and channels[0].topic == '/tf_static':
+    if not offers and channels[0].topic == STATIC:
         offers = _parsed(reliable_qos(DEPTH, latched=True))
     return strictest(offers)
 
@@ -110,15 +118,47 @@ def latched_depth(channels: Sequence[Channel]) -> int:
     """
     Return how many of the last messages of a topic a later subscriber gets; 0: it is not latched.
 
-    Of a latched one at least `DEPTH`: each of its publishers has its own, also those that began
-    after the recorder, whose offers are not recorded.
+    Of static transforms all: a vehicle has many publishers of them, each with a few, and of those
+    that began after the recorder no offer is recorded.
     """
     offer = merged_offer(channels)
     if offer is None or offer.durability != QosDurability.TRANSIENT_LOCAL:
         return 0
-    if offer.history == QosHistory.KEEP_ALL:
+    if offer.history == QosHistory.KEEP_ALL or channels[0].topic == STATIC:
         return sys.maxsize
-    return max(DEPTH, min(offer.depth, sys.maxsize))
+    return min(offer.depth, sys.maxsize)
+
+
+def latched_before(reader: BagReader, channels: Iterable[Channel], before_ns: int
+                   ) -> list[Record]:
+    """
+    List what a subscriber that comes at a time of a recording gets of latched topics.
+
+    These are their last records from before, in the order of recording; of static transforms the
+    last for each set of frames.
+    """
+    topics = by_kind(channels)
+    depths = {kind: latched_depth(group) for kind, group in topics.items()}
+    kept: dict[tuple[str, str, str], dict[Any, Record]] = {kind: {} for kind in topics}
+    latched = [channel for kind, group in topics.items() if depths[kind] for channel in group]
+    for number, record in enumerate(reader.records(latched, end_ns=before_ns)):
+        kind = record.channel.kind
+        key = _frames(record) if kind[0] == STATIC else number
+        kept[kind].pop(key, None)  # its place is that of the last
+        kept[kind][key] = record
+        if len(kept[kind]) > depths[kind]:
+            del kept[kind][next(iter(kept[kind]))]
+    return sorted(chain.from_iterable(records.values() for records in kept.values()),
+                  key=attrgetter('time_ns'))
+
+
+def _frames(record: Record) -> Any:
+    """Return the child frames of static transforms; the data where they cannot be read."""
+    try:
+        message = deserialize(record.data, record.channel.msgtype)
+        return tuple(transform.child_frame_id for transform in message.transforms)
+    except Exception:  # malformed, or of another type
+        return bytes(record.data)
 
 
 def to_profile(offer: Qos | None) -> Any:
