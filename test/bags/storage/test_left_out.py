@@ -120,13 +120,34 @@ def test_a_row_of_the_topic_in_another_encoding_is_told(database):
     assert f'/image: 3 messages of type {IMAGE}, encoded as protobuf' in problem
 
 
-def test_a_row_without_timestamp_is_left_out_and_told(database):
+@pytest.mark.parametrize('value', ['NULL', "'soon'", "x'ff'"])
+def test_a_row_without_timestamp_is_left_out_and_told(database, value):
     path, change = database
-    change('UPDATE messages SET timestamp = NULL WHERE id = 3')
+    change(f'UPDATE messages SET timestamp = {value} WHERE id = 3')
+    with open_bag(path) as reader:
+        assert (reader.start_ns, reader.end_ns) == (SECOND, 9 * SECOND)
     times, problems = read(path)
     assert times == [1, 2, 4, 5, 6, 7, 8, 9]
     assert 'message 3 has no timestamp' in problems[0]
     assert '9 messages are announced, 8 were found; give another copy' in problems[1]
+
+
+@pytest.mark.parametrize('column', ['name', 'type', 'serialization_format',
+                                    'offered_qos_profiles', 'type_description_hash'])
+def test_texts_of_topics_may_be_stored_as_blobs(database, column):
+    path, change = database
+    change(f'UPDATE topics SET {column} = CAST({column} AS BLOB);'
+           'UPDATE message_definitions SET topic_type = CAST(topic_type AS BLOB), '
+           'encoding = CAST(encoding AS BLOB)')
+    assert read(path) == (list(range(1, 10)), [])
+
+
+def test_texts_that_are_not_utf_8_cost_no_other_topic(database):
+    path, change = database
+    change("INSERT INTO topics SELECT 2, CAST(x'2f696dff' AS TEXT), type, serialization_format, "
+           "x'ff00', '' FROM topics; UPDATE messages SET topic_id = 2 WHERE id > 6")
+    assert read(path)[0] == [1, 2, 3, 4, 5, 6]
+    assert read(path, '/im\ufffd')[0] == [7, 8, 9]
 
 
 @pytest.mark.parametrize('how', ['cut', 'a lost page', 'fewer cells', 'no pages'])

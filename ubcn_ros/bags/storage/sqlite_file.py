@@ -22,6 +22,8 @@ from ubcn_ros.bags.storage.reach import check_in_reach, check_readable
 from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
+# SQLite keeps a value of any class in any column: text and blobs, which sort last, are no times
+_TIMED = "typeof(timestamp) IN ('integer', 'real')"
 _TIMES = (-2**63, 2**63 - 1)  # of a message, ns
 _PAUSE_S = 1.0  # after which damage is looked at again, whether it is the disk that is gone
 _LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
@@ -54,6 +56,7 @@ class SqliteFile(Storage):
         # one thread at a time, but not always the same
         self._database = sqlite3.connect(f'file:{quote(bytes(path.resolve()))}?{mode}', uri=True,
                                          check_same_thread=False)
+        self._database.text_factory = lambda text: text.decode(errors='replace')
         try:
             # else a file that was cut off would not be opened at all
             self._database.execute('PRAGMA writable_schema=ON')
@@ -101,10 +104,10 @@ class SqliteFile(Storage):
     @cached_property
     def span(self) -> tuple[int, int] | None:
         """Times of the first and last message, ns; None where there is none."""
+        end = ('(SELECT CAST(timestamp AS INTEGER) FROM messages '
+               f'WHERE {_TIMED} ORDER BY timestamp {{}} LIMIT 1)')
         try:
-            first, last = next(self._query(
-                'SELECT CAST(min(timestamp) AS INTEGER), CAST(max(timestamp) AS INTEGER) '
-                'FROM messages'))
+            first, last = next(self._query(f'SELECT {end.format("ASC")}, {end.format("DESC")}'))
         except _ERRORS:
             times = [time for _, time, _ in self._rows(None) if time is not None]
             return (times[0], times[-1]) if times else None
@@ -157,15 +160,16 @@ class SqliteFile(Storage):
         definitions: dict[str, tuple[str, bytes]] = {}
         with suppress(*_ERRORS):  # a table of its own since Iron; a type may be read without it
             for name, encoding, definition in self._query(
-                    'SELECT topic_type, encoding, CAST(encoded_message_definition AS BLOB) '
-                    'FROM message_definitions'):
+                    'SELECT CAST(topic_type AS TEXT), CAST(encoding AS TEXT), '
+                    'CAST(encoded_message_definition AS BLOB) FROM message_definitions'):
                 definitions[name] = (encoding or '', definition or b'')
         there = {row[1] for row in self._query('PRAGMA table_info(topics)')}
-        columns = [name if name in there else "''"
-                   for name in ('offered_qos_profiles', 'type_description_hash')]
+        columns = [f'CAST({name} AS TEXT)' if name in there else "''" for name in (
+            'name', 'type', 'serialization_format', 'offered_qos_profiles',
+            'type_description_hash')]
         channels = {}
         for number, topic, msgtype, encoding, qos, digest in self._query(
-                f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
+                f'SELECT id, {", ".join(columns)} FROM topics'):
             metadata = ((QOS, qos), (HASH, digest))
             if topic:
                 schema = ((msgtype, *definitions[msgtype]) if msgtype in definitions
@@ -184,7 +188,8 @@ class SqliteFile(Storage):
     def _rows(self, topics: Iterable[int] | None, start: float = -math.inf,
               end: float = math.inf) -> Iterator[tuple[int, int | None, int]]:
         """Yield id, time and topic of messages by time; read one by one past a damaged page."""
-        query = 'SELECT id, CAST(timestamp AS INTEGER), topic_id FROM messages'
+        query = (f'SELECT id, CASE WHEN {_TIMED} THEN CAST(timestamp AS INTEGER) END, topic_id '
+                 'FROM messages')
         chosen = ['1' if topics is None else f'topic_id IN ({", ".join(map(str, topics))})']
         if start > _TIMES[0]:
             chosen.append(f'timestamp >= {min(start, _TIMES[1])}')
