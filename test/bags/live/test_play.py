@@ -234,6 +234,17 @@ def test_damage_is_told_once_of_all_laps(tmp_path):
     assert len(warned) == 1 and 'was not closed' in warned[0]
 
 
+def test_a_jump_of_the_clock_is_told_with_what_begins_behind_it(tmp_path):
+    channel, warned = ros_channel('/text', TEXT), []
+    times = [SECOND, 2 * SECOND, 1_700_000_000 * SECOND, 1_700_000_001 * SECOND]
+    path = write_bag(tmp_path / 'bag.mcap', [Record(channel, t, t, 0, text(0)) for t in times])
+    laps = _laps(path, [channel], times[0], times[-1] + 1, True, warned.append)
+    assert [record.time_ns for _, record in islice(laps, 8)] == 2 * times
+    (line,) = warned
+    assert line == ('there is nothing to play in 1699999998 s of the recording, as where its '
+                    'clock was set: --start 1699999999.000 begins behind them')
+
+
 def test_a_part_of_a_bag_ends_without_a_check_of_all_of_it(ros, tmp_path, monkeypatch):
     path = write_topics(tmp_path / 'bag.mcap', [
         Topic('/image', IMAGE, [(i / 100, serialized(i)) for i in range(5)], RELIABLE)])

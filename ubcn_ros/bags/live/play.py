@@ -25,6 +25,7 @@ from ubcn_ros.bags.topics import choose_topics
 
 _CLOCK = '/clock'
 _SHORTEST_LAP_NS = 1_000_000_000  # of --loop: a bag of one message is not played without a pause
+_GAP_NS = 60 * 10**9  # that is told: it is waited for
 _MOST_STATIC = 10_000  # static transforms that are kept for later subscribers
 _FOUND_SECONDS = 0.2  # a subscriber finds a publisher a little later than that finds it
 _ACKNOWLEDGED_SECONDS = 5.0  # how long the last messages may take to reach their subscribers
@@ -128,10 +129,16 @@ def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: b
           warn: Callable[[str], Any]) -> Generator[tuple[int, Record], None, None]:
     """Yield records with the number of their lap; of sqlite3 files, a thread opens its own."""
     with open_bag(path) as reader:
-        found, told = False, set()
+        found, told, last = False, set(), first
         for lap in count() if loop else range(1):
             for record in reader.records(channels, first, end):
                 found = True
+                gap = record.time_ns - last
+                if lap == 0 and gap > _GAP_NS:
+                    at = (record.time_ns - reader.start_ns) // 1_000_000 / 1e3
+                    warn(f'there is nothing to play in {gap / 1e9:.0f} s of the recording, as '
+                         f'where its clock was set: --start {at:.3f} begins behind them')
+                last = record.time_ns
                 yield lap, record
             for line in reader.met:
                 if line not in told:
