@@ -340,6 +340,22 @@ def test_a_gpu_that_is_lost_while_warming_up_is_remembered(node, monkeypatch):
     assert 'an illegal memory access' in node.gpu_lost
 
 
+@pytest.mark.parametrize('name', ['engine'])
+def test_without_room_for_a_thread_configuring_fails_and_says_why(node, monkeypatch, name):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, 'start', refuse)
+        assert node.change_state('configure') == FAILURE
+    assert node.failure == "cannot configure: RuntimeError: can't start new thread"
+    assert node.lifecycle_state == 'unconfigured' and not node.configured
+    assert node.change_state('configure') == SUCCESS
+
+
 def test_an_activation_that_fails_says_why_in_the_diagnostics(node, monkeypatch):
     bring(node, 'inactive')
 

@@ -53,6 +53,18 @@ def test_a_task_that_raises_hands_on_its_error(bench):
     assert bench.worker.submit(lambda: 7).result(10.0) == 7
 
 
+def test_without_room_for_its_thread_a_worker_says_so_and_can_be_closed(bench, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, 'start', start)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match='start new thread'):
+                bench.worker.submit(lambda: None)
+    assert not bench.worker.started
+    assert bench.worker.submit(lambda: 7).result(10.0) == 7 and bench.worker.started
+
+
 def test_nothing_is_taken_unless_serving(bench):
     bench.left.mailbox.put(1)
     bench.worker.submit(lambda: None).result(10.0)

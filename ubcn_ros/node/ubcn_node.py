@@ -343,9 +343,15 @@ class UBCNNode(ParameterNode):
         self._worker, self.not_resized = None, ''
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises
             stack.callback(worker.close)
-            stack.callback(lambda: worker.submit(free_memory).result())
+            if worker.started:  # else there is nothing to free
+                stack.callback(self._free_memory, worker)
             for camera in self.cameras:
                 stack.callback(camera.destroy)
             if self._pipeline is not None:
                 stack.callback(self._pipeline.close)
             self.cameras, self._pipeline = [], None
+
+    def _free_memory(self, worker: Worker) -> None:
+        freed = worker.submit(free_memory)
+        self._wait_for(lambda seconds: bool(wait([freed], seconds).done))
+        freed.result()

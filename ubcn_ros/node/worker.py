@@ -46,19 +46,25 @@ class Worker:
         self._done = 0  # tasks and batches
         self._thread: threading.Thread | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a thread, or was one."""
+        return self._thread is not None
+
     def submit(self, task: Callable[[], Any]) -> Future:
         """
         Run a task in the worker's thread, before any further item.
 
-        :raises RuntimeError: the worker is closed.
+        :raises RuntimeError: the worker is closed, or its thread cannot be started.
         """
         future: Future = Future()
         with self.condition:
             if self._closing:
                 raise RuntimeError('the worker is closed')
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name='engine', daemon=True)
+                thread.start()
+                self._thread = thread  # only now, as there may be no room for another thread
             self._tasks.append((future, task))
             self.condition.notify_all()
         return future
