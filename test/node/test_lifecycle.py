@@ -340,7 +340,7 @@ def test_a_gpu_that_is_lost_while_warming_up_is_remembered(node, monkeypatch):
     assert 'an illegal memory access' in node.gpu_lost
 
 
-@pytest.mark.parametrize('name', ['engine'])
+@pytest.mark.parametrize('name', ['engine', 'publisher'])
 def test_without_room_for_a_thread_configuring_fails_and_says_why(node, monkeypatch, name):
     start = threading.Thread.start
 

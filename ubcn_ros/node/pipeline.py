@@ -56,7 +56,7 @@ class Pipeline:
                  give_up: Callable[[], None], take_fewer: Callable[[int, str], None],
                  clock: Callable[[], float] = time.monotonic):
         """
-        Make a pipeline around a warm engine.
+        Make a pipeline around a warm engine, and start its thread.
 
         :param node: rclpy node with `settings`, read anew for each batch.
         :param engine: as `Engine.load` returns it.
@@ -66,6 +66,7 @@ class Pipeline:
         :param take_fewer: called where a batch failed and none of its images is to blame, with how
             many images are to go together from now on, and the reason.
         :param clock: seconds, of the same clock as the time of the arrivals.
+        :raises RuntimeError: the thread cannot be started.
         """
         self.engine = engine
         self.sizes: dict[Camera, tuple[int, int]] = {}
@@ -75,6 +76,8 @@ class Pipeline:
         self._publishing: dict[Camera, deque[float]] = defaultdict(lambda: deque(maxlen=16))
         self._worst: dict[Camera, float] = {}
         self._publisher = ThreadPoolExecutor(1, 'publisher')
+        # starts the thread: where that failed later, frames would be queued and not published
+        self._publisher.submit(lambda: None).result()
         self._published: Future | None = None  # once the last batch is
 
     def process(self, batch: Sequence[tuple[Camera, Arrival]]) -> None:
