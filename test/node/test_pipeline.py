@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip('rclpy')
 from fake_engine import FakeEngine  # noqa: E402
 
+from ubcn_ros.node import recovery  # noqa: E402
 from ubcn_ros.node.diagnostics import CameraStatistics  # noqa: E402
 from ubcn_ros.node.frames import Arrival  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
@@ -452,6 +453,24 @@ def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
     made.camera.outputs.publish = lambda *_: [][1]
     made.process([(made.camera, arrival()), (other, arrival())])
     assert (made.camera.statistics.failed, other.statistics.processed) == (1, 1)
+
+
+@pytest.mark.parametrize('place', ['release_all', 'free_memory', '_take_fewer'])
+def test_what_fails_while_mending_a_failure_is_counted_for_every_frame_of_the_batch(
+        bench, monkeypatch, place):
+    made = bench('most:1' if place == '_take_fewer' else 'full', max_failures=4)
+
+    def fail(*_):
+        raise RuntimeError('capturing')
+    owner = {'release_all': made.engine, 'free_memory': recovery,
+             '_take_fewer': made.pipeline}[place]
+    monkeypatch.setattr(owner, place, fail)
+    for _ in range(2):
+        made.process([(made.camera, arrival()), (Camera(made.clock), arrival())])
+    assert made.camera.statistics.failed == 2
+    assert made.camera.errors[-1][1] == '/image: frame dropped: RuntimeError: capturing'
+    assert made.given_up == [
+        'gave up after 4 failures in a row, the last: RuntimeError: capturing']
 
 
 def test_only_the_engine_s_failures_end_in_giving_up(bench):

@@ -91,8 +91,16 @@ class Pipeline:
         settings = self._node.settings
         frames = [frame for camera, arrival in batch
                   if (frame := self._convert(camera, arrival, settings)) is not None]
-        if not frames:
-            return
+        try:
+            if frames:
+                self._infer(frames, settings)
+        except Exception as error:  # outside of what `infer` guards
+            for frame in frames:
+                self._failed(frame.camera, error)
+                self._count_failure(error)
+
+    def _infer(self, frames: Sequence[PendingFrame], settings: Settings) -> None:
+        """Run the engine on a batch, and leave what comes of it to the publisher's thread."""
         needed = frozenset().union(*(frame.needed for frame in frames))
         outcomes = infer(
             self.engine, [frame.image for frame in frames], iterations=settings.iterations,
