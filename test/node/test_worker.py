@@ -26,8 +26,8 @@ def bench():
         bench.threads.add(threading.current_thread())
         bench.handled.append((owner.name, item))
         bench.handled += [(owner.name, item, 'together') for owner, item in more]
-        if item == 'bad':
-            raise RuntimeError('bad item')
+        if isinstance(item, BaseException):
+            raise item
 
     bench.worker = Worker(handle, lambda item: item if item == 'same' else None)
     bench.left, bench.right = (
@@ -50,6 +50,17 @@ def test_tasks_and_items_run_in_the_same_thread(bench):
 def test_a_task_that_raises_hands_on_its_error(bench):
     with pytest.raises(ZeroDivisionError):
         bench.worker.submit(lambda: 1 / 0).result(10.0)
+    assert bench.worker.submit(lambda: 7).result(10.0) == 7
+
+
+def test_a_panic_of_rust_code_is_handed_on_as_an_error_and_does_not_end_the_thread(bench):
+    class PanicException(BaseException):
+        """As pyo3 raises it."""
+
+    def panic():
+        raise PanicException('unwrap() on a None value')
+    with pytest.raises(RuntimeError, match=r'PanicException: unwrap\(\) on a None value'):
+        bench.worker.submit(panic).result(10.0)
     assert bench.worker.submit(lambda: 7).result(10.0) == 7
 
 
@@ -146,14 +157,16 @@ def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
 
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
-def test_an_item_that_raises_does_not_end_the_thread(bench):
+@pytest.mark.parametrize('error', [RuntimeError, BaseException])
+def test_an_item_that_raises_does_not_end_the_thread(bench, error):
     bench.worker.submit(lambda: None).result(10.0)
     bench.worker.serve([bench.left])
-    for item in ('bad', 'good'):
+    items = error('bad'), 'good'
+    for item in items:
         bench.left.mailbox.put(item)
         assert bench.begun.acquire(timeout=10.0)
-    bench.worker.pause()(None)
-    assert bench.handled == [('l', 'bad'), ('l', 'good')]
+    assert bench.worker.pause()(10.0)
+    assert bench.handled == [('l', item) for item in items]
 
 
 def test_closing_cancels_what_has_not_begun(bench):

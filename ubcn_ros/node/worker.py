@@ -135,7 +135,7 @@ class Worker:
         while (work := self._next()) is not None:
             try:
                 work()
-            except Exception:
+            except BaseException:  # also what Rust code panics with: the thread goes on
                 threading.excepthook(threading.ExceptHookArgs(
                     (*sys.exc_info(), threading.current_thread())))
             del work  # an item must not live on while the thread waits
@@ -148,3 +148,5 @@ def _settle(future: Future, task: Callable[[], Any]) -> None:
         future.set_result(task())
     except Exception as error:
         future.set_exception(error)
+    except BaseException as error:  # what Rust code panics with; to others it would mean to stop
+        future.set_exception(RuntimeError(f'{type(error).__name__}: {error}'))
