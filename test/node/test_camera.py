@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 from fake_engine import FakeLabels  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
 
 from ubcn_ros.node.camera import Camera  # noqa: E402
@@ -83,6 +84,24 @@ def test_camera_info_is_counted_in_diagnostics_and_its_absence_is_no_warning(cam
     for _ in range(2):
         camera.on_camera_info(CameraInfo())
     assert camera.report().values['camera info'] == '2 on /front/camera_info'
+
+
+def test_a_camera_info_that_was_published_once_before_is_warned_of(node, camera, clock, capfd):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_publisher(CameraInfo, 'front/camera_info', latched).publish(CameraInfo())
+    wait_until(lambda: node.count_publishers('/front/camera_info') == 1, 'the publisher')
+    clock.now += 6
+    assert 'camera info on' not in camera.report().message, 'no image, and that is told'
+    camera.on_image(image_message(), {})
+    camera.statistics.dropped_idle()
+    report = camera.report()
+    assert report.level is Level.WARN and re.search(
+        r'no camera info on /front/camera_info for 6 s: 1 publisher: /camera_test .*'
+        r"'qos_overrides./front/camera_info.subscription.durability' set to transient_local",
+        report.message)
+    assert 'no camera info on /front/camera_info' in capfd.readouterr().err
+    camera.on_camera_info(CameraInfo())
+    assert camera.report().level is Level.OK
 
 
 def test_a_camera_that_stopped_is_told_from_one_that_never_came(camera, clock):

@@ -25,6 +25,7 @@ from ubcn_ros.node.hints import (  # noqa: E402
     Silence,
     explain_calibration,
     explain_incompatible,
+    explain_no_camera_info,
     explain_silence,
     other_users,
 )
@@ -162,6 +163,23 @@ def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
             f"'qos_overrides./rig/front.subscription.{policy}' to {theirs}" in text
     driver('/rig/front', qos=QoSProfile(depth=1, reliability=RELIABLE, durability=TRANSIENT_LOCAL))
     assert 'sends nothing' in explain_silence(node, silence, tmp_path), 'one of them fits'
+
+
+@pytest.mark.parametrize('offered, asked, told', [
+    (TRANSIENT_LOCAL, {},
+     'transient_local); what was sent before the node was active reaches it only with the '
+     "parameters 'qos_overrides./rig/camera_info.subscription.durability' set to transient_local "
+     "and 'qos_overrides./rig/camera_info.subscription.reliability' set to reliable"),
+    (TRANSIENT_LOCAL, {'durability': TRANSIENT_LOCAL}, 'transient_local); nothing is sent'),
+    (VOLATILE, {}, 'volatile); nothing is sent')])
+def test_a_camera_info_that_is_published_and_does_not_arrive_is_explained(
+        node, driver, offered, asked, told):
+    node.create_subscription(CameraInfo, '/rig/camera_info', repr, QoSProfile(depth=1, **asked))
+    assert explain_no_camera_info(node, '/rig/camera_info', 6.0) == '', 'nobody publishes one'
+    driver('/rig/camera_info', CameraInfo, qos=QoSProfile(depth=1, durability=offered))
+    text = explain_no_camera_info(node, '/rig/camera_info', 6.0)
+    assert text.startswith('no camera info on /rig/camera_info for 6 s: 1 publisher: /driver (')
+    assert told in text
 
 
 @pytest.mark.parametrize('size, more, told', [

@@ -171,6 +171,10 @@ class Camera:
                 time.time() - since))
             report.add(Level.WARN, text)
             self.remind('silence', text)
+        elif not self._infos and opened >= SILENCE_SECONDS and (
+                text := hints.explain_no_camera_info(self._node, self.info_topic, opened)):
+            report.add(Level.WARN, text)
+            self.remind('no camera info', text)
         return report
 
     def warn(self, key: str, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rclpy.duration import Duration, Infinite
 from rclpy.qos import (
+    DurabilityPolicy,
     QoSCompatibility,
     QoSProfile,
     qos_check_compatible,
@@ -27,7 +28,7 @@ from ubcn_ros.node.middleware import (
     LOCALHOST_ONLY,
 )
 from ubcn_ros.node.processing import image_size
-from ubcn_ros.node.qos import OVERRIDABLE, input_qos
+from ubcn_ros.node.qos import OVERRIDABLE, OVERRIDES, input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
 from ubcn_ros.text_table import counted
 
@@ -173,6 +174,29 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
             'config/fastdds.xml')
 
 
+def explain_no_camera_info(node: Any, topic: str, seconds: float) -> str:
+    """
+    Say why no camera info may be arriving although somebody publishes there; '' where nobody does.
+
+    :param node: the rclpy node, which subscribes.
+    :param topic: resolved name.
+    :param seconds: since it subscribed.
+    """
+    publishers, ours = node.get_publishers_info_by_topic(topic), _our_qos(node, topic)
+    if not publishers:
+        return ''
+    text = (f'no camera info on {topic} for {seconds:.0f} s: '
+            f'{counted(len(publishers), "publisher")}: {", ".join(map(describe, publishers))}; ')
+    latched = DurabilityPolicy.TRANSIENT_LOCAL
+    if ours.durability == latched or all(
+            publisher.qos_profile.durability != latched for publisher in publishers):
+        return f'{text}nothing is sent: see the log of the driver'
+    override = f'{OVERRIDES}{topic}.subscription'
+    return (f'{text}what was sent before the node was active reaches it only with the parameters '
+            f"'{override}.durability' set to transient_local and '{override}.reliability' set to "
+            'reliable')
+
+
 def explain_several_publishers(node: Any, topic: str) -> str:
     """
     Say who publishes images by turns on one topic.
@@ -225,8 +249,7 @@ def explain_calibration(info: Any, frame_id: str, height: int, width: int) -> st
 
 def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:
     """Say which policies keep all these publishers from our subscription; '' where one fits."""
-    ours = next((subscription.qos_profile for subscription in node.subscriptions
-                 if subscription.topic_name == topic), input_qos())
+    ours = _our_qos(node, topic)
     misfits: dict[str, str] = {}
     for publisher in publishers:
         found = {policy: getattr(publisher.qos_profile, policy) for policy in _MATCHED
@@ -238,6 +261,12 @@ def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:
                     f"'qos_overrides.{topic}.subscription.{policy}' to {value.name.lower()}, or "
                     "change the publisher's" for policy, value in found.items()}
     return '; '.join(misfits.values())
+
+
+def _our_qos(node: Any, topic: str) -> QoSProfile:
+    """Return the QoS of our subscription to a topic, that of any input where there is none."""
+    return next((subscription.qos_profile for subscription in node.subscriptions
+                 if subscription.topic_name == topic), input_qos())
 
 
 def _fits(policy: str, theirs: QoSProfile, ours: QoSProfile) -> bool:
