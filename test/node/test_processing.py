@@ -97,6 +97,28 @@ def test_a_size_that_is_asked_for_counts(asked):
     assert processing.begin() == 720 and processing.size(200) == 200
 
 
+@pytest.mark.parametrize('seconds, side', [(0.5, 720), (1.5, -1)])
+@pytest.mark.parametrize('asked', [-1, 480])
+def test_the_trained_size_later_is_what_it_is_at_the_start(asked, seconds, side):
+    processing = CameraProcessing(MODEL)
+    processing.asked = asked
+    for now in (5.0, 5.0 + seconds):
+        if not processing.waits(now):
+            assert processing.begin() == asked
+    processing.take(camera_info(0.75))
+    processing.asked = -1
+    assert not processing.waits(5.0 + seconds) and processing.begin() == side
+
+
+def test_a_camera_that_is_opened_again_before_an_image_went_through_waits_anew():
+    processing = CameraProcessing(MODEL)
+    assert processing.waits(5.0)
+    processing.restart()
+    assert processing.waits(50.0) and not processing.waits(51.0)
+    processing.restart()
+    assert not processing.waits(60.0), 'settled until the node is configured again'
+
+
 @pytest.mark.parametrize('model', [
     None, SimpleNamespace(trained_short_side=360, trained_focal_length=None)])
 def test_a_model_without_a_focal_length_goes_by_size(model):

@@ -96,6 +96,7 @@ class Camera:
         self._last = None, None
         self._changes = 0
         self._infos = 0
+        self.processing.restart()
         self._opened = self._clock()
         with ExitStack() as stack:
             stack.callback(self.close)

@@ -17,9 +17,10 @@ class CameraProcessing:
     """
     Resolves `processing_size` for one camera.
 
-    The focal length that counts is the one that came before the first image that is processed: a
-    size that changes while images come would cost a warm-up then. As drivers publish an image
-    before its camera info, images of a model that goes by focal length are dropped for a moment.
+    The focal length that counts is the newest of the time until the first image that is processed
+    by it, and no longer than for a moment after the first image of all, whatever size is asked for
+    then: one that changed while images come would cost a warm-up. As drivers publish an image
+    before its camera info, images that go by focal length are dropped for that moment.
 
     :ivar asked: the parameter's value for this camera; may be set at any time.
     """
@@ -33,8 +34,12 @@ class CameraProcessing:
         self.asked = TRAINED
         self._info = info
         self._focal_length: float | None = None
-        self._begun = self._told = False
+        self._settled = self._told = False
         self._first: float | None = None  # when the first image came
+
+    def restart(self) -> None:
+        """Wait anew, as the camera is opened, for what is not settled yet."""
+        self._first = None
 
     def size(self, asked: int | None = None) -> int:
         """
@@ -53,20 +58,19 @@ class CameraProcessing:
 
         :param now: seconds, of any clock that goes on.
         """
-        if self._begun or self._focal_length is not None or self.asked != TRAINED \
-                or not self._goes_by_focal_length:
-            return False
         if self._first is None:
             self._first = now
-        return now - self._first < FOCAL_LENGTH_SECONDS
+        self._settled |= now - self._first >= FOCAL_LENGTH_SECONDS
+        return not self._settled and self._focal_length is None and self.asked == TRAINED \
+            and self._goes_by_focal_length
 
     @property
     def _goes_by_focal_length(self) -> bool:
         return getattr(self._info, 'trained_focal_length', None) is not None
 
     def begin(self) -> int:
-        """Return the size for an image that came; from now on the focal length is settled."""
-        self._begun = True
+        """Return the size for an image that came; by focal length, that is settled with it."""
+        self._settled |= self.asked == TRAINED
         return self.size()
 
     def take(self, camera_info: Any) -> str:
@@ -79,7 +83,7 @@ class CameraProcessing:
         length = focal_length(camera_info)
         if length is None or not self._goes_by_focal_length:
             return ''
-        if not self._begun:
+        if not self._settled:
             known, self._focal_length = self._focal_length, length
             if length == known or self.asked != TRAINED:
                 return ''
