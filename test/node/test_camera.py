@@ -13,9 +13,10 @@ from fake_engine import FakeLabels  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
 
-from ubcn_ros.node.camera import Camera  # noqa: E402
+from ubcn_ros.node.camera import Camera, check_inputs  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, Throttle  # noqa: E402
 from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
+from ubcn_ros.node.parameters import Settings  # noqa: E402
 
 
 class Clock:
@@ -297,6 +298,21 @@ def test_an_input_that_is_an_output_too_is_refused(ros, rule):
         assert not any('image' in s.topic_name for s in node.subscriptions)
     finally:
         camera.destroy()
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('rule, told', [
+    ('labels/color:=derained/image_raw',
+     'the outputs derained/image_raw and labels/color are one topic, /derained/image_raw: remap'),
+    ('labels/label_info:=x -r rain/rate:=x', 'rain/rate and labels/label_info are one topic, /x'),
+    ('image:=derained/image_raw', '/derained/image_raw is an output of this node and an input'),
+    ('derained/camera_info:=camera_info', '/camera_info is an output of this node and an input')])
+def test_topics_that_are_not_their_own_are_refused_before_any_is_made(ros, rule, told):
+    node = ros.create_node('shared', cli_args=['--ros-args', '-r', *rule.split()])
+    try:
+        with pytest.raises(ValueError, match=told):
+            check_inputs(node, Settings.of({}))
+    finally:
         node.destroy_node()
 
 

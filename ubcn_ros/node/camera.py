@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -88,11 +88,8 @@ class Camera:
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
         self.info_topic = self._node.resolve_topic_name(inputs.camera_info)
-        outputs = {publisher.topic_name for publisher in self._node.publishers}
-        for topic in (self.topic, self.info_topic):
-            if topic in outputs:
-                raise ValueError(f'{topic} is an output of this node and an input, too: remap one '
-                                 'of them to another topic')
+        _refuse_outputs((self.topic, self.info_topic),
+                        {publisher.topic_name for publisher in self._node.publishers})
         self._last = None, None
         self._changes = 0
         self._infos = 0
@@ -236,10 +233,12 @@ class Camera:
 
 def check_inputs(node: Any, settings: Settings) -> None:
     """
-    Check that cameras have inputs of their own; warn of a camera info that is that of several.
+    Check that each input and output is a topic of its own, before any of them is made.
+
+    A camera info that is that of several cameras is warned of.
 
     :param node: rclpy node.
-    :raises ValueError: an image topic would be that of several.
+    :raises ValueError: an output's or an image's topic would be that of another, too.
     """
     prefixes, resolved = settings.prefixes, node.resolve_topic_name
     inputs = [topics.inputs(node, *camera) for camera in zip(
@@ -250,3 +249,19 @@ def check_inputs(node: Any, settings: Settings) -> None:
             (prefix + topics.CAMERA_INFO, resolved(each.camera_info))
             for prefix, each in zip(prefixes, inputs, strict=True)]):
         node.get_logger().warning(text)
+    outputs: dict[str, str] = {}
+    for name in (prefix + topic for prefix in prefixes
+                 for topic in (*topics.ON_DEMAND, *topics.RAIN, topics.LABEL_INFO)):
+        if (other := outputs.setdefault(resolved(name), name)) != name:
+            raise ValueError(f'the outputs {other} and {name} are one topic, {resolved(name)}: '
+                             'remap one of them to another topic')
+    for each in inputs:
+        _refuse_outputs(map(resolved, (each.image, each.camera_info)), outputs)
+
+
+def _refuse_outputs(inputs: Iterable[str], outputs: Collection[str]) -> None:
+    """Raise ValueError for an input that is an output of the node, too, by resolved names."""
+    for topic in inputs:
+        if topic in outputs:
+            raise ValueError(f'{topic} is an output of this node and an input, too: remap one of '
+                             'them to another topic')
