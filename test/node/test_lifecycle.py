@@ -390,6 +390,23 @@ def test_room_is_looked_for_again_where_images_are_larger(node, monkeypatch):
     assert looked == [(480, 640), (2160, 3840)]
 
 
+def test_room_is_looked_for_by_the_depth_of_the_outputs(ros, monkeypatch):
+    looked = []
+    monkeypatch.setattr('ubcn_ros.node.ubcn_node.explain_room',
+                        lambda _, load, __: looked.append((load.cameras, load.depth)))
+    for cameras in ([], ['front', 'left']):
+        node = UBCNNode(lambda settings, progress: FakeEngine(), parameter_overrides=[
+            rclpy.Parameter('cameras', value=cameras),
+            rclpy.Parameter('qos_overrides./left/derained/image_raw.publisher.depth', value=20)])
+        try:
+            bring(node, 'inactive')
+            assert node.change_state('cleanup') == SUCCESS
+        finally:
+            assert node.stop(10.0)
+            node.destroy_node()
+    assert looked == [(1, 5), (2, 20)]
+
+
 def test_a_gpu_that_is_lost_while_configuring_is_not_tried_again(ros, capfd):
     tried = []
 

@@ -73,6 +73,16 @@ def check_overrides(values: Mapping[str, Any]) -> None:
                 raise ValueError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
 
 
+def output_depth(given: Mapping[str, Any], topic: str) -> int:
+    """
+    Return the depth of an output, its override included.
+
+    :param given: parameters that the node was started with, by name.
+    :param topic: resolved name.
+    """
+    return given.get(f'{OVERRIDES}{topic}.publisher.depth', output_qos().depth)
+
+
 def unused_overrides(given: Iterable[str], declared: Iterable[str]) -> list[str]:
     """
     Describe each parameter that would override QoS, and has nothing to do it to.

@@ -40,10 +40,10 @@ from ubcn_ros.node.parameter_node import ParameterNode
 from ubcn_ros.node.parameter_spec import Spec
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.pipeline import Pipeline
-from ubcn_ros.node.qos import output_qos
+from ubcn_ros.node.qos import output_depth
 from ubcn_ros.node.recovery import FailureStreak, error_text
 from ubcn_ros.node.runtime_log import RuntimeLog
-from ubcn_ros.node.topics import RAIN
+from ubcn_ros.node.topics import DERAINED, RAIN
 from ubcn_ros.node.worker import Worker
 from ubcn_ros.runtime.lost_gpu import gpu_lost
 from ubcn_ros.runtime.out_of_memory import bare, free_memory
@@ -246,7 +246,9 @@ class UBCNNode(ParameterNode):
         sizes = [*self._pipeline.sizes.values()] if self._pipeline is not None else []
         height, width = max([(settings.warm_up_height, settings.warm_up_width), *sizes],
                             key=math.prod)
-        load = ImageLoad(width, height, len(settings.cameras) or 1, output_qos().depth)
+        depths = [output_depth(self._given, self.resolve_topic_name(prefix + DERAINED))
+                  for prefix in settings.prefixes]
+        load = ImageLoad(width, height, len(depths), max(depths))
         if load.sent <= self._explained:
             return
         self._explained = load.sent
