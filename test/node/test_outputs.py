@@ -3,6 +3,7 @@
 """Outputs are worked out and published only while somebody subscribes."""
 
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,9 +26,11 @@ from ubcn_ros.node.topics import (  # noqa: E402
     DERAINED_INFO,
     ITERATIONS,
     LABELS,
+    ON_DEMAND,
     OVERLAY,
     PIPELINE_LATENCY,
     PROCESSING_TIME,
+    RAIN,
     RAIN_RATE,
     VISIBILITY,
 )
@@ -232,3 +235,18 @@ def test_label_info_names_the_classes(node, monkeypatch):
     assert message.threshold == 0.25
     assert [(item.class_id, item.class_name) for item in message.class_map] == \
         list(enumerate(FakeLabels.classes))
+
+
+@pytest.mark.parametrize('topic, name', {**ON_DEMAND, **RAIN}.items())
+def test_every_output_that_is_declared_is_published(ros, node, topic, name):
+    kind = getattr(import_module(name.rpartition('/')[0].replace('/', '.')), name.split('/')[-1])
+    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None, rain=True)
+    try:
+        received = subscribe(node, outputs, topic, kind)
+        outputs.pass_on(CameraInfo())
+        outputs.publish(HEADER, FakeEngine()(picture(), confidence=True), 'rgb8', 0.5)
+        rain = SimpleNamespace(rate=12.5, visibility=800.0)
+        outputs.publish_numbers(HEADER, replace(NUMBERS, rain=rain), '/front/image')
+        receive(ros, node, received)
+    finally:
+        outputs.destroy()
