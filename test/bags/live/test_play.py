@@ -229,7 +229,7 @@ def test_damage_is_told_once_of_all_laps(tmp_path):
     path.write_bytes(path.read_bytes()[:60_000])
     warned = []
     with open_bag(path) as reader:
-        laps = _laps(path, reader.channels, 0, SECOND, True, warned.append)
+        laps = _laps(reader, reader.channels, 0, SECOND, True, warned.append)
         assert [lap for lap, _ in islice(laps, 60)][-1] >= 3
     assert len(warned) == 1 and 'was not closed' in warned[0]
 
@@ -238,8 +238,9 @@ def test_a_jump_of_the_clock_is_told_with_what_begins_behind_it(tmp_path):
     channel, warned = ros_channel('/text', TEXT), []
     times = [SECOND, 2 * SECOND, 1_700_000_000 * SECOND, 1_700_000_001 * SECOND]
     path = write_bag(tmp_path / 'bag.mcap', [Record(channel, t, t, 0, text(0)) for t in times])
-    laps = _laps(path, [channel], times[0], times[-1] + 1, True, warned.append)
-    assert [record.time_ns for _, record in islice(laps, 8)] == 2 * times
+    with open_bag(path) as reader:
+        laps = _laps(reader, [channel], times[0], times[-1] + 1, True, warned.append)
+        assert [record.time_ns for _, record in islice(laps, 8)] == 2 * times
     (line,) = warned
     assert line == ('there is nothing to play in 1699999998 s of the recording, as where its '
                     'clock was set: --start 1699999999.000 begins behind them')
@@ -298,6 +299,6 @@ def test_laps_go_on_until_a_signal(listen, bag):
     assert [data[:len(as_sent)] for data, as_sent in zip(got, sent, strict=True)] == sent
 
 
-def test_a_bag_of_sqlite3_is_read_in_the_thread_that_opened_it(ros, tmp_path):
+def test_a_bag_of_sqlite3_is_played(ros, tmp_path):
     write_rosbag2(tmp_path / 'bag', [('/text', TEXT, SECOND + i, text(i)) for i in range(5)])
     assert played(tmp_path / 'bag')[0].messages == 5

@@ -57,14 +57,14 @@ def test_stamps_of_a_clock_that_is_set_are_told_once_for_each_video(tmp_path, qu
 
 
 def test_cameras_have_videos_of_their_own(tmp_path):
-    def paths(*prefixes):
+    def paths(*topics):
         return video_paths(tmp_path / 'seen.mp4', SimpleNamespace(
-            cameras=prefixes, prefixes=[(f'{prefix}image', prefix) for prefix in prefixes]))
+            cameras=[SimpleNamespace(topic=topic) for topic in topics]))
 
-    assert [path.name for path in paths('/', '/a/b/', '/a_b/').values()] == [
+    assert [path.name for path in paths('/image', '/a/b/image', '/a_b/image').values()] == [
         'seen.mp4', 'seen.a-b.mp4', 'seen.a_b.mp4']
     with pytest.raises(BagError, match='seen.a-b.mp4: process the cameras one by one'):
-        paths('/a/b/', '/a-b/')
+        paths('/a/b/image', '/a-b/image')
 
 
 def test_a_signal_leaves_whole_videos(tmp_path, quick, monkeypatch):

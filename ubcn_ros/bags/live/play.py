@@ -90,7 +90,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
             if options.start:
                 for record in latched_before(reader, publishers.channels, first):
                     publishers.publish(record)
-            laps = _laps(path, publishers.channels, first, end, options.loop, warn)
+            laps = _laps(reader, publishers.channels, first, end, options.loop, warn)
             with read_ahead(laps) as records:
                 head = next(records, None)  # before the time begins: opening a bag may take some
                 if head is None:
@@ -125,27 +125,26 @@ def _counts(reader: BagReader) -> Counter[str]:
     return counts
 
 
-def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: bool,
+def _laps(reader: BagReader, channels: Sequence[Channel], first: int, end: int, loop: bool,
           warn: Callable[[str], Any]) -> Generator[tuple[int, Record], None, None]:
-    """Yield records with the number of their lap; of sqlite3 files, a thread opens its own."""
-    with open_bag(path) as reader:
-        found, told, last = False, set(), first
-        for lap in count() if loop else range(1):
-            for record in reader.records(channels, first, end):
-                found = True
-                gap = record.time_ns - last
-                if lap == 0 and gap > _GAP_NS:
-                    at = (record.time_ns - reader.start_ns) // 1_000_000 / 1e3
-                    warn(f'there is nothing to play in {gap / 1e9:.0f} s of the recording, as '
-                         f'where its clock was set: --start {at:.3f} begins behind them')
-                last = record.time_ns
-                yield lap, record
-            for line in reader.met:
-                if line not in told:
-                    warn(line)
-                    told.add(line)
-            if not found:
-                break
+    """Yield records with the number of their lap."""
+    found, told, last = False, set(), first
+    for lap in count() if loop else range(1):
+        for record in reader.records(channels, first, end):
+            found = True
+            gap = record.time_ns - last
+            if lap == 0 and gap > _GAP_NS:
+                at = (record.time_ns - reader.start_ns) // 1_000_000 / 1e3
+                warn(f'there is nothing to play in {gap / 1e9:.0f} s of the recording, as '
+                     f'where its clock was set: --start {at:.3f} begins behind them')
+            last = record.time_ns
+            yield lap, record
+        for line in reader.met:
+            if line not in told:
+                warn(line)
+                told.add(line)
+        if not found:
+            break
 
 
 @contextmanager

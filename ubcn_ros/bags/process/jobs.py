@@ -112,7 +112,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
         'a journal, or is compressed as a whole: leave out --pieces, or convert it first '
         '(`ros2 bag convert`)',)
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
-                tuple(skipped), tuple(prefixes.items()), pieces > 1, notes)
+                tuple(skipped), pieces > 1, notes)
             for place, (start, stop) in zip(outs, pairwise(cuts), strict=True)
             if start < stop]
     check_free((topic for camera in cameras

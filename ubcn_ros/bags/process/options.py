@@ -48,9 +48,9 @@ class Job:
 
     `source` and `out` are paths of bags. Taken is what was recorded from `start_ns` on and before
     `end_ns`; `begin_ns` is where the first range of the bag begins. `topics` are those that the
-    options take; `cameras`, `skipped` and `prefixes`, of the names of each camera's outputs, are
-    those of the whole bag. Where it is a `piece`, joining them checks the bag's files, once.
-    `notes` are what a user should know of the number of pieces, a line each.
+    options take; `cameras` and `skipped` are those of the whole bag. Where it is a `piece`,
+    joining them checks the bag's files, once. `notes` are what a user should know of the number
+    of pieces, a line each.
     """
 
     source: Path
@@ -62,7 +62,6 @@ class Job:
     topics: tuple[str, ...]
     cameras: tuple[BagCamera, ...]
     skipped: tuple[Skipped, ...]
-    prefixes: tuple[tuple[str, str], ...]
     piece: bool = False
     notes: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from ubcn_ros.bags.process.checks import check_output, finished_tally, input_pro
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, latched_before_job
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.outputs import CameraOutputs
+from ubcn_ros.bags.process.outputs import CameraOutputs, find_prefixes
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
 from ubcn_ros.bags.process.resume import find_interrupted, settings_of
 from ubcn_ros.bags.process.sidecar import (
@@ -107,7 +107,7 @@ class _Run:
         self.tally = read_tally(job.out, document) if document else Tally()
         self._goes_on = document is not None
         self._job, self._reader, self._engine, self._settings = job, reader, engine, settings
-        prefixes = dict(job.prefixes)
+        prefixes = find_prefixes([camera.topic for camera in job.cameras])
         self._outputs = {camera.topic: CameraOutputs(camera, prefixes[camera.topic], job.options,
                                                      engine) for camera in job.cameras}
         for camera in job.cameras:

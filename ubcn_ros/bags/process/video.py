@@ -13,6 +13,7 @@ from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.process.job_reader import Item
 from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.outputs import find_prefixes
 from ubcn_ros.images.panes import PaneVideo
 
 
@@ -28,7 +29,7 @@ def video_paths(path: Path, job: Job) -> dict[str, Path]:
     if len(job.cameras) == 1:
         return {job.cameras[0].topic: path}
     paths: dict[str, Path] = {}
-    for topic, prefix in job.prefixes:
+    for topic, prefix in find_prefixes([camera.topic for camera in job.cameras]).items():
         camera = prefix.strip('/').replace('/', '-')
         name = path.with_name('.'.join(filter(None, (path.stem, camera))) + path.suffix)
         if name in paths.values():
