@@ -17,8 +17,8 @@ from ubcn_ros.network.blocks import resample
 from ubcn_ros.network.step import attend_at, attention_size, derain_size
 from ubcn_ros.network.veil_field import FieldSAMConfig
 from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.transfer import labels_of
-from ubcn_ros.runtime.weights import ModelInfo
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': (SAMConfig(8, 1), None),

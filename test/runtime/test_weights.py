@@ -17,7 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ubcn_ros.runtime import Engine, ModelFileError, find_model, load_model, save_model
-from ubcn_ros.runtime.weights import PARTS, is_half, update_metadata
+from ubcn_ros.runtime.model_info import PARTS
+from ubcn_ros.runtime.weights import is_half, update_metadata
 
 
 def rewritten(source, target, tensors=lambda t: t, metadata=lambda m: m):

@@ -13,7 +13,7 @@ from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
-from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.training.matching_weights import (
     init_table,
     path_sources,

@@ -17,7 +17,7 @@ from ubcn_ros.network import build
 from ubcn_ros.node.loading import load_and_warm_up, load_engine
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.run import Run

@@ -16,7 +16,8 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.labels import numbered_labels
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.runtime.weights import PARTS, is_half
+from ubcn_ros.runtime.model_info import PARTS
+from ubcn_ros.runtime.weights import is_half
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run

@@ -10,7 +10,7 @@ import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime.weights import PARTS, ModelInfo
+from ubcn_ros.runtime.model_info import PARTS, ModelInfo
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES_WITH
 from ubcn_ros.training.losses import derain_loss

@@ -91,7 +91,8 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
 
 def _with_model(options: Options) -> Options:
     """Check the model, once for all workers, and name it by where it is."""
-    from ubcn_ros.runtime.weights import PARTS, load_model
+    from ubcn_ros.runtime.model_info import PARTS
+    from ubcn_ros.runtime.weights import load_model
     engine = dict(options.engine)
     path = Path(engine['model']).expanduser()
     info = load_model(engine['model'], () if engine['allow_partial'] else PARTS)[1]

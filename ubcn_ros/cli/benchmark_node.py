@@ -137,7 +137,7 @@ def _model(model: str, stand_in: float | None) -> str:
         from ubcn_ros.benchmark.stand_in import stand_in_model
         return stand_in_model(stand_in)
     from ubcn_ros.runtime import load_model
-    from ubcn_ros.runtime.weights import PARTS
+    from ubcn_ros.runtime.model_info import PARTS
     return str(load_model(model, PARTS)[1].path)
 
 

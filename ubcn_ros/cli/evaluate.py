@@ -97,7 +97,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         raise click.UsageError('a picture is of one size: give one --size')
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.evaluation.report import draw
-    from ubcn_ros.runtime.weights import PARTS
+    from ubcn_ros.runtime.model_info import PARTS
 
     def load(path: str, *needs: str) -> LoadedModel:
         loaded = LoadedModel.load(path, device, precision, () if allow_partial else needs,

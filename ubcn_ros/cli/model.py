@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ubcn_ros.labels import LabelSet
-    from ubcn_ros.runtime.weights import ModelInfo
+    from ubcn_ros.runtime.model_info import ModelInfo
 
 _NOT_SAID = '-'
 _WIDTH = 100
@@ -61,7 +61,8 @@ def _read(model: str) -> tuple[ModelInfo, dict[str, int], str]:
     """Return what a model says, parameters by part, and why its network cannot be built."""
     from ubcn_ros.network import build
     from ubcn_ros.runtime.export.folder import is_exported, read_exported
-    from ubcn_ros.runtime.weights import NetworkError, load_model, read_model
+    from ubcn_ros.runtime.model_info import NetworkError
+    from ubcn_ros.runtime.weights import load_model, read_model
     if is_exported(model):
         info = read_exported(model).info
         try:

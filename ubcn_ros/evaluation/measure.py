@@ -38,10 +38,11 @@ from ubcn_ros.runtime.checks import check_image
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
+from ubcn_ros.runtime.model_info import PARTS, ModelInfo
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.stopwatch import now
-from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
+from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.training.label_score import LabelScore
 
 Progress = Callable[[], object]

@@ -23,7 +23,7 @@ from ubcn_ros.evaluation.measure import (
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import CalibrationScore
 from ubcn_ros.runtime.confidence import confidence_of
-from ubcn_ros.runtime.weights import TEMPERATURES
+from ubcn_ros.runtime.model_info import TEMPERATURES
 
 SAMPLE = 4096
 """Labelled pixels of an image that the temperature is fitted on, drawn with its index as seed."""

@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.engine import Engine, Frame
-    from ubcn_ros.runtime.weights import (
-        ModelFileError,
-        ModelInfo,
-        find_model,
-        load_model,
-        save_model,
-    )
+    from ubcn_ros.runtime.model_info import ModelFileError, ModelInfo
+    from ubcn_ros.runtime.weights import find_model, load_model, save_model
 
 __all__ = ['Engine', 'Frame', 'ModelFileError', 'ModelInfo', 'find_model', 'load_model',
            'save_model']

@@ -25,6 +25,7 @@ from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.runtime.owner import Owner
 from ubcn_ros.runtime.processing import (
     TRAINED,
@@ -33,7 +34,6 @@ from ubcn_ros.runtime.processing import (
     working_size,
 )
 from ubcn_ros.runtime.stopwatch import Stopwatch
-from ubcn_ros.runtime.weights import PARTS
 
 _SIZES = 16
 _LOG = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.runtime.checks import check_number
 
 if TYPE_CHECKING:
-    from ubcn_ros.runtime.weights import ModelInfo
+    from ubcn_ros.runtime.model_info import ModelInfo
 
 NATIVE, TRAINED = 0, -1
 """Values of ``processing_size``: the image's own size; what the model was trained for."""

@@ -33,7 +33,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
-from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
+from ubcn_ros.runtime.model_info import PARTS, ModelInfo
+from ubcn_ros.runtime.weights import load_model, save_model
 from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters

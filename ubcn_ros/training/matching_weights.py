@@ -16,7 +16,7 @@ from ubcn_ros.labels import MAX_CLASSES, LabelSet, numbered_labels, paths_of, pl
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.veil_field import FieldSAM
-from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.text_table import listed, table
 
 _NAMED = 4  # modules in a row of the table

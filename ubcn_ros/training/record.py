@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ubcn_ros.runtime.cache import versions
-from ubcn_ros.runtime.weights import PARTS, ModelInfo
+from ubcn_ros.runtime.model_info import PARTS, ModelInfo
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList

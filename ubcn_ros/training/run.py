@@ -19,14 +19,9 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.step import derain_side
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.runtime.weights import (
-    ModelInfo,
-    is_half,
-    load_model,
-    save_model,
-    update_metadata,
-)
+from ubcn_ros.runtime.weights import is_half, load_model, save_model, update_metadata
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps

@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, load_model
+from ubcn_ros.runtime.model_info import ModelFileError
+from ubcn_ros.runtime.weights import SUFFIX, load_model
 from ubcn_ros.training.checkpoint import CHECKPOINT
 from ubcn_ros.training.config import STAGES, TrainConfig, find_stage
 from ubcn_ros.training.results import ResultsTable

@@ -12,7 +12,8 @@ import torch
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig
-from ubcn_ros.runtime.weights import ModelInfo, load_model
+from ubcn_ros.runtime.model_info import ModelInfo
+from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.matching_weights import init_table, start_from, trained_after

@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import Step
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.transfer import Result
-from ubcn_ros.runtime.weights import ModelInfo
 
 Size = tuple[int, int, int]
 """Images, height, width."""

@@ -21,7 +21,7 @@ from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, record_on
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder, shown_name, versions
 from ubcn_ros.runtime.device import processor
-from ubcn_ros.runtime.weights import ModelInfo
+from ubcn_ros.runtime.model_info import ModelInfo
 
 _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
 _VARIABLES = (_FOLDER_VARIABLE, 'TRITON_CACHE_DIR')

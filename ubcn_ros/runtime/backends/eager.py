@@ -10,8 +10,9 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
 from ubcn_ros.runtime.device import PRECISIONS, resolve_precision
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.weights import ModelInfo, load_model
+from ubcn_ros.runtime.weights import load_model
 
 
 class EagerBackend(StagesBackend):

@@ -26,7 +26,8 @@ from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.export.write import EXPORTED_PRECISIONS, write_description, write_stages
-from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
+from ubcn_ros.runtime.model_info import ModelFileError
+from ubcn_ros.runtime.weights import expanded, load_model
 
 _SIZES = 48
 

@@ -19,8 +19,8 @@ from ubcn_ros.runtime.backends.backend import (
     WorkingSize,
     run_once,
 )
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.transfer import Result, download, upload
-from ubcn_ros.runtime.weights import ModelInfo
 
 
 @dataclass(frozen=True)

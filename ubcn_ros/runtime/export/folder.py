@@ -22,7 +22,8 @@ from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import files_digest
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.installed import EXPORTED
-from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
+from ubcn_ros.runtime.model_info import ModelFileError, ModelInfo
+from ubcn_ros.runtime.weights import expanded
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.whole_files import errors_named
 

@@ -10,8 +10,8 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
 from ubcn_ros.network.step import attention_size, derain_size
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
-from ubcn_ros.runtime.weights import ModelInfo
 
 _RESAMPLE = (
     'resample(x, size): antialiased bilinear, the rows and the columns each by themselves. Of n '

@@ -33,8 +33,8 @@ from ubcn_ros.runtime.export.folder import FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.loop import loop_sizes, loop_text
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.installed import EXPORTED
+from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.optimize import fold_batch_norm
-from ubcn_ros.runtime.weights import ModelInfo
 
 EXPORTED_PRECISIONS = ('fp32', 'fp16')
 OPSET = 17
