@@ -16,7 +16,7 @@ import yaml
 from bag_files import SECOND, Topic, serialized, write_rosbag2, write_topics
 from command_line import ubcn
 from drives import write_bag
-from test_offered_qos import NUMBERED
+from test_offered_qos import NUMBERED, transforms
 
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, Record, open_bag
 from ubcn_ros.bags.live import play as player
@@ -161,21 +161,20 @@ def test_what_was_latched_before_the_start_is_published_too(ros, bag):
         node.destroy_node()
 
 
-def test_who_comes_late_gets_all_static_transforms(ros, tmp_path, monkeypatch):
+@pytest.mark.parametrize('topic', ['/tf_static', '/robot1/tf_static'])
+def test_who_comes_late_gets_all_static_transforms(ros, tmp_path, monkeypatch, topic):
     """Of many publishers of depth 1, also from before the start."""
-    depths, make, sent = {}, player._publisher, []
-    static = ros_channel('/tf_static', TEXT, 1, latched=True)
-    path = write_bag(tmp_path / 'bag.mcap', [
-        Record(static, time, time, 0, text(time)) for time in (*range(15), 10**9)])
+    depths, sent = {}, []
+    static = [transforms(topic, time, f'sensor_{time}') for time in (*range(15), 10**9)]
+    path = write_bag(tmp_path / 'bag.mcap', static)
 
     def publisher(node, topic, msgtype, serialization, profile):
         depths[topic] = profile.depth
-        made = make(node, topic, msgtype, serialization, profile)
-        return Mock(made, publish=sent.append)
+        return Mock(publish=sent.append)  # tf2_msgs need not be installed
 
     monkeypatch.setattr(player, '_publisher', publisher)
     assert played(path, start=0.9)[0].messages == 1
-    assert depths == {'/tf_static': 16} and sent == [text(time) for time in (*range(15), 10**9)]
+    assert depths == {topic: 16} and sent == [record.data for record in static]
 
 
 def test_topics_are_offered_by_the_qos_of_the_recording(ros, tmp_path):

@@ -322,9 +322,9 @@ def test_latched_messages_from_before_the_start_stand_at_the_beginning(tmp_path)
     assert result.errors == []
     begin = 1290 * MS
     made = stored(tmp_path / 'out')
-    assert made[:4] == [r._replace(time_ns=begin, publish_ns=begin)
-                        for r in [*records[:3], records[14]]]  # of one publisher, of depth 1
-    assert {r.channel.topic for r in made[4:6]} == {
+    assert made[:13] == [r._replace(time_ns=begin, publish_ns=begin)
+                         for r in [*records[:3], *records[5:15]]]  # all static ones, of others ten
+    assert {r.channel.topic for r in made[13:15]} == {
         '/front/labels/label_info', '/rear/labels/label_info'}
     processed(source, tmp_path / 'other', Options(start_s=0.3, exclude=('/tf_*',)))
     assert not stored(tmp_path / 'other', '/tf_static') and stored(tmp_path / 'other', '/other')

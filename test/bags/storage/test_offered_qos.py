@@ -96,48 +96,53 @@ def test_the_strictest_of_several_is_offered():
 
 
 @pytest.mark.parametrize('change, depth', [
-    ({}, 5), ({'depth': 30}, 30), ({'depth': 0}, DEPTH), ({'history': 'keep_all'}, sys.maxsize),
-    ({'depth': 2**64 - 1}, sys.maxsize), ({'durability': 'volatile'}, 0)])
+    ({}, DEPTH), ({'depth': 30}, 30), ({'depth': 0}, DEPTH),
+    ({'history': 'keep_all'}, sys.maxsize), ({'depth': 2**64 - 1}, sys.maxsize),
+    ({'durability': 'volatile'}, 0)])
 def test_of_a_latched_topic_the_last_messages_count(change, depth):
     assert latched_depth([channel({**NAMED, **change})]) == depth
     assert latched_depth([Channel('/a', IMAGE, 'cdr')]) == 0
 
 
-def test_static_transforms_are_latched_where_nothing_is_said():
-    static = Channel('/tf_static', 'tf2_msgs/msg/TFMessage', 'cdr')
+@pytest.mark.parametrize('topic', ['/tf_static', '/robot1/tf_static', 'tf_static'])
+def test_static_transforms_are_latched_where_nothing_is_said(topic):
+    static = Channel(topic, 'tf2_msgs/msg/TFMessage', 'cdr')
     assert latched_depth([static]) == sys.maxsize  # of many publishers
     assert merged_offer([static]).durability == QosDurability.TRANSIENT_LOCAL
     volatile = channel({**NAMED, 'durability': 'volatile'})
-    assert merged_offer([volatile._replace(topic='/tf_static')]).durability == (
+    assert merged_offer([static._replace(metadata=volatile.metadata)]).durability == (
         QosDurability.VOLATILE)
-    assert merged_offer([Channel('/tf', 'tf2_msgs/msg/TFMessage', 'cdr')]) is None
+    for other in (static._replace(topic='/tf'), static._replace(topic='/my_tf_static'),
+                  static._replace(msgtype=IMAGE)):
+        assert merged_offer([other]) is None
 
 
-def transforms(time, *frames):
+def transforms(topic, time, *frames):
     types = TYPES.types
     vector = types['geometry_msgs/msg/Vector3'](time, 0, 0)
     rotation = types['geometry_msgs/msg/Quaternion'](0, 0, 0, 1)
     message = types['tf2_msgs/msg/TFMessage']([types['geometry_msgs/msg/TransformStamped'](
         make_header(time, 'base'), frame, types['geometry_msgs/msg/Transform'](vector, rotation))
         for frame in frames])
-    return Record(ros_channel('/tf_static', 'tf2_msgs/msg/TFMessage', 1, latched=True), time, time,
+    return Record(ros_channel(topic, 'tf2_msgs/msg/TFMessage', 1, latched=True), time, time,
                   0, bytes(TYPES.serialize_cdr(message, 'tf2_msgs/msg/TFMessage')))
 
 
-def test_all_static_transforms_are_there_later_and_of_others_what_was_kept(tmp_path):
+@pytest.mark.parametrize('topic', ['/tf_static', '/robot1/tf_static'])
+def test_all_static_transforms_are_there_later_and_of_others_what_was_kept(tmp_path, topic):
     """Of a vehicle with a publisher for each sensor, of which one offer was recorded."""
-    static = [transforms(10 + n, f'sensor_{n}') for n in range(15)]
-    again = [transforms(30 + n, 'sensor_3', 'gps') for n in range(5)]
+    static = [transforms(topic, 10 + n, f'sensor_{n}') for n in range(15)]
+    again = [transforms(topic, 30 + n, 'sensor_3', 'gps') for n in range(5)]
     broken = static[0]._replace(time_ns=40, data=b'\0\1\0\0\xff')
     maps = [Record(ros_channel('/map', IMAGE, 1, latched=True), 50 + n, 50, 0, b'map')
-            for n in range(3)]
+            for n in range(DEPTH + 3)]
     with McapBagWriter(tmp_path / 'bag') as writer:
         for record in [*static, *again, broken, *maps, static[0]._replace(time_ns=90)]:
             writer.write(record)
     with open_bag(tmp_path / 'bag') as reader:
         found = latched_before(reader, reader.channels, 90)
         assert [record[1:] for record in found] == [
-            record[1:] for record in [*static, again[-1], broken, maps[-1]]]
+            record[1:] for record in [*static, again[-1], broken, *maps[-DEPTH:]]]
         assert latched_before(reader, [], 90) == []
         assert len(latched_before(reader, reader.channels, 15)) == 5
 

@@ -18,7 +18,12 @@ from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.live.node_process import starting_ros
 from ubcn_ros.bags.live.pace import Played, Schedule, publish_when_due, read_ahead
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
-from ubcn_ros.bags.storage.offered_qos import STATIC, latched_before, merged_offer, to_profile
+from ubcn_ros.bags.storage.offered_qos import (
+    holds_static_transforms,
+    latched_before,
+    merged_offer,
+    to_profile,
+)
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record, by_kind
 from ubcn_ros.bags.topics import choose_topics
@@ -177,7 +182,8 @@ class _Publishers:
         unknown = []
         for (topic, msgtype, serialization), group in by_kind(channels).items():
             offer = merged_offer(group)
-            if offer is not None and topic == STATIC:  # one publisher stands for those of all
+            if offer is not None and holds_static_transforms(group[0]):
+                # one publisher stands for those of all
                 offer = offer._replace(depth=max(offer.depth, min(counts[topic], _MOST_STATIC)))
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))

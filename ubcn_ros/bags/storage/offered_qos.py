@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
-STATIC = '/tf_static'
-"""Topic of static transforms."""
 _NUMBERED = re.compile(r'\bhistory: *\d')
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
 
@@ -73,11 +71,18 @@ def with_named_policies(channel: Channel) -> Channel:
         (name, text if name == QOS and offers else value) for name, value in channel.metadata))
 
 
+def holds_static_transforms(channel: Channel) -> bool:
+    """Return whether a channel is of /tf_static, of a robot in a namespace, too."""
+    return (channel.msgtype == 'tf2_msgs/msg/TFMessage'
+            and channel.topic.rpartition('/')[2] == 'tf_static')
+
+
 def strictest(offers: Sequence[Qos]) -> Qos | None:
     """
     Merge offers into one that every subscriber can connect to that could to one of them.
 
-    :return: None where there is none.
+    :return: None where there is none. It keeps `DEPTH` messages at least: the offers of publishers
+        that began after the recorder are not recorded.
     """
     if not offers:
         return None
@@ -87,7 +92,7 @@ def strictest(offers: Sequence[Qos]) -> Qos | None:
         history=(QosHistory.KEEP_ALL if any(offer.history == QosHistory.KEEP_ALL
                                             for offer in offers) else QosHistory.KEEP_LAST),
         # one publisher keeps for later subscribers what several had kept
-        depth=sum(depths) if latched else max(DEPTH, *depths),
+        depth=max(DEPTH, sum(depths) if latched else max(depths)),
         reliability=(QosReliability.BEST_EFFORT if all(
             offer.reliability == QosReliability.BEST_EFFORT for offer in offers)
             else QosReliability.RELIABLE),
@@ -106,10 +111,10 @@ def merged_offer(channels: Sequence[Channel]) -> Qos | None:
     """
     Merge what the publishers of a topic had offered; None where nothing was recorded.
 
-    Then /tf_static counts as latched: a listener of tf2 connects to no other publisher.
+    Then static transforms count as latched: a listener of tf2 connects to no other publisher.
     """
     offers = recorded_offers(channels)
-    if not offers and channels[0].topic == STATIC:
+    if not offers and holds_static_transforms(channels[0]):
         offers = _parsed(reliable_qos(DEPTH, latched=True))
     return strictest(offers)
 
@@ -118,13 +123,12 @@ def latched_depth(channels: Sequence[Channel]) -> int:
     """
     Return how many of the last messages of a topic a later subscriber gets; 0: it is not latched.
 
-    Of static transforms all: a vehicle has many publishers of them, each with a few, and of those
-    that began after the recorder no offer is recorded.
+    Of static transforms all: a vehicle has many publishers of them, each with a few.
     """
     offer = merged_offer(channels)
     if offer is None or offer.durability != QosDurability.TRANSIENT_LOCAL:
         return 0
-    if offer.history == QosHistory.KEEP_ALL or channels[0].topic == STATIC:
+    if offer.history == QosHistory.KEEP_ALL or holds_static_transforms(channels[0]):
         return sys.maxsize
     return min(offer.depth, sys.maxsize)
 
@@ -143,7 +147,7 @@ def latched_before(reader: BagReader, channels: Iterable[Channel], before_ns: in
     latched = [channel for kind, group in topics.items() if depths[kind] for channel in group]
     for number, record in enumerate(reader.records(latched, end_ns=before_ns)):
         kind = record.channel.kind
-        key = _frames(record) if kind[0] == STATIC else number
+        key = _frames(record) if holds_static_transforms(record.channel) else number
         kept[kind].pop(key, None)  # its place is that of the last
         kept[kind][key] = record
         if len(kept[kind]) > depths[kind]:
@@ -157,7 +161,7 @@ def _frames(record: Record) -> Any:
     try:
         message = deserialize(record.data, record.channel.msgtype)
         return tuple(transform.child_frame_id for transform in message.transforms)
-    except Exception:  # malformed, or of another type
+    except Exception:  # malformed: errors of many kinds
         return bytes(record.data)
 
 
