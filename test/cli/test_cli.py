@@ -13,12 +13,14 @@ import click
 import cv2
 import numpy as np
 import pytest
+import torch
 from command_line import ubcn
 from random_images import noise
 
 from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
 from ubcn_ros.data.rain import add_rain
+from ubcn_ros.images import files
 from ubcn_ros.images.files import read_image, write_image
 from ubcn_ros.runtime.backends.stages import StagesBackend
 
@@ -106,6 +108,37 @@ def test_memory_that_is_short_once_does_not_end_derain(tmp_path, folder, quick, 
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 0, done.output
     assert names(tmp_path / 'out') == ['a.png', 'b.png'] and len(calls) == 3
+
+
+@pytest.mark.parametrize('when', ['reading', 'twice', 'writing'])
+def test_an_image_that_memory_does_not_suffice_for_is_named(tmp_path, folder, quick, monkeypatch,
+                                                            when):
+    """And the next one is derained."""
+    where, name, times = {'reading': (files, 'read_image', 1),
+                          'twice': (StagesBackend, 'first', 2),
+                          'writing': (files, 'write_image', 1)}[when]
+    function, calls = getattr(where, name), []
+
+    def short(*arguments, **options):
+        calls.append(1)
+        if len(calls) <= times:
+            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 3 GiB')
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(where, name, short)
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 1 and done.exception.code == 1
+    assert f'Error: {folder}/a.png: not enough memory: CUDA out of memory. Tried' in done.output
+    assert names(tmp_path / 'out') == ['b.png'] and '1 of 2 images written' in done.output
+
+
+def test_a_result_that_cannot_be_written_ends_derain(tmp_path, folder, quick, monkeypatch):
+    def full(path, image):
+        raise files.ImageFileError(f'{path} cannot be written: Cannot allocate memory')
+
+    monkeypatch.setattr(files, 'write_image', full)
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 1 and done.output.count('cannot be written') == 1
 
 
 def test_json_names_images_in_utf_8(tmp_path, folder, quick):

@@ -88,11 +88,16 @@ def _explained(error: Exception) -> str | None:
     if isinstance(error, ValueError):  # also ModelFileError, BagError, ImageFileError
         return str(error)
     if out_of_memory(error):
-        return (f'not enough memory: {_first_line(error)}: take a smaller image, batch or model, '
-                'or another device')
+        return explain_out_of_memory(error)
     if isinstance(error, RuntimeError) and _MACHINE.search(str(error)):
         return f'{_first_line(error)}: free what is missing, or choose another device or place'
     return None
+
+
+def explain_out_of_memory(error: Exception) -> str:
+    """Say of an error that `out_of_memory` tells what was asked for and what helps."""
+    return (f'not enough memory: {_first_line(error)}: take a smaller image, batch or model, or '
+            'another device')
 
 
 def _file_trouble(error: OSError) -> str:

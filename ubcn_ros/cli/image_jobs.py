@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ubcn_ros.cli.commands import refuse_options
+from ubcn_ros.cli.commands import explain_out_of_memory, refuse_options
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.text_table import counted
 
 if TYPE_CHECKING:
@@ -323,11 +324,16 @@ def _fault(job: ImageJob, work: Callable[[Any, ImageJob], None]) -> str:
     from ubcn_ros.images.files import ImageFileError
     from ubcn_ros.images.video_writer import FrameSizeError
     try:
-        image = job.read()
-    except ImageFileError as error:
-        return str(error)
-    try:
+        try:
+            image = job.read()
+        except ImageFileError as error:
+            return str(error)
         work(image, job)
     except FrameSizeError as error:
         return f'{job.source}: {error}'
+    except Exception as error:
+        # a result that cannot be written ends the run, whatever the text of its error
+        if isinstance(error, (ValueError, OSError)) or not out_of_memory(error):
+            raise
+        return f'{job.source}: {explain_out_of_memory(error)}'
     return ''
