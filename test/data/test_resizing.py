@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.resizing import resized, shrunk, typical_short_side
+from ubcn_ros.data.resizing import resized, short_sides, shrunk
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
 
 
@@ -95,15 +95,15 @@ def test_rain_of_its_own_is_not_shrunk():
         100, 200, 3)
 
 
-def test_the_typical_short_side_is_the_median_of_what_is_read():
+def test_short_sides_are_those_of_what_is_read():
     given = scenes((100, 200), (90, 60), (300, 400))
-    assert typical_short_side(given) == 100
-    assert typical_short_side(shrunk(given, 80)) == 80
+    assert short_sides(given) == [100, 60, 300]
+    assert short_sides(shrunk(given, 80)) == [80, 60, 80]
 
 
 @pytest.mark.parametrize('count', [1, 24, 25, 26, 49, 50, 100])
 def test_of_a_long_list_few_frames_are_read(count, monkeypatch):
     reads = []
     monkeypatch.setattr(ArrayScene, 'image', lambda self: reads.append(self) or np.zeros((5, 9)))
-    assert typical_short_side(scenes(*[(5, 9)] * count)) == 5
+    assert {*short_sides(scenes(*[(5, 9)] * count))} == {5}
     assert len(reads) == len({*map(id, reads)}) == min(count, 25)

@@ -581,19 +581,21 @@ def test_parts_that_nothing_will_have_trained_are_told_before_the_first_stage(ma
     assert text.count('warning') == 1
 
 
-@pytest.mark.parametrize('weight', [0, 0.1])
-def test_rain_is_estimated_once_a_stage_has_trained_it(make, capsys, weight):
+@pytest.mark.parametrize('weight, share_painted', [(0, 0), (0.1, 0), (0.1, 1)])
+def test_rain_is_estimated_once_a_stage_has_trained_it(make, capsys, weight, share_painted):
     veil = {'model': {'overrides': {'veil': {'channels': 4, 'depth': 0, 'texture': 0}}}}
     run = make(stages=('derain',), brief=True, changes={
-        **veil, 'stages': {'derain': {'rain_weight': weight}}})
+        **veil, 'stages': {'derain': {'rain_weight': weight, 'samples': {
+            'painted_rain_probability': share_painted}}}})
     train(run)
-    assert ('rain will not be estimated' in capsys.readouterr().out) == (weight == 0)
+    known = weight > 0 and not share_painted  # of rain that is painted no rate is known
+    assert ('rain will not be estimated' in capsys.readouterr().out) == (not known)
     network, info = load_model(run.files.result)
     assert info.trained == ('derain',)
-    assert info.metadata['estimates_rain'] == network.estimates_rain == (weight > 0)
+    assert info.metadata['estimates_rain'] == network.estimates_rain == known
     later = make(init=run.files.result, stages=('derain', 'adapt'), changes=veil)
-    assert later.start('derain').network.estimates_rain == (weight > 0), 'what it starts with'
-    assert bool(unestimated_rain(later.start('derain'), later.config, ('adapt',))) == (not weight)
+    assert later.start('derain').network.estimates_rain == known, 'what it starts with'
+    assert bool(unestimated_rain(later.start('derain'), later.config, ('adapt',))) == (not known)
 
 
 def test_without_a_trained_sam_that_of_idm_is_started_from(make, whole):
@@ -633,7 +635,7 @@ def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make
     assert small.used.training.scenes[0].read().image.shape == (48, 60, 3)
 
 
-def test_of_a_range_of_sizes_the_middle_is_stated_for_labels_and_the_largest_for_idm(make):
+def test_a_range_of_sizes_is_stated_by_its_middle_for_labels_its_largest_for_idm(make, tmp_path):
     run = make('range', stages=('derain', 'adapt'), brief=True)
     stages = {name: replace(stage, samples=replace(stage.samples, short_sides=(36, 100)))
               for name, stage in run.config.stages.items()}
@@ -644,6 +646,12 @@ def test_of_a_range_of_sizes_the_middle_is_stated_for_labels_and_the_largest_for
     trainers = [run.trainer(Fabric(accelerator='cpu'), stage, run.start(stage), 0)
                 for stage in ('derain', 'adapt')]
     assert {each.network.derain_side for each in trainers} | {network.derain_side} == {75}
+    # what a model was trained on before is not lost; the shipped one's file does not say
+    for size, side in ((None, 1440), (200, 200)):
+        save_model(tmp_path / 'a.safetensors', network, {**info.metadata,
+                                                         'trained_derain_side': size})
+        later = make('later', init=tmp_path / 'a.safetensors', stages=('derain',), brief=True)
+        assert later._origin('derain', ['derain'])['trained_derain_side'] == side
 
 
 def test_of_images_that_cannot_be_as_large_the_middle_is_smaller():

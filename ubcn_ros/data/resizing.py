@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import median_low
 
 import cv2
 import numpy as np
@@ -80,6 +79,6 @@ def shrunk(scenes: SceneList, short_side: int) -> SceneList:
         for scene in scenes.scenes))
 
 
-def typical_short_side(scenes: SceneList) -> int:
-    """Return the median short side, in pixels, of 25 frames of a list, spread evenly."""
-    return median_low(min(scene.image().shape[:2]) for scene in evenly(scenes.scenes, 25))
+def short_sides(scenes: SceneList) -> list[int]:
+    """Return the short sides, in pixels, of 25 frames of a list, spread evenly."""
+    return [min(scene.image().shape[:2]) for scene in evenly(scenes.scenes, 25)]

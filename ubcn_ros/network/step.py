@@ -12,8 +12,8 @@ import torch
 
 from ubcn_ros.network.blocks import aligned, resample, resize
 
-DERAIN_SIDE = 1080
-"""``UBCN.derain_side`` of a network that was trained on images of up to 1,440 lines."""
+DERAIN_TRAINED = 1440
+"""Largest short side, pixels, of the images that IDM was trained on, where nothing says."""
 
 
 class Step(NamedTuple):
@@ -77,16 +77,16 @@ def derain_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     return None if part < 2 else (round(height / part), round(width / part))
 
 
-def derain_side(trained: int | None) -> int:
+def derain_side(trained: int = DERAIN_TRAINED) -> int:
     """
     Return the ``UBCN.derain_side`` that follows from the largest images that IDM was trained on.
 
     Three quarters of their short side: images of up to one and a half times as many lines are seen
     as they are (models/README.md, "Figures"), larger ones no smaller than that.
 
-    :param trained: their short side, pixels; None where nothing says.
+    :param trained: their short side, pixels.
     """
-    return DERAIN_SIDE if trained is None else math.ceil(trained * 3 / 4)
+    return math.ceil(trained * 3 / 4)
 
 
 def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], Derained],

@@ -19,11 +19,11 @@ from ubcn_ros.network.keywords import called
 from ubcn_ros.network.rain_estimate import RainHead
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.step import (
-    DERAIN_SIDE,
     Derained,
     Step,
     attend_at,
     derain_at,
+    derain_side,
     derain_size,
     label_view,
 )
@@ -146,7 +146,7 @@ class UBCN(nn.Module):
         self.attention = attention
         self.rain_head = rain_head
         self.config = config
-        self.derain_side = DERAIN_SIDE
+        self.derain_side = derain_side()
         self.estimates_rain = rain_head is not None
         label_set = config.label_set
         groups = torch.zeros(len(label_set.paths), label_set.num_classes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.network import UBCNConfig
-from ubcn_ros.network.step import derain_side
+from ubcn_ros.network.step import DERAIN_TRAINED, derain_side
 
 PARTS = ('derain', 'segmentation', 'attention')
 """Parts of a network, which the stages of training train one by one."""
@@ -87,13 +87,20 @@ class ModelInfo:
         return self._pixels('trained_short_side')
 
     @property
-    def derain_side(self) -> int:
+    def trained_derain_side(self) -> int:
         """
-        Return the ``UBCN.derain_side`` that follows from the key ``trained_derain_side``.
+        Return the largest short side, in pixels, of the images that IDM was trained on.
 
-        :raises ModelFileError: the key holds something else than pixels.
+        A file without the key has that of the shipped weights, which have none.
+
+        :raises ModelFileError: the key holds something else.
         """
-        return derain_side(self._pixels('trained_derain_side'))
+        return self._pixels('trained_derain_side') or DERAIN_TRAINED
+
+    @property
+    def derain_side(self) -> int:
+        """Return the ``UBCN.derain_side`` that follows from the former."""
+        return derain_side(self.trained_derain_side)
 
     def _pixels(self, key: str) -> int | None:
         side = self.metadata.get(key)

@@ -83,6 +83,8 @@ def start_origin(info: ModelInfo | None) -> dict[str, Any]:
     return {**model_origin(info), 'data': None,
             'init': {'name': info.name, 'sha256': info.sha256},
             'trained_short_side': info.trained_short_side,
+            'trained_derain_side': (info.trained_derain_side if 'derain' in info.trained
+                                    else None),
             'trained_focal_length': info.trained_focal_length}
 
 

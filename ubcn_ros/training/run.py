@@ -18,7 +18,7 @@ from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
-from ubcn_ros.network.step import derain_side
+from ubcn_ros.network.step import DERAIN_TRAINED, derain_side
 from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.runtime.weights import is_half, load_model, save_model, update_metadata
@@ -284,7 +284,7 @@ class Run:
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         origin = self._origin(stage, [stage])
         # as its file will have it
-        start.network.derain_side = derain_side(origin['trained_derain_side'])
+        start.network.derain_side = derain_side(origin['trained_derain_side'] or DERAIN_TRAINED)
 
         def record(optimizer_steps: int, validation: dict[str, float]) -> dict[str, Any]:
             return model_record(

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median_low
 from typing import Any
 
 from ubcn_ros.data.mixture import Data, focal_length
-from ubcn_ros.data.resizing import shrunk, typical_short_side
+from ubcn_ros.data.resizing import short_sides, shrunk
 from ubcn_ros.data.scenes import DataSet, SceneList
 from ubcn_ros.training.config import DataConfig
 from ubcn_ros.training.record import data_record, joined_license, scenes_digest
@@ -120,10 +121,12 @@ class RunData:
         result = {**before, 'data': records, 'license': joined_license(
             [before['license'], *(found.license for found in sets)])}
         trained, scenes = STAGE_CLASSES[stage].trained, self.scenes(stage)[0]
-        if 'derain' in trained:
-            result['trained_derain_side'] = samples.largest_side(typical_short_side(scenes))
+        sides = short_sides(scenes) if {'derain', 'segmentation'} & {*trained} else []
+        if 'derain' in trained:  # what it learnt before is not lost
+            result['trained_derain_side'] = max(before['trained_derain_side'] or 0,
+                                                *map(samples.largest_side, sides))
         if 'segmentation' in trained:
-            result['trained_short_side'] = samples.typical_side(typical_short_side(scenes))
+            result['trained_short_side'] = samples.typical_side(median_low(sides))
             result['trained_focal_length'] = focal_length(self.data.sets_of('train', scenes))
         return result
 

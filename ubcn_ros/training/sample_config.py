@@ -125,6 +125,12 @@ class SampleConfig:
         """Return that of all images, None for none."""
         return Degradation(self.degradation, self.degradation_level) if self.degradation else None
 
+    @property
+    def knows_rain(self) -> bool:
+        """Whether the rain rate of some samples is known: that of rain that is rendered."""
+        return (self.rain_probability > 0
+                and self.painted_rain_probability + self.misty_rain_probability < 1)
+
     def scales_of(self, side: int) -> tuple[float, float]:
         """
         Return the range of the factor that a frame is resized by.

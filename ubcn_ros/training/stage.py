@@ -67,9 +67,9 @@ class Stage(nn.Module):
 
     @classmethod
     def trains_rain(cls, network: UBCN, config: StageConfig) -> bool:
-        """Tell whether the stage trains the network's rain head."""
+        """Tell whether the stage trains the network's rain head, on rain that is known."""
         return ('rain_head' in cls.trained and network.rain_head is not None
-                and config.rain_weight > 0)
+                and config.rain_weight > 0 and config.samples.knows_rain)
 
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""

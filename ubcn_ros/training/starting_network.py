@@ -107,7 +107,7 @@ def unestimated_rain(start: Start, config: TrainConfig, stages: Sequence[str]) -
             STAGE_CLASSES[name].trains_rain(network, config.stages[name]) for name in stages):
         return ''
     return ('\nthe rain will not be estimated: no stage that is trained has a rain_weight above 0 '
-            '(derain and joint can)')
+            'and samples with rendered rain (derain and joint can)')
 
 
 def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo]) -> Start:

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes lie on the device once, whatever their sizes."""
 
+import math
 import time
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -76,19 +78,28 @@ def test_drives_come_after_the_scenes(scene_list, street, workers):
     assert not torch.equal(found.images[0][1], found.images[0][2])
 
 
-def test_a_memory_that_is_too_small_is_named(scene_list, street, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (1 << 20, 1 << 20))
-    size, cuda = np.array([96, 128]), torch.device('cuda')
+def test_a_memory_that_is_too_small_is_named(scene_list, street):
+    size, free = np.array([96, 128]), (1 << 20, 'on cuda')
     for count, rainy in ((200, 0), (10, 10)):  # views in rain need room, too
-        with pytest.raises(ValueError, match=f'memory: {count + rainy} images of up to 128x96 '
-                                             'need .*on_device') as told:
-            module._check_memory(count, rainy, size, cuda, scene_list(street))
+        with pytest.raises(ValueError, match=f'{count + rainy} images of up to 128x96 need .* free'
+                                             ' on cuda: .*on_device') as told:
+            module._check_memory(count, rainy, size, free, scene_list(street))
         assert ('pairs take no notice' in str(told.value)) == (rainy > 0)
-    module._check_memory(10, 0, size, cuda, scene_list(street))
-    module._check_memory(200, 0, size, CPU, scene_list(street))
-    monkeypatch.setattr(module, '_available_memory', lambda: 1 << 20)
-    with pytest.raises(ValueError, match='200 images .* free in the memory of this machine'):
-        module._check_memory(200, 0, size, CPU, scene_list(street))
+    module._check_memory(10, 0, size, free, scene_list(street))
+
+
+def test_free_memory_is_the_devices_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (1 << 20, 1 << 21))
+    assert module._free_memory(torch.device('cuda')) == (1 << 20, 'on cuda')
+    assert 1 << 25 < module._free_memory(CPU)[0] < 1 << 50
+    monkeypatch.setattr(module.Path, 'read_text', Mock(side_effect=FileNotFoundError))
+    assert module._free_memory(CPU) == (math.inf, 'in the memory of this machine')
+
+
+def test_what_is_decoded_does_not_count_twice(scene_list, street, monkeypatch):
+    scenes, asked = scene_list(street, tuple(part.repeat(2, 0) for part in street)), []
+    monkeypatch.setattr(module, '_free_memory', lambda _: (asked.append(1) or 1 << 40, 'here'))
+    assert len(load_scenes(scenes, CPU).labels) == 2 and len(asked) == 1
 
 
 def test_too_many_scenes_are_told_before_all_are_decoded(scene_list, street, monkeypatch):
@@ -100,7 +111,7 @@ def test_too_many_scenes_are_told_before_all_are_decoded(scene_list, street, mon
         time.sleep(0.001)
         return scene.frame
     monkeypatch.setattr(type(scenes.scenes[0]), 'read', slow)
-    monkeypatch.setattr(module, '_available_memory', lambda: 1 << 20)
-    with pytest.raises(ValueError, match='memory: 200 images of up to 128x96 need'):
+    monkeypatch.setattr(module, '_free_memory', lambda _: (1 << 20, 'here'))
+    with pytest.raises(ValueError, match='200 images of up to 128x96 need'):
         load_scenes(scenes, CPU)
     assert len(read) < 100

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -76,7 +77,7 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :param seed: of the drives.
     :param workers: processes that render them.
     :raises DataSetError: a file cannot be read.
-    :raises ValueError: the memory of the device or of this machine does not hold them.
+    :raises ValueError: the memory of the device does not hold them.
     """
     key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed)
     if key not in _loaded:
@@ -134,38 +135,40 @@ def _read(scenes: SceneList, device: torch.device, drives: int) -> list[_Compact
     count = len(scenes) + drives
     pairs = sum(scene.rainy_path is not None for scene in scenes.scenes)
     frames, largest = [], np.zeros(2, int)
+    free = _free_memory(device)  # before the first is decoded, and counts as used
     with ThreadPoolExecutor() as pool:
         for frame in pool.map(lambda scene: _compact(scenes, scene.read()), scenes.scenes):
             size = np.maximum(largest, frame.image.shape[:2])
             if (size > largest).any():
                 largest = size
-                _check_memory(count, pairs, largest, device, scenes)
+                _check_memory(count, pairs, largest, free, scenes)
             frames.append(frame)
     return frames
 
 
-def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.device,
+def _check_memory(count: int, rainy: int, largest: np.ndarray, free: tuple[float, str],
                   scenes: SceneList) -> None:
-    """Raise ValueError unless the device and the host, which decodes them first, hold them."""
-    needed = int((count * _FRAME_BYTES + rainy * _IMAGE_BYTES) * largest.prod())
-    free = {'in the memory of this machine': _available_memory()}
+    """Raise ValueError unless they fit into what is free, as of ``_free_memory``."""
+    needed, (left, where) = (count * _FRAME_BYTES + rainy * _IMAGE_BYTES) * largest.prod(), free
+    if needed > 0.7 * left:  # training needs some, too
+        kept = ' (of which image pairs take no notice)' if rainy else ''
+        raise ValueError(
+            f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
+            f'{needed / 2**30:.1f} GiB of {left / 2**30:.1f} GiB that are free {where}: set '
+            f"the recipe's samples.on_device to false, or a smaller data.short_side{kept}")
+
+
+def _free_memory(device: torch.device) -> tuple[float, str]:
+    """Return how many bytes are free for scenes on a device, infinite where unknown, and where."""
     if device.type == 'cuda':
         release_cached_memory()  # of a training before this one, else it counts as used
-        free[f'on {device}'] = torch.cuda.mem_get_info(device)[0]
-    for where, left in free.items():
-        if needed > 0.7 * left:  # training needs some, too
-            kept = ' (of which image pairs take no notice)' if rainy else ''
-            raise ValueError(
-                f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
-                f'{needed / 2**30:.1f} GiB of {left / 2**30:.1f} GiB that are free {where}: set '
-                f"the recipe's samples.on_device to false, or a smaller data.short_side{kept}")
-
-
-def _available_memory() -> int:
-    """Return the host's memory that can be had without swapping, bytes."""
-    lines = Path('/proc/meminfo').read_text().splitlines()
-    line, = (line for line in lines if line.startswith('MemAvailable:'))
-    return int(line.split()[1]) * 1024
+        return torch.cuda.mem_get_info(device)[0], f'on {device}'
+    try:
+        lines = Path('/proc/meminfo').read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    kib = [int(line.split()[1]) for line in lines if line.startswith('MemAvailable:')]
+    return 1024 * kib[0] if kib else math.inf, 'in the memory of this machine'
 
 
 def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int
