@@ -3,6 +3,7 @@
 """Hints on a silent input fit the case: who publishes what, where, and as whom."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -171,7 +172,10 @@ def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
      "parameters 'qos_overrides./rig/camera_info.subscription.durability' set to transient_local "
      "and 'qos_overrides./rig/camera_info.subscription.reliability' set to reliable"),
     (TRANSIENT_LOCAL, {'durability': TRANSIENT_LOCAL}, 'transient_local); nothing is sent'),
-    (VOLATILE, {}, 'volatile); nothing is sent')])
+    (VOLATILE, {}, 'volatile); nothing is sent'),
+    (VOLATILE, {'durability': TRANSIENT_LOCAL, 'reliability': RELIABLE},
+     'volatile); QoS incompatible: durability offered is volatile, asked for is transient_local: '
+     "set the parameter 'qos_overrides./rig/camera_info.subscription.durability' to volatile")])
 def test_a_camera_info_that_is_published_and_does_not_arrive_is_explained(
         node, driver, offered, asked, told):
     node.create_subscription(CameraInfo, '/rig/camera_info', repr, QoSProfile(depth=1, **asked))
@@ -180,6 +184,15 @@ def test_a_camera_info_that_is_published_and_does_not_arrive_is_explained(
     text = explain_no_camera_info(node, '/rig/camera_info', 6.0)
     assert text.startswith('no camera info on /rig/camera_info for 6 s: 1 publisher: /driver (')
     assert told in text
+
+
+def test_a_camera_info_of_another_type_is_told():
+    there = SimpleNamespace(node_namespace='/', node_name='driver',
+                            qos_profile=QoSProfile(depth=1), topic_type='std_msgs/msg/String')
+    node = SimpleNamespace(get_publishers_info_by_topic=lambda topic: [there], subscriptions=[])
+    text = explain_no_camera_info(node, '/rig/camera_info', 6.0)
+    assert text.endswith('; we subscribe to sensor_msgs/msg/CameraInfo: remap camera_info to a '
+                         'topic of that type')
 
 
 @pytest.mark.parametrize('size, more, told', [

@@ -35,6 +35,7 @@ from ubcn_ros.text_table import counted
 SHARED_MEMORY = Path('/dev/shm')
 TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
 """Type of message by transport."""
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
 """What rmw calls the node of an endpoint that was discovered before its node."""
 _REPORTS_TO_WAIT = 5
@@ -187,6 +188,11 @@ def explain_no_camera_info(node: Any, topic: str, seconds: float) -> str:
         return ''
     text = (f'no camera info on {topic} for {seconds:.0f} s: '
             f'{counted(len(publishers), "publisher")}: {", ".join(map(describe, publishers))}; ')
+    publishers = [publisher for publisher in publishers if publisher.topic_type == CAMERA_INFO]
+    if not publishers:
+        return f'{text}we subscribe to {CAMERA_INFO}: remap camera_info to a topic of that type'
+    if misfits := _qos_misfits(node, topic, publishers):
+        return f'{text}QoS incompatible: {misfits}'
     latched = DurabilityPolicy.TRANSIENT_LOCAL
     if ours.durability == latched or all(
             publisher.qos_profile.durability != latched for publisher in publishers):
