@@ -13,7 +13,7 @@ from fake_engine import FakeLabels  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
 
-from ubcn_ros.node.camera import Camera, check_inputs  # noqa: E402
+from ubcn_ros.node.camera import Camera, check_inputs, check_outputs  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, Throttle  # noqa: E402
 from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
@@ -304,7 +304,8 @@ def test_an_input_that_is_an_output_too_is_refused(ros, rule):
 @pytest.mark.parametrize('rule, told', [
     ('labels/color:=derained/image_raw',
      'the outputs derained/image_raw and labels/color are one topic, /derained/image_raw: remap'),
-    ('labels/label_info:=x -r rain/rate:=x', 'rain/rate and labels/label_info are one topic, /x'),
+    ('labels/label_info:=x -r debug/frame:=x',
+     'debug/frame and labels/label_info are one topic, /x'),
     ('image:=derained/image_raw', '/derained/image_raw is an output of this node and an input'),
     ('derained/camera_info:=camera_info', '/camera_info is an output of this node and an input')])
 def test_topics_that_are_not_their_own_are_refused_before_any_is_made(ros, rule, told):
@@ -314,6 +315,36 @@ def test_topics_that_are_not_their_own_are_refused_before_any_is_made(ros, rule,
             check_inputs(node, Settings.of({}))
     finally:
         node.destroy_node()
+
+
+@pytest.fixture
+def two_cameras(ros):
+    """A node with these outputs of both its cameras, front and rear, on one topic."""
+    nodes = []
+
+    def make(output):
+        nodes.append(ros.create_node('two', cli_args=['--ros-args', *(
+            word for camera in ('front', 'rear')
+            for word in ('-r', f'{camera}/{output}:=/{output}'))]))
+        return nodes[-1], Settings.of({'cameras': ['front', 'rear']})
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
+def test_cameras_may_share_the_topic_of_the_classes(two_cameras):
+    node, settings = two_cameras('labels/label_info')
+    check_inputs(node, settings)
+    check_outputs(node, settings.prefixes, rain=True)
+
+
+def test_topics_of_the_rain_are_checked_where_the_model_estimates_it(two_cameras):
+    node, settings = two_cameras('rain/rate')
+    check_inputs(node, settings)
+    check_outputs(node, settings.prefixes)
+    with pytest.raises(ValueError, match='front/rain/rate and rear/rain/rate are one topic, /r'):
+        check_outputs(node, settings.prefixes, rain=True)
 
 
 @pytest.mark.parametrize('topic', ['/image', '/camera_info'])

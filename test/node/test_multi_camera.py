@@ -117,10 +117,10 @@ def activated(ros):
 
     def activate(*rules, **parameters):
         nodes.append(UBCNNode(
-            lambda settings, progress: FakeEngine(),
+            lambda settings, progress: FakeEngine(settings.model),
             cli_args=['--ros-args', *(word for rule in rules for word in ('-r', rule))],
             parameter_overrides=[Parameter(name, value=value) for name, value in {
-                'cameras': ['front', 'left'], **parameters}.items()]))
+                'cameras': ['front', 'left'], 'model': 'fast', **parameters}.items()]))
         return nodes[-1].start()
 
     yield activate
@@ -137,6 +137,14 @@ def test_cameras_that_share_an_image_topic_are_refused(activated, capfd):
     assert not activated('front/image:=/x/image', 'left/image/compressed:=/x/image/compressed',
                          input_transport=['compressed', 'compressed'])
     assert 'front/image and left/image/compressed are one topic, /x/image/compressed: remap' \
+        in capfd.readouterr().err
+
+
+def test_cameras_that_share_a_topic_of_the_rain_are_refused_where_there_is_one(activated, capfd):
+    rules = 'front/rain/rate:=/rain/rate', 'left/rain/rate:=/rain/rate'
+    assert activated(*rules)
+    assert not activated(*rules, model='rain')
+    assert 'cannot configure: the outputs front/rain/rate and left/rain/rate are one topic, ' \
         in capfd.readouterr().err
 
 

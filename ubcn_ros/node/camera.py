@@ -235,7 +235,8 @@ def check_inputs(node: Any, settings: Settings) -> None:
     """
     Check that each input and output is a topic of its own, before any of them is made.
 
-    A camera info that is that of several cameras is warned of.
+    A camera info that is that of several cameras is warned of. What only some models have, the
+    rain, is left to `check_outputs`.
 
     :param node: rclpy node.
     :raises ValueError: an output's or an image's topic would be that of another, too.
@@ -249,14 +250,31 @@ def check_inputs(node: Any, settings: Settings) -> None:
             (prefix + topics.CAMERA_INFO, resolved(each.camera_info))
             for prefix, each in zip(prefixes, inputs, strict=True)]):
         node.get_logger().warning(text)
-    outputs: dict[str, str] = {}
-    for name in (prefix + topic for prefix in prefixes
-                 for topic in (*topics.ON_DEMAND, *topics.RAIN, topics.LABEL_INFO)):
-        if (other := outputs.setdefault(resolved(name), name)) != name:
-            raise ValueError(f'the outputs {other} and {name} are one topic, {resolved(name)}: '
-                             'remap one of them to another topic')
+    outputs = check_outputs(node, prefixes)
     for each in inputs:
         _refuse_outputs(map(resolved, (each.image, each.camera_info)), outputs)
+
+
+def check_outputs(node: Any, prefixes: Iterable[str], rain: bool = False) -> Collection[str]:
+    """
+    Check that each output is a topic of its own; cameras may share the one of the classes.
+
+    :param node: rclpy node.
+    :param prefixes: of the cameras, like 'front/'.
+    :param rain: whether the model estimates the rain.
+    :return: resolved names.
+    :raises ValueError: two outputs are one topic.
+    """
+    outputs: dict[str, str] = {}
+    for name in (prefix + topic for prefix in prefixes for topic in (
+            *topics.ON_DEMAND, *(topics.RAIN if rain else ()), topics.LABEL_INFO)):
+        topic = node.resolve_topic_name(name)
+        other = outputs.setdefault(topic, name)
+        # the classes are the model's, the same for all cameras
+        if other != name and not all(each.endswith(topics.LABEL_INFO) for each in (other, name)):
+            raise ValueError(f'the outputs {other} and {name} are one topic, {topic}: '
+                             'remap one of them to another topic')
+    return outputs.keys()
 
 
 def _refuse_outputs(inputs: Iterable[str], outputs: Collection[str]) -> None:

@@ -31,7 +31,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from ubcn_ros.malloc import explain_malloc
 from ubcn_ros.node.answering_node import log_exceptions
-from ubcn_ros.node.camera import Camera, check_inputs
+from ubcn_ros.node.camera import Camera, check_inputs, check_outputs
 from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from ubcn_ros.node.frames import Arrival
 from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up_again
@@ -171,6 +171,7 @@ class UBCNNode(ParameterNode):
                 return False
             self._diagnostics.publish_if_due()
         engine, self._worker.turns.most = future.result()
+        check_outputs(self, settings.prefixes, engine.estimates_rain)
         self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
                                   self._take_fewer)
         for prefix, size in zip(settings.prefixes, settings.for_cameras('processing_size'),
