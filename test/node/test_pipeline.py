@@ -447,6 +447,36 @@ def test_a_failure_that_cannot_be_reported_hinders_no_later_frame(bench):
     assert made.camera.statistics.processed == 2
 
 
+def test_what_reporting_the_batch_before_raised_costs_the_present_one_nothing(bench):
+    made = bench('raises:2')
+    report, made.camera.error = made.camera.error, lambda *_: [][1]
+    for _ in range(2):
+        made.pipeline.process([(made.camera, arrival())])
+    with pytest.raises(IndexError):
+        made.pipeline.process([(made.camera, arrival())])
+    made.camera.error = report
+    assert made.pipeline.finish(60.0)
+    assert (made.camera.statistics.processed, made.camera.statistics.failed) == (2, 1)
+
+
+@pytest.mark.parametrize('place', ['to_rgb', 'engine', '_take_fewer', 'publish'])
+def test_a_panic_of_rust_code_counts_every_frame_of_the_batch(bench, place):
+    made, one = bench('most:1' if place == '_take_fewer' else 'fast'), arrival()
+    other = Camera(made.clock)
+
+    def panic(*_, **__):
+        raise BaseException('unwrap() on a None value')
+    for owner, name in {'to_rgb': [(one, 'to_rgb')], 'publish': [(made.camera.outputs, 'publish')],
+                        'engine': [(made.engine, 'batch')],
+                        '_take_fewer': [(made.pipeline, '_take_fewer')]}[place]:
+        object.__setattr__(owner, name, panic)
+    made.process([(made.camera, one), (other, arrival())])
+    together = place in ('engine', '_take_fewer')
+    assert (made.camera.statistics.failed, other.statistics.failed) == (1, together)
+    assert other.statistics.processed == (not together)
+    assert made.camera.errors[-1][1].endswith('BaseException: unwrap() on a None value')
+
+
 def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
     made = bench()
     other = Camera(made.clock)

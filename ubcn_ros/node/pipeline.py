@@ -40,6 +40,7 @@ from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, fails_together, infer
 from ubcn_ros.node.topics import MADE_OF
 from ubcn_ros.runtime.lost_gpu import gpu_lost
+from ubcn_ros.runtime.out_of_memory import bare
 
 
 class Pipeline:
@@ -91,16 +92,21 @@ class Pipeline:
         settings = self._node.settings
         frames = [frame for camera, arrival in batch
                   if (frame := self._convert(camera, arrival, settings)) is not None]
+        if not frames:
+            return
         try:
-            if frames:
-                self._infer(frames, settings)
-        except Exception as error:  # outside of what `infer` guards
-            for frame in frames:
-                self._failed(frame.camera, error)
-                self._count_failure(error)
+            outcomes = self._infer(frames, settings)
+        except BaseException as error:  # outside of what `infer` guards, or Rust code panics
+            outcomes = [Outcome(error=bare(error))] * len(frames)
+        inferred = self._clock()
+        try:
+            self.finish()
+        finally:  # what it raises is of the batch before, and this one goes on
+            self._published = self._publisher.submit(self._publish_all, frames, outcomes,
+                                                     settings, inferred)
 
-    def _infer(self, frames: Sequence[PendingFrame], settings: Settings) -> None:
-        """Run the engine on a batch, and leave what comes of it to the publisher's thread."""
+    def _infer(self, frames: Sequence[PendingFrame], settings: Settings) -> list[Outcome]:
+        """Run the engine on a batch, and take fewer from now on where that was too many."""
         needed = frozenset().union(*(frame.needed for frame in frames))
         outcomes = infer(
             self.engine, [frame.image for frame in frames], iterations=settings.iterations,
@@ -108,15 +114,12 @@ class Pipeline:
             processing_size=frames[0].arrival.processing_size,
             min_confidence=settings.min_confidence,
             **{part: part in needed for part in ('derained', 'labels', 'confidence')})
-        inferred = self._clock()
         if reason := fails_together(outcomes):
             self._take_fewer(len(frames) - 1, reason)
         elif reason := outcomes[0].alone:
             frames[0].camera.warn('failed batches', f'{len(frames)} images together failed, and '
                                   f'were taken one by one: {reason}')
-        self.finish()
-        self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
-                                                 inferred)
+        return outcomes
 
     def finish(self, timeout: float | None = None) -> bool:
         """Wait until what was processed is published, seconds at most; False where it is not."""
@@ -162,7 +165,7 @@ class Pipeline:
             camera.statistics.dropped_malformed(error.kind, str(error))
             camera.warn(f'malformed: {error.kind}',
                         f'{camera.topic}: malformed image dropped: {error}')
-        except Exception as error:
+        except BaseException as error:
             self._failed(camera, error)
         return None
 
@@ -182,7 +185,7 @@ class Pipeline:
                 times, now = self._publishing[frame.camera], self._clock()
                 times.append(now - since)
                 self._worst[frame.camera], since = max(times), now
-            except Exception as error:
+            except BaseException as error:
                 self._failed(frame.camera, error)
 
     def _publish(self, pending: PendingFrame, outcome: Outcome, settings: Settings,
@@ -223,7 +226,7 @@ class Pipeline:
         seconds = self._node.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9
         return seconds * 1e3 if of_one_clock(seconds) else None
 
-    def _failed(self, camera: Camera, error: Exception) -> None:
+    def _failed(self, camera: Camera, error: BaseException) -> None:
         """Count and log a frame that is dropped."""
         if not self._node.context.ok():  # publishers are gone when the process is told to stop
             return
@@ -231,7 +234,7 @@ class Pipeline:
         camera.statistics.dropped_failed(reason)
         camera.error(type(error).__name__, f'{camera.topic}: frame dropped: {reason}')
 
-    def _count_failure(self, error: Exception) -> None:
+    def _count_failure(self, error: BaseException) -> None:
         """Give up where the engine failed once too often: nothing else is mended by that."""
         if not self._node.context.ok():
             return

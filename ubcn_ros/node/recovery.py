@@ -39,7 +39,7 @@ class Outcome:
     retried: str = ''  # why it was tried again, with one step, for want of memory; else ''
     alone: str = ''  # why it ran by itself: what the batch failed by; else ''
     short: bool = False  # whether that was for want of memory
-    error: Exception | None = None  # instead of the frame; without what keeps memory
+    error: BaseException | None = None  # instead of the frame; without what keeps memory
 
 
 def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:

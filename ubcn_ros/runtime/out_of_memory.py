@@ -51,7 +51,7 @@ def free_memory() -> None:
     give_back_freed_memory()
 
 
-def bare(error: Exception) -> Exception:
+def bare(error: BaseException) -> BaseException:
     """Take an error's traceback away, and what led to it: their frames keep memory."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
