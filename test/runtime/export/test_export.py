@@ -15,8 +15,10 @@ from torch.fx.experimental import _config as shape_options
 
 from ubcn_ros.cli.export import export
 from ubcn_ros.cli.model import model_info
-from ubcn_ros.network import build
+from ubcn_ros.network import Step, build
 from ubcn_ros.runtime import Engine, ModelFileError, load_model, save_model
+from ubcn_ros.runtime.backends import onnx
+from ubcn_ros.runtime.backends.backend import LoadOptions, PrecisionError
 from ubcn_ros.runtime.export.check import (
     ExportCheckError,
     compare,
@@ -275,6 +277,15 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     with pytest.raises(ValueError, match="no precision 'bf16'"):
         Engine.load(exported[0].parent / 'tiny.safetensors', device='cpu', precision='bf16',
                     backend='onnxruntime')
+
+
+def test_an_export_that_overflows_half_precision_is_to_be_made_anew(exported, monkeypatch):
+    monkeypatch.setattr(onnx, 'read_exported',
+                        lambda folder: replace(read_exported(folder), precision='fp16'))
+    backend = onnx.build(LoadOptions(exported[0], torch.device('cpu')))
+    image = torch.full((1, 3, 8, 8), torch.nan)
+    with pytest.raises(PrecisionError, match='not finite in fp16: export it in fp32 .`ubcn exp'):
+        backend.download(Step(image, image, image, None), False)
 
 
 @pytest.mark.parametrize('name', ['image', 'label'])

@@ -66,16 +66,18 @@ def build(options: LoadOptions) -> OnnxBackend:
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
         exported = cached_export(options, export_precision(precision, device))
-    else:
-        exported = read_exported(model)
-        if exported.kind != 'onnx':
-            raise ModelFileError(f'{model} holds {exported.kind} models: make an export for this '
-                                 'backend with `ubcn export --format onnx`')
-        if precision not in ('auto', exported.precision):
-            raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
-                             f"choose 'auto', or export it in {precision}")
-        exported.info.require_trained(options.needs)
-    return OnnxBackend(exported, device, options.autotune)
+        return OnnxBackend(exported, device, options.autotune)
+    exported = read_exported(model)
+    if exported.kind != 'onnx':
+        raise ModelFileError(f'{model} holds {exported.kind} models: make an export for this '
+                             'backend with `ubcn export --format onnx`')
+    if precision not in ('auto', exported.precision):
+        raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
+                         f"choose 'auto', or export it in {precision}")
+    exported.info.require_trained(options.needs)
+    backend = OnnxBackend(exported, device, options.autotune)
+    backend.half_remedy = 'export it in fp32 (`ubcn export --format onnx --precision fp32`)'
+    return backend
 
 
 def cached_export(options: LoadOptions, precision: str) -> Exported:

@@ -81,9 +81,11 @@ class StagesBackend:
     :param stages: to call; an attribute, too.
     :param info: of the model's file.
     :param device, precision: that the stages run on and in.
+    :ivar half_remedy: what helps where fp16 cannot hold the model's values.
     """
 
     name = 'eager'
+    half_remedy = "choose the precision 'fp32', or 'bf16' where the backend has it"
 
     def __init__(self, stages: StageFunctions, info: ModelInfo, device: torch.device,
                  precision: str) -> None:
@@ -132,8 +134,8 @@ class StagesBackend:
         if all(values is None or bool(values.isfinite().all())
                for values in (step.image, step.logits, step.rainy, step.rain)):
             return
-        remedy = ("choose the precision 'fp32', or 'bf16' where the backend has it"
-                  if self.precision == 'fp16' else 'train it anew, or use another model')
+        remedy = (self.half_remedy if self.precision == 'fp16' else
+                  'train it anew, or use another model')
         raise PrecisionError(f'the results of {self.info.name} are not finite in '
                              f'{self.precision}: {remedy}')
 
