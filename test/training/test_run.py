@@ -5,6 +5,7 @@
 import os
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.runtime.weights import is_half
+from ubcn_ros.training import run_data
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run
@@ -652,6 +654,13 @@ def test_a_range_of_sizes_is_stated_by_its_middle_for_labels_its_largest_for_idm
                                                          'trained_derain_side': size})
         later = make('later', init=tmp_path / 'a.safetensors', stages=('derain',), brief=True)
         assert later._origin('derain', ['derain'])['trained_derain_side'] == side
+
+
+def test_the_sizes_of_images_are_read_once_for_all_stages(make, monkeypatch):
+    read = Mock(wraps=run_data.short_sides)
+    monkeypatch.setattr(run_data, 'short_sides', read)
+    train(make('sizes', brief=True))
+    assert read.call_count == 2  # of all images, and of those with labels
 
 
 def test_of_images_that_cannot_be_as_large_the_middle_is_smaller():

@@ -92,7 +92,7 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     tensors = {k: v.detach().to('cpu', copy=True, memory_format=torch.contiguous_format)
                for k, v in network.state_dict().items()}
     if half:
-        tensors = {k: v.half() if v.ndim == 4 and _finite(v.half()) else v
+        tensors = {k: halved if v.ndim == 4 and _finite(halved := v.half()) else v
                    for k, v in tensors.items()}
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
               'metadata': json.dumps(metadata)}

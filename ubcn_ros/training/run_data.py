@@ -48,6 +48,18 @@ class RunData:
             return None
         return shrunk(self.data.split('val'), self.config.short_side)
 
+    def _sides(self, stage: str) -> list[int]:
+        """Return the ``short_sides`` that a stage trains on; their images are read once."""
+        return self._all_sides if stage == 'derain' else self._labelled_sides
+
+    @cached_property
+    def _all_sides(self) -> list[int]:
+        return short_sides(self.training)
+
+    @cached_property
+    def _labelled_sides(self) -> list[int]:
+        return short_sides(self.training.labelled())
+
     def scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
         """Scenes that a stage trains and validates on: all but derain need labels."""
         if stage == 'derain':
@@ -121,12 +133,11 @@ class RunData:
         result = {**before, 'data': records, 'license': joined_license(
             [before['license'], *(found.license for found in sets)])}
         trained, scenes = STAGE_CLASSES[stage].trained, self.scenes(stage)[0]
-        sides = short_sides(scenes) if {'derain', 'segmentation'} & {*trained} else []
         if 'derain' in trained:  # what it learnt before is not lost
             result['trained_derain_side'] = max(before['trained_derain_side'] or 0,
-                                                *map(samples.largest_side, sides))
+                                                *map(samples.largest_side, self._sides(stage)))
         if 'segmentation' in trained:
-            result['trained_short_side'] = samples.typical_side(median_low(sides))
+            result['trained_short_side'] = samples.typical_side(median_low(self._sides(stage)))
             result['trained_focal_length'] = focal_length(self.data.sets_of('train', scenes))
         return result
 
