@@ -3,7 +3,6 @@
 """A camera's messages are counted, and its report says why none arrive."""
 
 import re
-import threading
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +14,8 @@ from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E40
 
 from ubcn_ros.node.camera import Camera, check_inputs, check_outputs  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, Throttle  # noqa: E402
-from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
+from ubcn_ros.node.frame_queue import FrameQueue  # noqa: E402
+from ubcn_ros.node.frames import Arrival, FrameNumbers  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 
 
@@ -41,23 +41,30 @@ def node(ros):
 
 
 @pytest.fixture
-def camera(node, clock):
-    camera = Camera(node, threading.Condition(), FakeLabels(), 'front/', clock)
+def queue():
+    return FrameQueue(Arrival.batch_key)
+
+
+@pytest.fixture
+def camera(node, queue, clock):
+    camera = Camera(node, queue, FakeLabels(), 'front/', clock)
+    queue.serve([camera])
     camera.open('raw')
     yield camera
     camera.destroy()
 
 
-def test_an_image_waits_in_the_mailbox_with_the_time_of_its_arrival(camera, clock):
+def test_an_image_waits_in_the_queue_with_the_time_of_its_arrival(camera, queue, clock):
     message = image_message()
     camera.on_image(message, {})
-    arrival = camera.mailbox.take()
+    (_, arrival), = queue.take()
     assert arrival.message is message
     assert (arrival.time, arrival.compressed) == (clock.now, False)
     camera.close()
     camera.open('compressed')
     camera.on_image(message, {})
-    assert camera.mailbox.take().compressed
+    (_, arrival), = queue.take()
+    assert arrival.compressed
 
 
 def test_images_that_newer_ones_replaced_are_counted_once(camera):
@@ -145,10 +152,10 @@ def test_a_warning_of_a_fast_camera_is_logged_now_and_then(camera, capfd):
 
 
 def test_warnings_that_were_held_back_are_counted_by_what_they_have_in_common(
-        node, clock, capfd, monkeypatch):
+        node, clock, capfd, monkeypatch, queue):
     monkeypatch.setattr('ubcn_ros.node.camera.Throttle',
                         lambda period=5.0: Throttle(period, clock))
-    camera = Camera(node, threading.Condition(), FakeLabels(), 'front/', clock)
+    camera = Camera(node, queue, FakeLabels(), 'front/', clock)
     try:
         for text in ('cut', 'empty', 'cut'):
             camera.warn('malformed: compressed', text)
@@ -159,8 +166,8 @@ def test_warnings_that_were_held_back_are_counted_by_what_they_have_in_common(
     assert 'empty (2 more malformed: compressed)' in capfd.readouterr().err
 
 
-def test_errors_of_each_camera_are_logged_now_and_then(node, capfd):
-    cameras = [Camera(node, threading.Condition(), FakeLabels(), f'{name}/')
+def test_errors_of_each_camera_are_logged_now_and_then(node, capfd, queue):
+    cameras = [Camera(node, queue, FakeLabels(), f'{name}/')
                for name in ('front', 'left')]
     try:
         for camera in cameras:
@@ -187,18 +194,18 @@ def test_a_camera_that_is_opened_again_has_no_calibration_of_before(camera):
     assert camera.outputs.camera_info(image_message().header) is None
 
 
-def test_an_image_keeps_its_camera_info_until_it_is_done_with(camera):
+def test_an_image_keeps_its_camera_info_until_it_is_done_with(camera, queue):
     """Both of an image that the engine has and of one that waits."""
     images, taken = [image_message(number) for number in (1, 2)], []
     for image in images:
-        taken.append(camera.mailbox.take())
+        taken += queue.take()
         camera.on_image(image, {})
         camera.on_camera_info(CameraInfo(header=image.header, width=image.header.stamp.sec))
     for number in range(3, 300):
         camera.on_camera_info(CameraInfo(header=image_message(number).header, width=number))
     assert [camera.outputs.camera_info(image.header).width for image in images] == [1, 2]
     taken.clear()
-    camera.mailbox.clear()
+    queue.discard(camera)
     assert [camera.outputs.camera_info(image.header).width for image in images] == [299, 299]
 
 
@@ -237,10 +244,10 @@ def test_images_of_two_publishers_at_once_are_warned_of(camera, capfd, publisher
     assert camera.report().level is Level.OK
 
 
-def test_closing_drops_what_waits_and_opening_starts_anew(camera):
+def test_closing_drops_what_waits_and_opening_starts_anew(camera, queue):
     camera.on_image(image_message(), {})
     camera.close()
-    assert camera.statistics.stale == 1 and not camera.mailbox.pending
+    assert camera.statistics.stale == 1 and not queue.take()
     assert camera.report().message == 'not subscribed: the node is inactive'
     camera.open('compressed')
     assert camera.topic == '/front/image/compressed'
@@ -288,10 +295,10 @@ def refusing(ros):
 
 @pytest.mark.parametrize('rule', ['image:=derained/image_raw', 'derained/image_raw:=image',
                                   'labels/color:=/image', 'derained/camera_info:=camera_info'])
-def test_an_input_that_is_an_output_too_is_refused(ros, rule):
+def test_an_input_that_is_an_output_too_is_refused(ros, rule, queue):
     """A picture would go round for ever, and look like a camera that lives."""
     node = ros.create_node('round', cli_args=['--ros-args', '-r', rule])
-    camera = Camera(node, threading.Condition(), FakeLabels())
+    camera = Camera(node, queue, FakeLabels())
     try:
         with pytest.raises(ValueError, match='is an output of this node and an input, too: remap'):
             camera.open('raw')
@@ -348,9 +355,9 @@ def test_topics_of_the_rain_are_checked_where_the_model_estimates_it(two_cameras
 
 
 @pytest.mark.parametrize('topic', ['/image', '/camera_info'])
-def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic):
+def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic, queue):
     node = refusing(f'{topic}.subscription')
-    camera = Camera(node, threading.Condition(), FakeLabels())
+    camera = Camera(node, queue, FakeLabels())
     for _ in range(3):
         with pytest.raises(Exception, match='Unexpected QoS override'):
             camera.open('raw')
@@ -360,21 +367,21 @@ def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic):
 
 
 @pytest.mark.parametrize('topic', ['derained/image_raw', 'debug/frame'])
-def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic):
+def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic, queue):
     node = refusing(f'/front/{topic}.publisher')
     before = len(list(node.publishers))
     for _ in range(2):
         with pytest.raises(Exception, match='Unexpected QoS override'):
-            Camera(node, threading.Condition(), FakeLabels(), 'front/')
+            Camera(node, queue, FakeLabels(), 'front/')
     assert len(list(node.publishers)) == before
 
 
 @pytest.mark.parametrize('order, size', [
     ('info, image', 720), ('image, info, image', 720), ('image, wait, image, info, image', -1)])
 def test_camera_info_within_a_second_of_the_first_image_changes_the_processing_size(
-        node, clock, order, size):
+        node, clock, order, size, queue):
     model = SimpleNamespace(trained_short_side=360, trained_focal_length=2.0)
-    camera = Camera(node, threading.Condition(), FakeLabels(), clock=clock, info=model)
+    camera = Camera(node, queue, FakeLabels(), clock=clock, info=model)
     camera.open('raw')
     info = CameraInfo(height=480, width=640)
     info.k[4] = 480.0
@@ -384,7 +391,9 @@ def test_camera_info_within_a_second_of_the_first_image_changes_the_processing_s
                  'wait': lambda: setattr(clock, 'now', clock.now + 1.0)}
         for step in order.split(', '):
             steps[step]()
-        assert camera.mailbox.take().processing_size == size
-        assert camera.statistics.stale == (0 if order == 'info, image' else 1)
+        queue.serve([camera])
+        (_, arrival), = queue.take()
+        assert arrival.processing_size == size
+        assert camera.statistics.stale == order.count('image') - 1
     finally:
         camera.destroy()

@@ -63,9 +63,9 @@ def test_a_frame_is_late_from_its_arrival_on(latency_ms, deadline_ms, late):
 
 def test_images_of_one_size_and_processing_size_go_together():
     small = SimpleNamespace(height=50, width=70)
-    assert Arrival(small, 0.0, False, 360).kind() == (50, 70, 360)
-    assert Arrival(small, 1.0, False, 0).kind() == (50, 70, 0)
-    assert Arrival(messages.compressed(b'not an image'), 0.0, True, 360).kind() is None
+    assert Arrival(small, 0.0, False, 360).batch_key() == (50, 70, 360)
+    assert Arrival(small, 1.0, False, 0).batch_key() == (50, 70, 0)
+    assert Arrival(messages.compressed(b'not an image'), 0.0, True, 360).batch_key() is None
 
 
 def test_times_before_the_callback_are_told_where_they_make_sense():

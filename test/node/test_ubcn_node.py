@@ -272,7 +272,7 @@ def test_without_a_warm_up_a_camera_that_was_not_heard_keeps_no_other_from_its_o
     assert set_parameter(node, 'processing_size', 100).successful
     node._pipeline.sizes[node.cameras[0]] = 48, 64
     assert set_parameter(node, 'processing_size', 360).successful
-    assert warm_ups == [(48, 64, 1, 360)] and node._worker.turns.most == 1
+    assert warm_ups == [(48, 64, 1, 360)] and node._queue._most == 1
 
 
 def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node, monkeypatch):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One thread does everything, fairly, and stops only between items."""
+"""One thread does everything, fairly, and stops only between frames."""
 
 import threading
 from concurrent.futures import CancelledError
@@ -8,39 +8,38 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubcn_ros.node.mailbox import Mailbox
+from ubcn_ros.node.frame_queue import FrameQueue
 from ubcn_ros.node.worker import Worker
 
 
 @pytest.fixture
 def bench():
-    """A worker of two mailboxes that notes what it handles and stops at a gate when told to."""
+    """A worker that notes what it handles, and stops at a gate when told to."""
     bench = SimpleNamespace(handled=[], threads=set(), gate=threading.Event(),
                             begun=threading.Semaphore(0))
     bench.gate.set()
 
     def handle(batch):
-        (owner, item), *more = batch
+        (camera, frame), *more = batch
         bench.begun.release()
         assert bench.gate.wait(10.0)
         bench.threads.add(threading.current_thread())
-        bench.handled.append((owner.name, item))
-        bench.handled += [(owner.name, item, 'together') for owner, item in more]
-        if isinstance(item, BaseException):
-            raise item
+        bench.handled.append((camera, frame))
+        bench.handled += [(camera, frame, 'together') for camera, frame in more]
+        if isinstance(frame, BaseException):
+            raise frame
 
-    bench.worker = Worker(handle, lambda item: item if item == 'same' else None)
-    bench.left, bench.right = (
-        SimpleNamespace(name=name, mailbox=Mailbox(bench.worker.condition)) for name in 'lr')
+    bench.queue = FrameQueue(lambda frame: frame if frame == 'same' else None)
+    bench.worker = Worker(bench.queue, handle)
     yield bench
     bench.gate.set()
     assert bench.worker.close(10.0)
 
 
-def test_tasks_and_items_run_in_the_same_thread(bench):
+def test_tasks_and_frames_run_in_the_same_thread(bench):
     thread = bench.worker.submit(threading.current_thread).result(10.0)
-    bench.worker.serve([bench.left])
-    bench.left.mailbox.put(1)
+    bench.queue.serve('l')
+    bench.queue.put('l', 1)
     assert bench.begun.acquire(timeout=10.0)
     bench.worker.pause()(None)
     assert bench.threads == {thread} and thread is not threading.current_thread()
@@ -77,20 +76,20 @@ def test_without_room_for_its_thread_a_worker_says_so_and_can_be_closed(bench, m
 
 
 def test_nothing_is_taken_unless_serving(bench):
-    bench.left.mailbox.put(1)
+    bench.queue.put('l', 1)
     bench.worker.submit(lambda: None).result(10.0)
-    assert bench.left.mailbox.pending and not bench.handled
+    assert not bench.handled and bench.queue.discard('l')
 
 
-def test_mailboxes_take_turns(bench):
+def test_cameras_take_turns(bench):
     bench.worker.submit(lambda: None).result(10.0)
     bench.gate.clear()
-    bench.worker.serve([bench.left, bench.right])
-    bench.left.mailbox.put(0)
+    bench.queue.serve('lr')
+    bench.queue.put('l', 0)
     assert bench.begun.acquire(timeout=10.0)
     for item in range(1, 4):  # a busy camera and a quiet one
-        bench.left.mailbox.put(item)
-    bench.right.mailbox.put(9)
+        bench.queue.put('l', item)
+    bench.queue.put('r', 9)
     bench.gate.set()
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
@@ -98,17 +97,16 @@ def test_mailboxes_take_turns(bench):
     assert bench.handled == [('l', 0), ('r', 9), ('l', 3)]
 
 
-def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
-    third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
+def test_frames_of_one_key_are_handled_together_and_the_others_are_next(bench):
     bench.worker.submit(lambda: None).result(10.0)
     bench.gate.clear()
-    bench.worker.serve([bench.left, third, bench.right])
-    bench.left.mailbox.put(0)
+    bench.queue.serve('ltr')
+    bench.queue.put('l', 0)
     assert bench.begun.acquire(timeout=10.0)
-    bench.left.mailbox.put('same')
-    third.mailbox.put('other')
-    bench.right.mailbox.put('replaced')
-    bench.right.mailbox.put('same')  # until its turn comes
+    bench.queue.put('l', 'same')
+    bench.queue.put('t', 'other')
+    bench.queue.put('r', 'replaced')
+    bench.queue.put('r', 'same')  # until its turn comes
     bench.gate.set()
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
@@ -117,29 +115,28 @@ def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
 
 
 def test_no_more_than_the_most_are_handled_together_and_the_rest_is_next(bench):
-    third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
     bench.worker.submit(lambda: None).result(10.0)
-    bench.worker.turns.most = 2
-    for owner in (bench.left, bench.right, third):
-        owner.mailbox.put('same')
-    bench.worker.serve([bench.left, bench.right, third])
+    bench.queue.take_at_most(2)
+    for camera in 'lrt':
+        bench.queue.put(camera, 'same')
+    bench.queue.serve('lrt')
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
     bench.worker.pause()(None)
     assert bench.handled == [('l', 'same'), ('r', 'same', 'together'), ('t', 'same')]
 
 
-def test_pausing_waits_for_the_item_in_hand(bench):
+def test_pausing_waits_for_the_frame_in_hand(bench):
     bench.worker.submit(lambda: None).result(10.0)
     bench.gate.clear()
-    bench.worker.serve([bench.left])
-    bench.left.mailbox.put(1)
+    bench.queue.serve('l')
+    bench.queue.put('l', 1)
     assert bench.begun.acquire(timeout=10.0)
     assert not bench.worker.pause()(0.01)
-    bench.left.mailbox.put(2)
+    bench.queue.put('l', 2)
     bench.gate.set()
     assert bench.worker.pause()(10.0)
-    assert bench.handled == [('l', 1)] and bench.left.mailbox.pending
+    assert bench.handled == [('l', 1)] and bench.queue.discard('l')
 
 
 def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
@@ -158,12 +155,12 @@ def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 @pytest.mark.parametrize('error', [RuntimeError, BaseException])
-def test_an_item_that_raises_does_not_end_the_thread(bench, error):
+def test_a_frame_that_raises_does_not_end_the_thread(bench, error):
     bench.worker.submit(lambda: None).result(10.0)
-    bench.worker.serve([bench.left])
+    bench.queue.serve('l')
     items = error('bad'), 'good'
     for item in items:
-        bench.left.mailbox.put(item)
+        bench.queue.put('l', item)
         assert bench.begun.acquire(timeout=10.0)
     assert bench.worker.pause()(10.0)
     assert bench.handled == [('l', item) for item in items]

@@ -81,14 +81,14 @@ def latency_bound(frames: list[dict[str, float]], sent: Sequence[list[float]]
     """
     Hold the pipeline latency of published frames against one frame period plus one inference.
 
-    A frame may wait in the mailbox until the next one replaces it, and is processed then.
+    A frame may wait in the queue until the next one replaces it, and is processed then.
 
     :param frames: per published frame what the node says of it in `debug/frame`, milliseconds.
     :param sent: when the images of each camera were sent, seconds; a busy machine sends some of
         them late.
     :return: `max`, the greatest latency; `period`, the longest between two images of a camera;
         `inference`, the longest processing; `allowed`, their sum; whether it stays `within`;
-        `wait`, the longest in the mailbox; and the number of `frames`. None where it was not
+        `wait`, the longest in the queue; and the number of `frames`. None where it was not
         measured.
     """
     periods = np.concatenate([np.diff(times) for times in sent])

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
@@ -15,8 +14,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ubcn_ros.node import hints, qos, topics
 from ubcn_ros.node.diagnostics import CameraStatistics, DiagnosticReport, Level, Throttle
+from ubcn_ros.node.frame_queue import FrameQueue
 from ubcn_ros.node.frames import Arrival, times_before
-from ubcn_ros.node.mailbox import Mailbox
 from ubcn_ros.node.outputs import Outputs, camera_name
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.processing import CameraProcessing
@@ -28,26 +27,25 @@ class Camera:
     """
     Subscribes between `open` and `close`; has its outputs from creation to `destroy`.
 
-    Its methods belong to the executor's thread; what logs, `statistics` and `mailbox` to any. The
-    pipeline must be at rest before `destroy`.
+    Its methods belong to the executor's thread; what logs and `statistics` to any. The pipeline
+    must be at rest before `destroy`.
 
     :ivar name: of the camera, 'camera' where it has none.
     :ivar topic: resolved name of the image topic; '' before the first `open`.
     :ivar info_topic: likewise, of the camera info.
-    :ivar mailbox: holds the newest image.
     :ivar outputs: its publishers.
     :ivar statistics: its counters.
     :ivar processing: what its images are processed at.
     """
 
-    def __init__(self, node: Any, condition: threading.Condition, label_set: Any,
+    def __init__(self, node: Any, queue: FrameQueue, label_set: Any,
                  prefix: str = '', clock: Callable[[], float] = time.monotonic, info: Any = None,
                  rain: bool = False, resized: Callable[[], None] = lambda: None):
         """
         Make the outputs.
 
         :param node: rclpy node.
-        :param condition: notified when an image waits in the mailbox.
+        :param queue: that images wait in.
         :param label_set: classes of the model's labels.
         :param prefix: put before every topic, like 'front/'.
         :param clock: seconds, for the time of arrivals and of silence.
@@ -62,12 +60,10 @@ class Camera:
         self.topic = self.info_topic = ''
         self._incompatible = hints.IncompatibleEndpoints(node)
         self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber, rain)
-        self.mailbox: Mailbox[Arrival] = Mailbox(condition)
         self.statistics = CameraStatistics(clock)
         self._node, self._logger, self._prefix = node, node.get_logger(), prefix
-        self._clock = clock
+        self._queue, self._clock = queue, clock
         self._throttle, self._minute_throttle = Throttle(), Throttle(60.0)
-        self._replaced = 0  # of the mailbox's drops, those already in the statistics
         self._last: tuple[Any, int | None] = None, None  # publisher and number, of the last image
         self._changes = 0  # of the publisher from image to image, since the last report
         self._opened = 0.0
@@ -84,7 +80,7 @@ class Camera:
         :raises ValueError: one of them is an output of the node, which would go round for ever.
         """
         inputs = topics.inputs(self._node, self._prefix, transport)
-        kind = Image if transport == 'raw' else CompressedImage
+        message_type = Image if transport == 'raw' else CompressedImage
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
         self.info_topic = self._node.resolve_topic_name(inputs.camera_info)
@@ -97,7 +93,7 @@ class Camera:
         self._opened = self._clock()
         with ExitStack() as stack:
             stack.callback(self.close)
-            for subscribed in ((kind, inputs.image, self.on_image),
+            for subscribed in ((message_type, inputs.image, self.on_image),
                                (CameraInfo, inputs.camera_info, self.on_camera_info)):
                 self._subscriptions.append(self._subscription(*subscribed))
             stack.pop_all()  # all are there: they stay
@@ -107,10 +103,9 @@ class Camera:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
-        self.mailbox.clear()
+        self.statistics.dropped_stale(self._queue.discard(self))
         self.outputs.forget_camera_infos()
         self.statistics.forget_lateness()
-        self._count_replaced()
 
     def destroy(self) -> None:
         """Close, and take the publishers down."""
@@ -119,7 +114,7 @@ class Camera:
 
     def on_image(self, message: Any, info: dict[str, Any]) -> None:
         """
-        Put an image that arrived into the mailbox, and count it.
+        Let an image that arrived wait in the queue, and count it.
 
         :param info: rclpy's MessageInfo.
         """
@@ -128,9 +123,9 @@ class Camera:
         if self.processing.waits(now):
             self.statistics.dropped_stale(1)
             return
-        self.mailbox.put(Arrival(message, now, self._transport == 'compressed',
-                                 self.processing.begin(), times_before(info, time.time_ns()),
-                                 self.outputs.keep_info(message.header)))
+        self.statistics.dropped_stale(self._queue.put(self, Arrival(
+            message, now, self._transport == 'compressed', self.processing.begin(),
+            times_before(info, time.time_ns()), self.outputs.keep_info(message.header))))
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Pass a camera info on with the images from now on."""
@@ -150,7 +145,6 @@ class Camera:
         """
         for text in self._incompatible.explain():
             self.remind(text, text)
-        self._count_replaced()
         report = self.statistics.report(deadline_ms)
         if not self._subscriptions:
             report.add(Level.OK, 'not subscribed: the node is inactive')
@@ -216,15 +210,10 @@ class Camera:
             return 0
         return 0 if None in (publisher, last, number) else max(number - last - 1, 0)
 
-    def _count_replaced(self) -> None:
-        dropped = self.mailbox.dropped
-        self.statistics.dropped_stale(dropped - self._replaced)
-        self._replaced = dropped
-
-    def _subscription(self, kind: Any, topic: str, callback: Any) -> Any:
+    def _subscription(self, message_type: Any, topic: str, callback: Any) -> Any:
         name = self._node.resolve_topic_name(topic)
         return self._node.create_subscription(
-            kind, topic, callback, qos.input_qos(),
+            message_type, topic, callback, qos.input_qos(),
             qos_overriding_options=qos.overridable(),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._incompatible.note_publisher(

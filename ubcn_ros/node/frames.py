@@ -40,7 +40,7 @@ class Arrival:
     before: Mapping[str, float] = field(default_factory=dict)  # as `times_before` returns it
     info: Any = None  # keeps its camera info in the outputs while it lives
 
-    def kind(self) -> tuple[int, int, int] | None:
+    def batch_key(self) -> tuple[int, int, int] | None:
         """Return what images have in common that the engine takes together; None: no image."""
         size = self.size()
         return size and (*size, self.processing_size)

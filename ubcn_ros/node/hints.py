@@ -64,23 +64,23 @@ def _in_words(value: Any) -> str:
     return value.name.lower()
 
 
-def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) -> str:
+def explain_incompatible(node: Any, topic: str, policy_kind: Any, subscribing: bool) -> str:
     """
     Word the warning for an endpoint on the other side whose QoS does not fit.
 
     :param node: the rclpy node, asked for the other side's endpoints.
     :param topic: resolved name.
-    :param kind: policy that does not fit, as in the event.
+    :param policy_kind: policy that does not fit, as in the event.
     :param subscribing: whether our side subscribes.
     """
-    policy = qos_policy_name_from_kind(kind).lower()
+    policy = qos_policy_name_from_kind(policy_kind).lower()
     if subscribing:
         others, side, ours = node.get_publishers_info_by_topic(topic), 'publisher', 'subscription'
     else:
         others, side, ours = node.get_subscriptions_info_by_topic(topic), 'subscriber', 'publisher'
     there = ', '.join(describe(other, policy) for other in others) or 'gone'
     remedy = f'Change {policy} in that {side}'
-    if kind in OVERRIDABLE:
+    if policy_kind in OVERRIDABLE:
         remedy += f", or ours with the parameter 'qos_overrides.{topic}.{ours}.{policy}'"
     return (f'{topic}: a {side} with incompatible QoS, no messages pass between us. Policy: '
             f'{policy}. {side.capitalize()}s there: {there}. {remedy}')
@@ -103,13 +103,13 @@ class IncompatibleEndpoints:
         self._node, self._explain = node, explain
         self._waited: dict[tuple[str, Any, bool], int] = {}  # reports, by endpoint
 
-    def note_publisher(self, topic: str, kind: Any) -> None:
-        """Note a publisher that our subscription cannot hear; topic resolved, kind of policy."""
-        self._waited.setdefault((topic, kind, True), 0)
+    def note_publisher(self, topic: str, policy_kind: Any) -> None:
+        """Note a publisher that our subscription cannot hear; the topic is resolved."""
+        self._waited.setdefault((topic, policy_kind, True), 0)
 
-    def note_subscriber(self, topic: str, kind: Any) -> None:
-        """Note a subscriber that cannot hear our publisher; topic resolved, kind of policy."""
-        self._waited.setdefault((topic, kind, False), 0)
+    def note_subscriber(self, topic: str, policy_kind: Any) -> None:
+        """Note a subscriber that cannot hear our publisher; the topic is resolved."""
+        self._waited.setdefault((topic, policy_kind, False), 0)
 
     def explain(self) -> list[str]:
         """Word those whose node is known by now, or will not be; each of them once."""
@@ -302,9 +302,9 @@ def _other_transport(node: Any, silence: Silence) -> str:
 def _where_to_remap(node: Any, silence: Silence) -> str:
     """Name the topics that could be meant, those that somebody else publishes."""
     own = {publisher.topic_name for publisher in node.publishers}
-    published = {kind: sorted(name for name, types in node.get_topic_names_and_types()
-                              if kind in types and name not in own
-                              and node.count_publishers(name)) for kind in TYPES.values()}
+    published = {of_type: sorted(name for name, types in node.get_topic_names_and_types()
+                                 if of_type in types and name not in own
+                                 and node.count_publishers(name)) for of_type in TYPES.values()}
     wanted = TYPES[silence.transport]
     to = "the camera's topic"
     if silence.transport == 'compressed' and not silence.remap.endswith(COMPRESSED):
@@ -313,9 +313,9 @@ def _where_to_remap(node: Any, silence: Silence) -> str:
     if like := published[wanted]:
         return f'{text}topics of type {wanted} are {", ".join(like)}'
     text += f'nobody publishes {wanted} at all'
-    for transport, kind in TYPES.items():
-        if published[kind]:
-            return f'{text}, but {kind} on {", ".join(published[kind])}: for these set ' \
+    for transport, other in TYPES.items():
+        if published[other]:
+            return f'{text}, but {other} on {", ".join(published[other])}: for these set ' \
                 f'input_transport to {transport}'
     return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
 

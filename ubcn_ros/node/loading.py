@@ -50,44 +50,44 @@ def load_and_warm_up(load: Load, settings: Settings, say: Say) -> tuple[Any, int
     return engine, warm_up(engine, [(height, width, size) for size in sizes], say)
 
 
-def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int:
+def warm_up(engine: Any, sizes: Sequence[tuple[int, int, int]], say: Say) -> int:
     """
-    Warm up for every batch that images of these kinds can form.
+    Warm up for every batch that images of these sizes can form.
 
-    :param kinds: height, width and processing size of each camera's images.
+    :param sizes: height, width and processing size of each camera's images.
     :return: how many images the engine takes at a time, at most: as memory suffices, and as
         each takes less time than in a smaller batch, for all of a batch wait for the last.
     """
-    most, largest = min(len(kinds), LARGEST_BATCH), {}
-    for kind, count in Counter(kinds).items():
-        height, width, processing_size = kind
+    most, largest = min(len(sizes), LARGEST_BATCH), {}
+    for size, count in Counter(sizes).items():
+        height, width, processing_size = size
         started = time.monotonic()
         wanted = min(count, LARGEST_BATCH)
-        found = largest[kind] = _warm_up(engine, (height, width), processing_size, wanted, say)
+        found = largest[size] = _warm_up(engine, (height, width), processing_size, wanted, say)
         if found < wanted:
             most = min(most, found)
-            _release(engine, kind, [found + 1])
+            _release(engine, size, [found + 1])
         say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
-    for kind, found in largest.items():
-        _release(engine, kind, range(most + 1, found + 1))
+    for size, found in largest.items():
+        _release(engine, size, range(most + 1, found + 1))
     return most
 
 
-def warm_up_again(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int:
+def warm_up_again(engine: Any, sizes: Sequence[tuple[int, int, int]], say: Say) -> int:
     """Warm up, as ``warm_up``; where memory is short, without what is kept for sizes of before."""
     try:
-        return warm_up(engine, kinds, say)
+        return warm_up(engine, sizes, say)
     except Exception as error:
         if not out_of_memory(error):
             raise
     engine.release_all()
     free_memory()
-    return warm_up(engine, kinds, say)
+    return warm_up(engine, sizes, say)
 
 
-def _release(engine: Any, kind: tuple[int, int, int], counts: Iterable[int]) -> None:
+def _release(engine: Any, size: tuple[int, int, int], counts: Iterable[int]) -> None:
     """Give back the memory of batches that are not to come."""
-    height, width, processing_size = kind
+    height, width, processing_size = size
     for count in counts:
         engine.release(height, width, count, processing_size)
         free_memory()

@@ -115,14 +115,14 @@ class NativeImages:
 
     def __init__(self, message: type) -> None:
         check_for_type_support(message)
-        self._message, self._structure, kind = message, _STRUCTURES[message], type(message)
-        self._create = ctypes.CFUNCTYPE(ctypes.c_void_p)(_pointer(kind._CREATE_ROS_MESSAGE))
+        self._message, self._structure, support = message, _STRUCTURES[message], type(message)
+        self._create = ctypes.CFUNCTYPE(ctypes.c_void_p)(_pointer(support._CREATE_ROS_MESSAGE))
         self._destroy = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(
-            _pointer(kind._DESTROY_ROS_MESSAGE))
+            _pointer(support._DESTROY_ROS_MESSAGE))
         self._from_python = ctypes.PYFUNCTYPE(ctypes.c_bool, ctypes.py_object, ctypes.c_void_p)(
-            _pointer(kind._CONVERT_FROM_PY))
+            _pointer(support._CONVERT_FROM_PY))
         self._to_python = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(
-            _pointer(kind._CONVERT_TO_PY))
+            _pointer(support._CONVERT_TO_PY))
         rcl, rcutils, rosidl = map(ctypes.CDLL, (
             'librcl.so', 'librcutils.so', 'librosidl_runtime_c.so'))
         self._publish, self._take = rcl.rcl_publish, rcl.rcl_take

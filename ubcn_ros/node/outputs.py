@@ -50,8 +50,8 @@ except ImportError:  # not to be had as a wheel
 # of one camera, by stamp: more than come between one and its image
 _CAMERA_INFOS = 100
 
-_KINDS = {kind.__name__: kind
-          for kind in (CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
+_MESSAGE_TYPES = {each.__name__: each for each in (
+    CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
 
 
 class AwaitedInfo:
@@ -95,9 +95,9 @@ class Outputs:
         self._on_demand: list[str] = []
         with ExitStack() as stack:
             stack.callback(self.destroy)
-            for topic, kind in {**ON_DEMAND, **(RAIN if rain else {})}.items():
-                self._publishers[topic] = self._publisher(_KINDS[kind.rpartition('/')[2]], topic,
-                                                          qos.output_qos())
+            for topic, name in {**ON_DEMAND, **(RAIN if rain else {})}.items():
+                self._publishers[topic] = self._publisher(
+                    _MESSAGE_TYPES[name.rpartition('/')[2]], topic, qos.output_qos())
             self._on_demand = list(self._publishers)
             if LabelInfo is not None:
                 self._publishers[LABEL_INFO] = self._publisher(LabelInfo, LABEL_INFO,
@@ -242,10 +242,10 @@ class Outputs:
         publish()
         return time.monotonic() - started
 
-    def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:
+    def _publisher(self, message_type: Any, topic: str, profile: Any) -> Any:
         name = self._node.resolve_topic_name(self._prefix + topic)
         return self._node.create_publisher(
-            kind, self._prefix + topic, profile, qos_overriding_options=qos.overridable(),
+            message_type, self._prefix + topic, profile, qos_overriding_options=qos.overridable(),
             event_callbacks=PublisherEventCallbacks(
                 incompatible_qos=lambda event: self._incompatible(name, event.last_policy_kind)))
 

@@ -7,8 +7,8 @@ Take a frame all the way through the node.
 |---------|------------------------------------------|-----------|-------------------------------|
 | receive | the middleware, then rclpy or            | executor  | transport, take (by the       |
 |         | `NativeImages`                           |           | executor)                     |
-| arrive  | `Camera.on_image`, into its mailbox      | executor  |                               |
-| hand on | `Worker`, as `Turns` says whose it is    | engine    | wait                          |
+| arrive  | `Camera.on_image`, into the queue        | executor  |                               |
+| hand on | `Worker`, from the `FrameQueue`          | engine    | wait                          |
 | convert | `Pipeline.process` and what it calls     | engine    | convert                       |
 | infer   | the engine, through `recovery.infer`     | engine    | upload, its stages, download  |
 | publish | `Outputs`, what somebody subscribes to   | publisher | queue, fill, publish          |
@@ -87,7 +87,7 @@ class Pipeline:
 
         On return they may still be published.
 
-        :param batch: images of one kind.
+        :param batch: images of one `batch_key`.
         """
         settings = self._node.settings
         frames = [frame for camera, arrival in batch

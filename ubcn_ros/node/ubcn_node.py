@@ -33,6 +33,7 @@ from ubcn_ros.malloc import explain_malloc
 from ubcn_ros.node.answering_node import log_exceptions
 from ubcn_ros.node.camera import Camera, check_inputs, check_outputs
 from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
+from ubcn_ros.node.frame_queue import FrameQueue
 from ubcn_ros.node.frames import Arrival
 from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up_again
 from ubcn_ros.node.middleware import ImageLoad, explain_room
@@ -77,6 +78,7 @@ class UBCNNode(ParameterNode):
         self.cameras: list[Camera] = []
         self._load = load
         self._stopping = stopping or (lambda: not self.context.ok())
+        self._queue = FrameQueue(Arrival.batch_key)
         self._worker: Worker | None = None
         self._pipeline: Pipeline | None = None
         self._resizing: Future | None = None
@@ -160,7 +162,7 @@ class UBCNNode(ParameterNode):
 
     def _set_up(self, settings: Settings) -> bool:
         """Make what the state inactive holds; False where the node is told to stop meanwhile."""
-        self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
+        self._worker = Worker(self._queue, lambda batch: self._pipeline.process(batch))
         settings.check_lists()  # before loading takes its time
         check_inputs(self, settings)
         self._explained = 0
@@ -170,14 +172,15 @@ class UBCNNode(ParameterNode):
             if self._stopping():
                 return False
             self._diagnostics.publish_if_due()
-        engine, self._worker.turns.most = future.result()
+        engine, most = future.result()
+        self._queue.take_at_most(most)
         check_outputs(self, settings.prefixes, engine.estimates_rain)
         self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
                                   self._take_fewer)
         for prefix, size in zip(settings.prefixes, settings.for_cameras('processing_size'),
                                 strict=True):
-            camera = Camera(self, self._worker.condition, engine.label_set, prefix,
-                            info=engine.info, rain=engine.estimates_rain, resized=self._resize)
+            camera = Camera(self, self._queue, engine.label_set, prefix, info=engine.info,
+                            rain=engine.estimates_rain, resized=self._resize)
             self.cameras.append(camera)
             camera.processing.asked = size
             camera.outputs.announce(settings.min_confidence)
@@ -190,7 +193,7 @@ class UBCNNode(ParameterNode):
                                      strict=True):
             camera.open(transport)
         self.warn_of_unused_overrides()
-        self._worker.serve(self.cameras)
+        self._queue.serve(self.cameras)
         self.get_logger().info('active: waiting for images on '
                                + ', '.join(camera.topic for camera in self.cameras))
         return TransitionCallbackReturn.SUCCESS
@@ -282,19 +285,20 @@ class UBCNNode(ParameterNode):
         task = self._resizing
         if task is None or task.running() or task.done():  # else it is to come, for all of them
             self._resizing = self._worker.submit(partial(
-                self._process_anew, self._worker, self._pipeline, self.cameras))
+                self._process_anew, self._pipeline, self.cameras))
 
-    def _process_anew(self, worker: Worker, pipeline: Pipeline, of: list[Camera]) -> None:
+    def _process_anew(self, pipeline: Pipeline, of: list[Camera]) -> None:
         """Warm up for the processing sizes of now, then use them; in the worker's thread."""
         settings = self.settings
         self._say(f'processing_size is {Spec.typed(settings.processing_size)} now: warming up')
         cameras = list(zip(of, settings.for_cameras('processing_size'), strict=True))
         usual = settings.warm_up_height, settings.warm_up_width
-        kinds = [(*size, camera.processing.size(asked)) for camera, asked in cameras
+        sizes = [(*size, camera.processing.size(asked)) for camera, asked in cameras
                  if all(size := pipeline.sizes.get(camera, usual))]
         try:
-            if kinds:  # else no camera was heard, and there is no warm-up
-                worker.turns.most = warm_up_again(pipeline.engine, kinds, self._say)
+            if sizes:  # else no camera was heard, and there is no warm-up
+                self._queue.take_at_most(
+                    warm_up_again(pipeline.engine, sizes, self._say))
         except Exception as error:
             if gpu_lost(error):
                 self._streak.gpu_lost = error_text(error)
@@ -310,7 +314,7 @@ class UBCNNode(ParameterNode):
 
     def _take_fewer(self, most: int, reason: str) -> None:
         """Let fewer images go together, until it is warmed up again; in the worker's thread."""
-        self._worker.turns.most = most
+        self._queue.take_at_most(most)
         self.get_logger().warning(f'images are taken {most} at a time from now on, as {most + 1} '
                                   f'together failed: {reason}')
 

@@ -11,34 +11,29 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from ubcn_ros.node.turns import MailboxOwner, Turns
+from ubcn_ros.node.frame_queue import FrameQueue
 
 
 class Worker:
     """
-    Runs tasks, and between them takes items from the mailboxes that it serves, as Turns says.
+    Runs tasks, and between them handles frames.
 
-    Each is taken only when it is its turn, so that newer ones still replace it.
-
-    :ivar condition: the one that all the mailboxes share.
-    :ivar turns: whose turn it is.
+    A frame is taken only when it is its turn, so that newer ones still replace it.
     """
 
-    def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
-                 key: Callable[[Any], Any]):
+    def __init__(self, queue: FrameQueue, handle: Callable[[list[tuple[Any, Any]]], None]):
         """
         Make a worker; its thread starts with the first `submit`.
 
-        :param handle: called in the worker's thread with pairs of a mailbox's owner and its item.
-            It must not raise; what it raises all the same goes to `threading.excepthook`.
-        :param key: of an item, as in Turns; the mailboxes are locked meanwhile.
+        :param queue: of frames; no others are to take from it.
+        :param handle: called in the worker's thread with what the queue hands on. It must not
+            raise; what it raises all the same goes to `threading.excepthook`.
         """
-        self.condition = threading.Condition()
-        self.turns = Turns(key)
+        self._queue, self._condition = queue, queue.condition
         self._handle = handle
         self._tasks: list[tuple[Future, Callable[[], Any]]] = []
         self._closing = False
@@ -53,12 +48,12 @@ class Worker:
 
     def submit(self, task: Callable[[], Any]) -> Future:
         """
-        Run a task in the worker's thread, before any further item.
+        Run a task in the worker's thread, before any further frame.
 
         :raises RuntimeError: the worker is closed, or its thread cannot be started.
         """
         future: Future = Future()
-        with self.condition:
+        with self._condition:
             if self._closing:
                 raise RuntimeError('the worker is closed')
             if self._thread is None:
@@ -66,29 +61,23 @@ class Worker:
                 thread.start()
                 self._thread = thread  # only now, as there may be no room for another thread
             self._tasks.append((future, task))
-            self.condition.notify_all()
+            self._condition.notify_all()
         return future
-
-    def serve(self, owners: Sequence[MailboxOwner]) -> None:
-        """Take items from these owners' mailboxes from now on; needs a started thread."""
-        with self.condition:
-            self.turns.serve(owners)
-            self.condition.notify_all()
 
     def pause(self) -> Callable[[float | None], bool]:
         """
-        Stop serving; tasks that wait come later.
+        Serve no camera any more; tasks that wait come later.
 
         :return: waits until what is in hand now is done, so many seconds at most; False where it
             took longer.
         """
-        with self.condition:
-            self.turns.serve([])
+        with self._condition:
+            self._queue.serve([])
             done = self._done
 
         def wait(timeout: float | None) -> bool:
-            with self.condition:
-                return self.condition.wait_for(lambda: not self._busy or self._done > done,
+            with self._condition:
+                return self._condition.wait_for(lambda: not self._busy or self._done > done,
                                                timeout)
         return wait
 
@@ -99,13 +88,13 @@ class Worker:
         :param timeout: seconds to wait at most.
         :return: False where the thread still runs.
         """
-        with self.condition:
+        with self._condition:
             self._closing = True
-            self.turns.serve([])
+            self._queue.serve([])
             for future, _ in self._tasks:
                 future.cancel()
             self._tasks.clear()
-            self.condition.notify_all()
+            self._condition.notify_all()
             thread = self._thread
         if thread is None:
             return True
@@ -114,10 +103,10 @@ class Worker:
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for something to do; None when closing."""
-        with self.condition:
+        with self._condition:
             self._done += self._busy
             self._busy = False
-            self.condition.notify_all()
+            self._condition.notify_all()
             while True:
                 if self._closing:
                     return None
@@ -125,11 +114,11 @@ class Worker:
                     self._busy = True
                     future, task = self._tasks.pop(0)
                     return lambda: _settle(future, task)
-                batch = self.turns.take()
+                batch = self._queue.take()
                 if batch:
                     self._busy = True
                     return lambda: self._handle(batch)
-                self.condition.wait()
+                self._condition.wait()
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
@@ -138,7 +127,7 @@ class Worker:
             except BaseException:  # also what Rust code panics with: the thread goes on
                 threading.excepthook(threading.ExceptHookArgs(
                     (*sys.exc_info(), threading.current_thread())))
-            del work  # an item must not live on while the thread waits
+            del work  # a frame must not live on while the thread waits
 
 
 def _settle(future: Future, task: Callable[[], Any]) -> None:
