@@ -16,9 +16,9 @@ from mcap.records import Chunk, Message
 from mcap.stream_reader import StreamReader
 from zstandard import ZstdDecompressor, ZstdError
 
+from ubcn_ros.bags.cameras import find_cameras
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, ZSTD_MAGIC, decode_record
-from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
 from ubcn_ros.bags.storage.opening import storage_kind
 from ubcn_ros.bags.storage.reader import BagReader, open_bag

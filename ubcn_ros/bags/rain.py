@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ubcn_ros.bags.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode_record
-from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.checks import check_output
 from ubcn_ros.bags.process.jobs import check_apart, check_early
 from ubcn_ros.bags.process.sidecar import MAX_REPORTED

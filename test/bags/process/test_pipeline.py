@@ -10,8 +10,8 @@ import pytest
 from drives import imu
 
 from ubcn_ros.bags import MalformedMessage
+from ubcn_ros.bags.cameras import BagCamera
 from ubcn_ros.bags.process import pipeline as module
-from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.job_reader import Item, Position
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ubcn_ros.bags.cameras import find_cameras
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE
-from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.node import topics as node_topics
 

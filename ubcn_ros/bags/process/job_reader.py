@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ubcn_ros.bags.cameras import BagCamera
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, deserialize
-from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.storage.offered_qos import latched_before
 from ubcn_ros.bags.storage.reader import BagReader

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
+from ubcn_ros.bags.cameras import BagCamera, Skipped, find_cameras, no_camera
 from ubcn_ros.bags.errors import BagError, check_bag_name
 from ubcn_ros.bags.messages import CAMERA_INFO
-from ubcn_ros.bags.process.cameras import BagCamera, Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.checks import whole_range
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import check_free, find_prefixes, output_names

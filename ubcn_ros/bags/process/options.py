@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.process.cameras import BagCamera, Skipped
+from ubcn_ros.bags.cameras import BagCamera, Skipped
 
 
 @dataclass(frozen=True)

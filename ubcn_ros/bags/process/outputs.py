@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ubcn_ros.bags.cameras import BagCamera
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
@@ -25,7 +26,6 @@ from ubcn_ros.bags.messages import (
     make_image,
     make_label_info,
 )
-from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Options
 from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.records import Channel, Record

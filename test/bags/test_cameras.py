@@ -9,8 +9,8 @@ import pytest
 from drives import camera_info, decoded, image, imu, jpeg, message, write_bag
 
 from ubcn_ros.bags import BagError, Channel, Record, make_compressed, make_header, open_bag
+from ubcn_ros.bags.cameras import find_cameras
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE
-from ubcn_ros.bags.process.cameras import find_cameras
 
 
 def found(tmp_path, records, chosen=(), topics=None):
