@@ -16,6 +16,8 @@ from worker_process import work
 from ubcn_ros.stopping import (
     _SEND_AGAIN_SECONDS,
     Stopped,
+    in_whole_steps,
+    map_in_threads,
     signals_held,
     signals_noted,
     stop_on_signals,
@@ -52,6 +54,41 @@ def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end(number):
     assert steps == [[number]] and signal.getsignal(number) == before
     with signals_noted():
         pass
+
+
+def test_a_signal_waits_for_the_end_of_a_step_and_closes_what_makes_the_steps():
+    def steps():
+        try:
+            for number in range(3):
+                if number == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                done.append(number)
+                yield number
+        finally:
+            done.append('closed')
+
+    done, taken = [], []
+    with pytest.raises(Stopped), stop_on_signals():
+        for number in in_whole_steps(steps()):
+            taken.append(number)
+    assert done == [0, 1, 'closed'] and taken == [0]
+
+
+def test_threads_map_in_order_and_end_with_what_they_have_begun():
+    def square(number):
+        begun.append(number)
+        if number == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.001)
+        return number ** 2
+
+    begun, taken = [], []
+    with pytest.raises(Stopped), stop_on_signals():
+        for result in map_in_threads(square, range(10_000)):
+            taken.append(result)
+    assert taken == [number ** 2 for number in range(len(taken))] and len(begun) < 5000
+    assert not any(thread.name.startswith('ThreadPool') for thread in threading.enumerate())
+    assert [*map_in_threads(str, [1, 2])] == ['1', '2']
 
 
 class Last:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stop as Ctrl-C does on other signals too, and never in the middle of a write."""
+"""Stop as Ctrl-C does on other signals too, and never in the middle of a write or of a lock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SEND_AGAIN_SECONDS = 0.05  # the destructor has ended by then
+_NO_MORE = object()
+
+Given = TypeVar('Given')
+Made = TypeVar('Made')
 
 
 class _Hold:
@@ -144,6 +149,38 @@ def signals_held() -> Iterator[None]:
         if in_main and not _Hold.depth and _Hold.waiting is not None:
             number, _Hold.waiting = _Hold.waiting, None
             raise Stopped(number)
+
+
+def in_whole_steps(steps: Generator[Made, None, None]) -> Generator[Made, None, None]:
+    """
+    Yield what a generator does, which no signal interrupts; it is closed when this one is.
+
+    What a signal raises in the middle of a lock's methods leaves it locked, and another thread
+    that shares it, as those of a pool do, waits for ever.
+
+    :raises Stopped: after a step, where `stop_on_signals` got a signal meanwhile.
+    """
+    with closing(steps):
+        while True:
+            with signals_held():
+                made = next(steps, _NO_MORE)
+            if made is _NO_MORE:
+                return
+            yield made
+
+
+def map_in_threads(make: Callable[[Given], Made], given: Iterable[Given]
+                   ) -> Generator[Made, None, None]:
+    """
+    Yield what threads make of each item, in order; where a signal stops it, what is begun ends.
+
+    :raises Stopped: as `in_whole_steps`.
+    """
+    def results() -> Generator[Made, None, None]:
+        with ThreadPoolExecutor() as pool:
+            yield from pool.map(make, given)
+
+    return in_whole_steps(results())
 
 
 def leave_signals_to_parent() -> None:

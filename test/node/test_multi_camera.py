@@ -63,18 +63,18 @@ def test_each_camera_has_its_topics_headers_and_diagnostics(start, client):
 
 @pytest.mark.integration
 def test_under_overload_cameras_get_equal_shares(start, client):
-    node = start(**TWO, model='slow:0.02')
+    node = start(**TWO, model='slow:0.06')  # slower than a busy machine sends
     outputs = connect(client, ('front', 'left'))
     for widths in ((64, 64), (64, 80)):  # of one batch, and one after the other
         images = [picture(48, width) for width in widths]
         end = time.monotonic() + 60.0
         # the one sends four times as often as the other
-        while len(outputs['left']) < 25 and time.monotonic() < end:
+        while len(outputs['left']) < 15 and time.monotonic() < end:
             for name, image in (('front', images[0]),) * 4 + (('left', images[1]),):
                 client.publisher(f'/{name}/image').publish(image_message(rgb=image))
                 time.sleep(0.005)
         front, left = (len(outputs[name]) for name in ('front', 'left'))
-        assert min(front, left) >= 20 and front <= 1.5 * left + 3
+        assert min(front, left) >= 12 and front <= 1.5 * left + 3
         time.sleep(0.5)
         for received in outputs.values():
             received.clear()

@@ -28,6 +28,7 @@ from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.rewriting import compressed_fields, image_fields
 from ubcn_ros.node.topics import base_topic
+from ubcn_ros.stopping import in_whole_steps
 
 _MOST_THREADS = 16
 _WAITING_BYTES = 256 << 20  # of records that wait for an image before them
@@ -89,8 +90,9 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
             for name, metadata in reader.metadata_records():
                 writer.add_metadata(name, metadata)
             # closed here, or its threads go on for as long as a traceback holds it
-            with closing(_in_order(reader.records(), rain.channels, rain.render,
-                                   min(os.cpu_count() or 1, _MOST_THREADS))) as items:
+            with closing(in_whole_steps(_in_order(
+                    reader.records(), rain.channels, rain.render,
+                    min(os.cpu_count() or 1, _MOST_THREADS)))) as items:
                 for item in items:
                     writer.write(item.record)
                     rain.count(item)

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.evenly import evenly
+from ubcn_ros.stopping import map_in_threads
 
 
 def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
@@ -22,8 +21,7 @@ def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
     :raises DataSetError: labels cannot be read.
     """
     chosen = evenly(scenes.labelled().scenes, at_most)
-    with ThreadPoolExecutor() as pool:
-        pixels = sum(pool.map(_pixels, chosen), np.zeros(256, np.int64))
+    pixels = sum(map_in_threads(_pixels, chosen), np.zeros(256, np.int64))
     pixels = pixels[:scenes.label_set.num_classes]
     return pixels / max(1, pixels.sum())
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -64,7 +64,7 @@ class ThreadedPipeline:
             thread.join()
         self._pool.shutdown(cancel_futures=True)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Generator[Item, None, None]:
         """Yield the items, `outputs` a list of records; raise what a stage raised at its place."""
         while (item := self._to_write.get()) is not None:
             if isinstance(item, BaseException):

@@ -35,7 +35,7 @@ from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.runtime.openmp import release_openmp_threads
 from ubcn_ros.runtime.out_of_memory import infer_freeing_memory, out_of_memory
 from ubcn_ros.runtime.processing import TRAINED, short_side
-from ubcn_ros.stopping import signals_held
+from ubcn_ros.stopping import in_whole_steps, signals_held
 
 CHECKPOINT_S = 2.0
 """Seconds between two flushes of output and sidecar to the disk: a kill loses no more."""
@@ -151,7 +151,7 @@ class _Run:
                     item.record, message, item.frame, item.info),
                 max(2, min(8, os.cpu_count() or 2))) as pipeline:
             try:
-                for item in pipeline:
+                for item in in_whole_steps(iter(pipeline)):
                     self._take(writer, item)
                     if sink is not None and item.frame is not None:
                         sink(item)

@@ -26,7 +26,7 @@ from ubcn_ros.data.check.similarity import difference_hash
 from ubcn_ros.data.files import DataSetError, check_size
 from ubcn_ros.data.scenes import DataSet, Scene
 from ubcn_ros.runtime.cache import cache_folder, digest
-from ubcn_ros.stopping import leave_signals_to_parent, signals_held
+from ubcn_ros.stopping import in_whole_steps, leave_signals_to_parent, signals_held
 from ubcn_ros.whole_files import write_whole
 
 UPRIGHT = 1
@@ -169,7 +169,7 @@ def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterat
         try:
             with signals_held():  # processes begin so
                 found = pool.map(look_at, scenes, chunksize=_AT_ONCE)
-            yield from found
+            yield from in_whole_steps(found)
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 'a process that reads images was ended, as the system does where memory is short: '

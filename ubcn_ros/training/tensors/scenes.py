@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.runtime.out_of_memory import release_cached_memory
+from ubcn_ros.stopping import map_in_threads
 from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames, drive_size
 from ubcn_ros.training.prerender import rendered_ahead
 
@@ -96,16 +96,15 @@ def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, worke
           ) -> SceneTensors:
     frames = _read(scenes, device, drives)
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
-    with ThreadPoolExecutor() as pool:
-        frames += pool.map(partial(_compact, scenes),
-                           _drive_frames(drives, seed, largest, scenes, workers))
-        count = len(frames)
-        images, labels, depth, measured, views = map(list, zip(*frames, strict=True))
-        del frames  # so that every image's memory is free once it is stacked
-        rainy = [n for n, view in enumerate(views) if view is not None]
-        images += [views[n] for n in rainy]
-        del views
-        airlight = np.array(list(pool.map(estimate_airlight, images)))
+    frames += map_in_threads(partial(_compact, scenes),
+                             _drive_frames(drives, seed, largest, scenes, workers))
+    count = len(frames)
+    images, labels, depth, measured, views = map(list, zip(*frames, strict=True))
+    del frames  # so that every image's memory is free once it is stacked
+    rainy = [n for n, view in enumerate(views) if view is not None]
+    images += [views[n] for n in rainy]
+    del views
+    airlight = np.array(list(map_in_threads(estimate_airlight, images)))
     sizes = np.array([image.shape[:2] for image in images])
     size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
     return SceneTensors(
@@ -136,13 +135,12 @@ def _read(scenes: SceneList, device: torch.device, drives: int) -> list[_Compact
     pairs = sum(scene.rainy_path is not None for scene in scenes.scenes)
     frames, largest = [], np.zeros(2, int)
     free = _free_memory(device)  # before the first is decoded, and counts as used
-    with ThreadPoolExecutor() as pool:
-        for frame in pool.map(lambda scene: _compact(scenes, scene.read()), scenes.scenes):
-            size = np.maximum(largest, frame.image.shape[:2])
-            if (size > largest).any():
-                largest = size
-                _check_memory(count, pairs, largest, free, scenes)
-            frames.append(frame)
+    for frame in map_in_threads(lambda scene: _compact(scenes, scene.read()), scenes.scenes):
+        size = np.maximum(largest, frame.image.shape[:2])
+        if (size > largest).any():
+            largest = size
+            _check_memory(count, pairs, largest, free, scenes)
+        frames.append(frame)
     return frames
 
 
