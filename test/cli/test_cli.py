@@ -236,6 +236,21 @@ def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick
     assert names(tmp_path / 'out') == ['a.png', 'b.png']
 
 
+@pytest.mark.parametrize('command', ['derain', 'rain', 'bag create'])
+def test_what_is_not_read_of_images_is_told_once(tmp_path, folder, quick, command, caplog):
+    cv2.imwritemulti(str(folder / 'c.tiff'), [noise(1), noise(2)])
+    for name in ('d.jpg', 'e.jpg'):
+        data = (folder / 'b.jpg').read_bytes()
+        exif = b'Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0'
+        (folder / name).write_bytes(data[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big')
+                                    + exif + data[2:])
+    done = ubcn(*command.split(), folder, tmp_path / 'out', *quick * (command == 'derain'))
+    assert done.exit_code == 0, done.output
+    said = [line.removeprefix('Warning: ') for line in done.stderr.splitlines()
+            if line.startswith('Warning: ')] + caplog.messages
+    assert [line[:17] for line in said] == ['1 image file hold', '2 images note an '], said
+
+
 def test_json_of_an_earlier_run_stays_where_no_image_is_derained(tmp_path, folder, quick):
     (folder / 'a.png').write_bytes(b'broken')
     (tmp_path / 'out.json').write_text('earlier')

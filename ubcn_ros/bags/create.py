@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,12 @@ from ubcn_ros.bags.messages import (
 )
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.topics import check_names
-from ubcn_ros.images.files import ImageFileError, read_image
+from ubcn_ros.images.files import ImageFileError, left_out_notes, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.images.video import VideoError
 from ubcn_ros.node import topics as node_topics
+
+_LOG = logging.getLogger(__name__)
 
 
 def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: Path | str,
@@ -69,6 +73,7 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     if compressed and topic == node_topics.base_topic(topic):
         topic += node_topics.COMPRESSED
     errors: list[ValueError] = []
+    left_out: Counter[str] = Counter()
 
     def failed(error: ValueError) -> None:
         if on_error is None:
@@ -79,7 +84,7 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     count, start, writer = 0, 0, McapBagWriter(out)
     try:
         with writer:
-            for number, time_ns, image, pixels in _readable(images.frames, failed):
+            for number, time_ns, image, pixels in _readable(images.frames, failed, left_out):
                 start = start or time_ns
                 if info is not None and pixels.shape[:2] != (info.height, info.width):
                     raise BagError(f'image {number} is {pixels.shape[1]} x {pixels.shape[0]} '
@@ -104,17 +109,20 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     except Exception:  # not where a signal ends it: what is there is whole then
         writer.remove()
         raise
+    for note in left_out_notes(left_out):
+        _LOG.warning(note)
     return count
 
 
 def _readable(frames: Iterable[tuple[int, Path | np.ndarray]],
-              failed: Callable[[ValueError], None]
+              failed: Callable[[ValueError], None], left_out: Counter[str]
               ) -> Iterator[tuple[int, int, Path | np.ndarray, np.ndarray]]:
     """Yield number from 1, stamp, image and pixels of each that can be read."""
     try:
         for number, (time_ns, image) in enumerate(frames, 1):
             try:
-                pixels = image if isinstance(image, np.ndarray) else read_image(image)
+                pixels = image if isinstance(image, np.ndarray) else \
+                    read_image(image, left_out)
             except ImageFileError as error:
                 failed(error)
             else:

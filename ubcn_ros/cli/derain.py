@@ -49,8 +49,10 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     INPUT is a PNG, JPEG, BMP, WebP or TIFF file, a folder of them, or a video. OUTPUT is a folder,
     where each image is written as PNG under its own name, and each frame of a video under its
     number; or an image file, if INPUT is one; or a video, if it ends in .mp4. Frames of a video
-    keep their times; sound is left out. Files whose names begin with a dot are ignored. A broken
-    image is reported and the others are processed; the exit code is then 1.
+    keep their times; sound is left out. Pixels are taken as they are stored: an orientation that
+    an image notes (EXIF) is not applied; of several pages or frames the first is read. Files whose
+    names begin with a dot are ignored. A broken image is reported and the others are processed;
+    the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay

@@ -91,6 +91,7 @@ class ImageJobs:
         self.errors = list(listing.unreadable)
         self.count: int | None = len(self.inputs)
         self._listing, self._rate_hz = listing, rate_hz
+        self.left_out: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.files import read_image
@@ -98,8 +99,9 @@ class ImageJobs:
         for number, (path, target, name) in enumerate(
                 zip(self.inputs, self.targets, self.names, strict=True)):
             sequence = _sequence(name)
-            yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
-                           sequence, numbers[sequence] / self._rate_hz, number / self._rate_hz)
+            yield ImageJob(number, str(path), lambda path=path: read_image(path, self.left_out),
+                           name, target, sequence, numbers[sequence] / self._rate_hz,
+                           number / self._rate_hz)
             numbers[sequence] += 1
 
     @property
@@ -141,6 +143,7 @@ class VideoJobs:
         for note in info.notes:
             warn(note)
         self.inputs, self.errors = [source], []
+        self.left_out: Counter[str] = Counter()  # of image files alone: a video's notes are told
         self.pixel_aspect = info.pixel_aspect
         self.count = info.frames or round(info.duration_s * info.rate_hz) or None
         self.names = [self._name(0)]
@@ -294,12 +297,14 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     :param writers: of the videos that `work` writes to, or None.
     :raises ImageFileError, VideoError: a result cannot be written.
     """
+    from ubcn_ros.images.files import left_out_notes
     from ubcn_ros.stopping import Stopped
     for text in jobs.errors:
         say_error(text)
     done = broken = 0
     try:
         with ExitStack() as open_files:
+            open_files.callback(lambda: [*map(warn, left_out_notes(jobs.left_out))])
             for writer in filter(None, writers):
                 open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.decoding import decode, is_of_memory
-from ubcn_ros.images.formats import FILE_FORMATS
+from ubcn_ros.images.formats import FILE_FORMATS, holds_several, orientation
 from ubcn_ros.images.malformed import MalformedImage
+from ubcn_ros.text_table import counted
 from ubcn_ros.whole_files import NO_ROOM, write_whole
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
@@ -110,10 +112,11 @@ def list_images(folder: Path | str) -> list[Path]:
     return images
 
 
-def read_image(path: Path | str) -> np.ndarray:
+def read_image(path: Path | str, left_out: Counter[str] | None = None) -> np.ndarray:
     """
     Read a PNG, JPEG, BMP, WebP or TIFF, whatever its name; bounded in size before it is decoded.
 
+    :param left_out: counts the files of which something is not read, for ``left_out_notes``.
     :return: (H, W, 3) uint8 RGB, H and W at least 32. An orientation is ignored, as in the node,
         so that results fit labels and camera geometry; samples of 16 bits are scaled to 8, alpha
         is dropped; of several pages or frames the first is taken.
@@ -121,11 +124,27 @@ def read_image(path: Path | str) -> np.ndarray:
         not plain strips of 8 or 16 bits, upright, or of unassociated alpha.
     """
     try:
-        return decode(Path(path).read_bytes(), FILE_FORMATS)
+        data = Path(path).read_bytes()
+        image = decode(data, FILE_FORMATS)
     except OSError as error:
         raise ImageFileError(f'{path} cannot be read: {error.strerror or error}') from error
     except MalformedImage as error:
         raise ImageFileError(f'{path}: {error.text("file")}') from error
+    if left_out is not None:
+        left_out['several'] += holds_several(data)
+        left_out['turned'] += orientation(data) != 1
+    return image
+
+
+def left_out_notes(counts: Counter[str]) -> Iterator[str]:
+    """Say what ``read_image`` has left out, a sentence for each kind."""
+    if count := counts['several']:
+        yield (f'{counted(count, "image file holds", "image files hold")} several pages or '
+               'frames, of which the first is read: split them into a file for each before')
+    if count := counts['turned']:
+        yield (f'{counted(count, "image notes", "images note")} an orientation (EXIF), which is '
+               'not applied: results are turned as the pixels are stored. Where that is not '
+               'wanted, turn the pixels before')
 
 
 def write_image(path: Path | str, image: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 """
 What encoded images say of themselves before they are decoded: format, size, where they end.
 
-PNG: W3C PNG, 5; WebP: RFC 9649.
+Also what of them is not read: an orientation, and further images. PNG: W3C PNG, 5; WebP: RFC 9649.
 """
 
 from __future__ import annotations
@@ -117,6 +117,44 @@ def _png_chunks(data: memoryview | bytes) -> Iterator[tuple[bytes, int, int]]:
         end = start + 12 + int.from_bytes(data[start:start + 4], 'big')
         yield bytes(data[start + 4:start + 8]), start, end
         start = end
+
+
+def orientation(data: memoryview | bytes) -> int:
+    """Return the EXIF orientation of a JPEG, PNG or WebP, 1 to 8; 1, upright, where none is."""
+    if _PATTERNS['JPEG'].match(data):
+        exif = jpeg.exif(data)
+    elif _PATTERNS['PNG'].match(data):
+        exif = next((data[start + 8:end - 4] for name, start, end in _png_chunks(data)
+                     if name == b'eXIf'), b'')
+    elif _is_extended_webp(data):
+        exif = next((data[start:end] for name, start, end in _webp_chunks(data)
+                     if name == b'EXIF'), b'')
+    else:
+        return 1
+    return tiff.orientation(bytes(exif).removeprefix(jpeg.EXIF))  # some write that to WebP, too
+
+
+def holds_several(data: memoryview | bytes) -> bool:
+    """Return whether a TIFF has further pages, or a PNG or WebP is animated."""
+    if _PATTERNS['PNG'].match(data):
+        return any(name == b'acTL' and int.from_bytes(data[start + 8:start + 12], 'big') > 1
+                   for name, start, _ in _png_chunks(data))
+    if _is_extended_webp(data):
+        return bool(data[20] & 2)
+    return _PATTERNS['TIFF'].match(data) is not None and tiff.has_pages(data)
+
+
+def _is_extended_webp(data: memoryview | bytes) -> bool:
+    return _PATTERNS['WebP'].match(data) is not None and data[12:16] == b'VP8X' and len(data) > 20
+
+
+def _webp_chunks(data: memoryview | bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each chunk, and where its content starts and ends."""
+    start = 20
+    while start <= len(data):
+        end = start + int.from_bytes(data[start - 4:start], 'little')
+        yield bytes(data[start - 8:start - 4]), start, end
+        start = end + end % 2 + 8
 
 
 def _bmp_header(data: memoryview | bytes) -> Header | None:

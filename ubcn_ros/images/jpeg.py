@@ -13,6 +13,9 @@ from typing import NamedTuple
 _AFTER_SCAN = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
 _NEXT = re.compile(b'\xff+[^\x00\xd0-\xd7\xff]')
 _SOI, _EOI, _SOS = 0xd8, 0xd9, 0xda
+_APP1 = 0xe1
+EXIF = b'Exif\0\0'
+"""What a segment of EXIF begins with; a TIFF follows."""
 _FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 # More than any camera or editor writes: a message of empty segments must not take seconds.
 _MOST_MARKERS = 1 << 12
@@ -53,6 +56,16 @@ def read_frame(data: memoryview | bytes) -> Frame | None:
 def find_end(data: memoryview | bytes) -> int | None:
     """Return the number of bytes up to the end marker; None where there is none."""
     return next((body for marker, body in _markers(data) if marker == _EOI), None)
+
+
+def exif(data: memoryview | bytes) -> memoryview | bytes:
+    """Return the segment of EXIF, from its name on; empty where there is none."""
+    for marker, body in _markers(data):
+        if marker == _SOS:
+            break
+        if marker == _APP1 and data[body + 2:body + 8] == EXIF:
+            return data[body + 2:body + int.from_bytes(data[body:body + 2], 'big')]
+    return b''
 
 
 def scans(data: memoryview | bytes) -> int:

@@ -1,16 +1,21 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of a TIFF's first image: its size, and whether OpenCV returns what is stored."""
+"""The fields of a TIFF: size, orientation, pages, and whether OpenCV returns what is stored."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
 
 from ubcn_ros.images.malformed import MalformedImage, Remedy
 
 # TIFF 6.0, sections 8, 18 and 19; BigTIFF
+_KIND = 254  # bits: 1 is a smaller version of another image, 4 a mask
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _ORIENTATION = 256, 257, 258, 259, 274
 _CHANNELS, _PLANAR, _TILE_WIDTH, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 277, 284, 322, 338, 339
 # none, LZW, JPEG, Deflate, PackBits; of some others OpenCV makes a black image
 _COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)
+_MOST_PAGES = 64  # that are looked at: a damaged file may lead round in a circle
 # type of a field -> bytes of a value: those of whole numbers, which decoders take for each other
 _BYTES = {1: 1, 6: 1, 3: 2, 8: 2, 4: 4, 9: 4, 16: 8, 17: 8}
 
@@ -19,6 +24,18 @@ def size(data: memoryview | bytes) -> tuple[int, int] | None:
     """Return height and width in pixels, unchecked; None where they are missing."""
     fields = _fields(data)
     return (fields[_HEIGHT], fields[_WIDTH]) if {_HEIGHT, _WIDTH} <= fields.keys() else None
+
+
+def orientation(data: memoryview | bytes) -> int:
+    """Return the orientation, 1 to 8; 1, upright, where there is none. EXIF has it in a TIFF."""
+    found = _fields(data).get(_ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+
+
+def has_pages(data: memoryview | bytes) -> bool:
+    """Return whether other images follow the first: not its mask, nor one at a smaller size."""
+    return any(not fields.get(_KIND, 0) & 5
+               for fields in islice(_directories(data), 1, _MOST_PAGES))
 
 
 def check(data: memoryview | bytes) -> None:
@@ -58,7 +75,14 @@ def _unfit(found: str, needed: str) -> MalformedImage:
 
 
 def _fields(data: memoryview | bytes) -> dict[int, int]:
-    """Return the first value of each field of whole numbers, by tag."""
+    """Return the first value of each field of whole numbers of the first image, by tag."""
+    return next(_directories(data), {})
+
+
+def _directories(data: memoryview | bytes) -> Iterator[dict[int, int]]:
+    """Yield the fields of each image; without an end where a damaged file leads back."""
+    if len(data) < 8:
+        return
     order = 'little' if data[0] == ord('I') else 'big'
     big = ord('+') in (data[2], data[3])  # BigTIFF: offsets of 64 bits
     offset = 8 if big else 4
@@ -67,16 +91,19 @@ def _fields(data: memoryview | bytes) -> dict[int, int]:
         return int.from_bytes(data[place:place + count], order)
 
     start = number(8, 8) if big else number(4, 4)
-    first, entry = (start + 8, 20) if big else (start + 2, 12)
-    entries = min(number(start, first - start), (len(data) - first) // entry)
-    fields = {}
-    for place in range(first, first + entries * entry, entry):
-        size = _BYTES.get(number(place + 2, 2))
-        if size is None:
-            continue
-        value = place + 4 + offset
-        if size * number(place + 4, offset) > offset:
-            value = number(value, offset)
-        if value + size <= len(data):
-            fields.setdefault(number(place, 2), number(value, size))
-    return fields
+    while start:
+        first, entry = (start + 8, 20) if big else (start + 2, 12)
+        entries = min(number(start, first - start), (len(data) - first) // entry)
+        fields: dict[int, int] = {}
+        end = first + max(0, entries) * entry
+        for place in range(first, end, entry):
+            size = _BYTES.get(number(place + 2, 2))
+            if size is None:
+                continue
+            value = place + 4 + offset
+            if size * number(place + 4, offset) > offset:
+                value = number(value, offset)
+            if value + size <= len(data):
+                fields.setdefault(number(place, 2), number(value, size))
+        yield fields
+        start = number(end, offset)

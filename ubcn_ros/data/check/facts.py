@@ -25,6 +25,7 @@ from ubcn_ros import __version__
 from ubcn_ros.data.check.similarity import difference_hash
 from ubcn_ros.data.files import DataSetError, check_size
 from ubcn_ros.data.scenes import DataSet, Scene
+from ubcn_ros.images.formats import orientation
 from ubcn_ros.runtime.cache import cache_folder, digest
 from ubcn_ros.stopping import in_whole_steps, leave_signals_to_parent, signals_held
 from ubcn_ros.whole_files import write_whole
@@ -32,7 +33,6 @@ from ubcn_ros.whole_files import write_whole
 UPRIGHT = 1
 """EXIF's orientation of an image that is shown as it is stored."""
 
-_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
 _AT_ONCE = 16  # scenes that a process is given at a time
 _WORTH_PROCESSES = 200  # scenes; fewer are read in less time than processes take to start
 
@@ -111,20 +111,10 @@ def look_at(scene: Scene) -> SceneFacts:
         counts = tuple((int(i), int(pixels[i])) for i in np.flatnonzero(pixels))
     return SceneFacts(
         tuple(problems), *((None, UPRIGHT, '', '') if image is None else (
-            (image.shape[1], image.shape[0]), _orientation(scene.image_path),
+            (image.shape[1], image.shape[0]), orientation(scene.image_path.read_bytes()),
             _hash(str(image.shape).encode(), np.ascontiguousarray(image)),
             difference_hash(image))),
         counts, _content(scene))
-
-
-def _orientation(path: Path) -> int:
-    from PIL import Image  # of the extra train
-    try:
-        with Image.open(path) as image:
-            found = image.getexif().get(_ORIENTATION, UPRIGHT)
-    except Exception:  # Pillow's parsers raise a dozen types, and the image itself was read
-        return UPRIGHT
-    return found if found in range(1, 9) else UPRIGHT
 
 
 def _content(scene: Scene) -> str:
