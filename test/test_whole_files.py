@@ -62,6 +62,16 @@ def test_a_link_stays_one_and_a_mode_is_kept(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_a_file_is_replaced_where_modes_cannot_be_changed(tmp_path, monkeypatch):
+    def refused(path, *_, **__):  # as by vfat, exFAT and CIFS for another user's mount
+        raise PermissionError(errno.EPERM, 'Operation not permitted', str(path))
+
+    monkeypatch.setattr(os, 'chmod', refused)
+    for data in (b'one', b'two'):
+        write_whole(tmp_path / 'file', data)
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [data]
+
+
 def test_a_device_is_written_to_as_it_is():
     with pytest.raises(OSError, match='No space left.*/dev/full'):
         write_whole('/dev/full', b'text')

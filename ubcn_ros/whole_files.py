@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = '.partial'
@@ -23,8 +23,8 @@ def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
     """
     Write a file whole or not at all, making its folder where it is missing.
 
-    A link stays one, the mode of a file that is replaced is kept, and a device or pipe is written
-    to as it is.
+    A link stays one, the mode of a file that is replaced is kept where the file system has modes,
+    and a device or pipe is written to as it is.
 
     :param durable: wait until all is on the disk, so that a power cut leaves no half of it either.
     :raises OSError: it cannot be written; the error has its name.
@@ -79,7 +79,7 @@ def _replace(path: Path, data: bytes, durable: bool) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        if path.exists():
+        with suppress(OSError):  # a new file; or vfat, exFAT or CIFS, which may refuse any mode
             shutil.copymode(path, partial)
         os.replace(partial, path)
     finally:
