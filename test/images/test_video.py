@@ -72,6 +72,28 @@ def test_colours_without_a_tag_are_those_of_the_size(tmp_path, size, colorspace)
     assert np.abs(found - expected).max() <= 6
 
 
+@pytest.mark.parametrize('name, height', [
+    ('yuv420p', 64), ('yuv420p', 65), ('yuv422p', 64), ('yuv444p', 64), ('nv12', 64),
+    ('yuv420p10le', 64), ('yuv422p10le', 64), ('yuv420p12le', 64)])
+def test_grey_of_limited_range_comes_back(tmp_path, name, height):
+    """Of 8 bits and of more, in the layouts that decoders use."""
+    greys, path = range(0, 256, 15), str(tmp_path / 'a.nut')
+    with av.open(path, 'w') as container:
+        stream = container.add_stream('rawvideo', rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, height, name
+        for grey in greys:
+            frame = av.VideoFrame(64, height, name)
+            shift = frame.format.components[0].bits - 8
+            for plane, value in zip(frame.planes, (16 + grey * 219 / 255, 128, 128), strict=False):
+                sample = np.array(round(value * 2**shift), '<u2' if shift else 'u1').tobytes()
+                plane.update(sample * (plane.buffer_size // len(sample)))
+            container.mux(stream.encode(frame))
+    found = [frame.image for frame in read_video(path)]
+    assert len(found) == len(greys)
+    assert all(np.abs(image.astype(int) - grey).max() <= 1
+               for image, grey in zip(found, greys, strict=True))
+
+
 @pytest.mark.parametrize('times, kept, moved', [
     (np.arange(120) * 1001 / 60000, np.arange(120) * 1001 / 60000, 0),  # not in whole ticks
     ([7.0, 7.1, 7.15, 9.0, 9.01], [0, 0.1, 0.15, 2.0, 2.01], 0),  # a rate that varies
