@@ -172,12 +172,17 @@ def test_odd_sides_are_padded_by_the_edge(tmp_path, size):
     assert np.abs(image[-1].astype(int) - image[-3]).mean() < 4
 
 
-def turn_to_the_right(path):
+def show_by(path, a, b, c, d):
+    """Let players show a pixel of (x, y) at (a x + c y, b x + d y)."""
     data = bytearray(path.read_bytes())
-    matrix = data.index(b'tkhd') + 44
-    turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0], '>i4')
-    data[matrix:matrix + 24] = turned.tobytes()
+    place = data.index(b'tkhd') + 44
+    matrix = np.array([a, b, 0, c, d, 0]) * 65536
+    data[place:place + 24] = matrix.astype('>i4').tobytes()
     path.write_bytes(data)
+
+
+def turn_to_the_right(path):
+    show_by(path, 0, 1, -1, 0)
 
 
 def test_the_turn_that_a_phone_notes_is_done(tmp_path):
@@ -187,6 +192,19 @@ def test_the_turn_that_a_phone_notes_is_done(tmp_path):
     assert image.shape == (96, 48, 3)
     expected = np.rot90(flag(0), -1)[8::16, 24].astype(int)
     assert np.abs(image[8::16, 24] - expected).max() <= 6
+
+
+@pytest.mark.parametrize('matrix, shown', [
+    ((1, 0, 0, 1), lambda image: image), ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+    ((-1, 0, 0, 1), np.fliplr), ((1, 0, 0, -1), np.flipud),
+    ((0, 1, -1, 0), lambda image: np.rot90(image, -1)), ((0, -1, 1, 0), np.rot90),
+    ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+    ((0, -1, -1, 0), lambda image: image[::-1, ::-1].swapaxes(0, 1))])
+def test_every_quarter_turn_and_mirroring_is_done(tmp_path, matrix, shown):
+    path = write(tmp_path / 'a.mp4', [0])
+    stored = next(read_video(path)).image
+    show_by(path, *matrix)
+    assert np.array_equal(next(read_video(path)).image, shown(stored))
 
 
 @pytest.mark.parametrize('quarter', [False, True])

@@ -143,9 +143,9 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     """
     Yield the frames of a video file, one in memory at a time.
 
-    A rotation that a phone notes is applied, in quarter turns; sound is left out. Colours of a
-    file that does not say how they are coded are taken for BT.709 from 1280 x 720 on, one of the
-    sides being enough, and for BT.601 below, as players do. Of a damaged file
+    A rotation or mirroring that a phone notes is applied, in quarter turns; sound is left out.
+    Colours of a file that does not say how they are coded are taken for BT.709 from 1280 x 720 on,
+    one of the sides being enough, and for BT.601 below, as players do. Of a damaged file
     what can be decoded is yielded before the error. MP4 and MOV tell how many frames they have; of
     others one that is cut may be read to its end without an error, and Matroska and WebM always
     are.
@@ -167,10 +167,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
                 time_s = frame.time - start
             else:
                 time_s = 0.0 if time_s is None else time_s + step
-            image = _rgb(frame)
-            if turns := _quarter_turns(frame):
-                image = np.ascontiguousarray(np.rot90(image, turns))
-            yield VideoFrame(image, time_s)
+            yield VideoFrame(_upright(_rgb(frame), frame), time_s)
     if damage:
         places = 'a place' if len(damage) == 1 else f'{len(damage)} places'
         raise VideoError(f'{path} is damaged in {places} ({damage[0]}): what is whole was read; '
@@ -228,6 +225,14 @@ def _rgb(frame: Any) -> np.ndarray:
         # by its usual conversion of others, white of limited range becomes 253
         options['interpolation'] = How.BILINEAR | How.ACCURATE_RND | How.FULL_CHR_H_INT
     return frame.to_ndarray(format='rgb24', **options)
+
+
+def _upright(image: np.ndarray, frame: Any) -> np.ndarray:
+    if (matrix := frame.side_data.get('DISPLAYMATRIX')) is not None:
+        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+        if a * d < b * c:  # mirrored: upside down before the turn, which is that of the x axis
+            image = image[::-1]
+    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)))
 
 
 def _quarter_turns(frame: Any) -> int:
