@@ -113,6 +113,18 @@ def test_a_link_to_nothing_is_an_error_when_read(tree):
         read_image(tree / 'lost.png')
 
 
+def test_only_files_are_images(tree):
+    """A pipe would be waited for without an end."""
+    os.mkfifo(tree / 'pipe.png')
+    (tree / 'to_pipe.png').symlink_to(tree / 'pipe.png')
+    (tree / 'to_device.png').symlink_to('/dev/null')
+    (tree / 'to_file.png').symlink_to(tree / 'b.png')
+    (tree / 'circle.png').symlink_to(tree / 'circle.png')
+    found = find_images(tree)
+    assert relative(found.images, tree) == ['b.png', 'circle.png', 'lost.png', 'to_file.png']
+    assert found.others == 1 + 3
+
+
 def leave_room(size):
     """Let files of this process grow to so many bytes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -84,7 +84,7 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
                     listing.hidden += 1
                 elif path.is_dir():
                     inside.append(path)
-                elif is_image_name(path) and (path.is_file() or path.is_symlink()):
+                elif is_image_name(path) and (path.is_file() or not path.exists()):
                     listing.images.append(path)  # a link to nothing, too: reading says so
                 else:
                     listing.others += 1
