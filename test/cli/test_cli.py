@@ -380,7 +380,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, tree, monkeypatch):
 
 def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     before = (folder / 'a.png').read_bytes()
-    assert 'overwrite its input' in ubcn('derain', folder, folder, *quick).output
+    assert 'overwrite its input' in ubcn('derain', folder / 'a.png', folder, *quick).output
     same = ubcn('derain', folder, tmp_path / 'out', '--labels', tmp_path / 'out', *quick)
     assert '--labels and OUTPUT are the same' in same.output
     for option in ('--labels', '--overlay'):
@@ -390,6 +390,17 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 1 and 'rename one' in done.output
     assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('command', ['derain', 'rain'])
+def test_results_do_not_go_among_the_images(tmp_path, folder, quick, command):
+    """Where none of them has the name of one, too."""
+    (folder / 'a.png').unlink()
+    (tmp_path / 'link').symlink_to(folder)
+    for output in (folder, tmp_path / 'link'):
+        done = ubcn(command, folder, output, *quick * (command == 'derain'))
+        assert done.exit_code == 1 and f'{output} is INPUT' in done.output, done.output
+    assert names(folder) == ['b.jpg', 'notes.txt']
 
 
 @pytest.mark.parametrize('command', ['derain', 'rain'])

@@ -193,6 +193,11 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
     :param by_name: whether one of these tells results apart by their names.
     """
     jobs = _jobs(source, output, recursive, rate_hz, folders)
+    for folder in (output, *folders):
+        if source.is_dir() and os.path.realpath(folder) == os.path.realpath(source):
+            raise click.ClickException(f'{folder} is INPUT, and results would be taken for images '
+                                       'of it: give INPUT, OUTPUT and each option a folder of its '
+                                       'own')
     if folders or by_name or not _is_mp4(output):
         _check_names(jobs.inputs, jobs.names)
     _check_written(jobs.inputs, [*([output] if _is_mp4(output) else jobs.targets), *files,
