@@ -78,6 +78,20 @@ def test_pictures_without_matplotlib_take_it_too(monkeypatch):
     assert text_coverage('ü', 40, bold=True).sum() > 1.2 * letter.sum()
 
 
+@pytest.mark.parametrize('line, like', [('ü\nu', 'ü u'), ('u\tu', 'u u'), ('u\u2028u', 'u u')])
+def test_a_text_is_drawn_on_one_line(monkeypatch, line, like):
+    pytest.importorskip('PIL')
+    monkeypatch.setattr(text, 'font_with', lambda _: own('DejaVuSans.ttf'))
+    assert np.array_equal(text_coverage(line, 40), text_coverage(like, 40))
+
+
+def test_characters_without_a_width_are_drawn_as_nothing(monkeypatch):
+    pytest.importorskip('PIL')
+    monkeypatch.setattr(text, 'font_with', lambda _: own('DejaVuSans.ttf'))
+    coverage = text_coverage('\u200b\u200d', 40)
+    assert coverage.shape[1] == 1 and not coverage.any()
+
+
 def test_fontconfig_is_asked_for_a_font_with_all_of_the_letters(monkeypatch):
     answers = {'fc-match': '/fonts/best.ttf\n', 'fc-list': '/fonts/a.ttf\n/fonts/best.ttf\n'}
 

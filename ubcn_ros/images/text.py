@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ def text_coverage(text: str, size: int, bold: bool = False) -> np.ndarray:
 
 
 def _coverage(text: str, size: int, bold: bool) -> np.ndarray:
+    text = re.sub(r'\s', ' ', text)  # it is one line; Pillow fails at a line break
     others = ''.join(sorted({each for each in text if not each.isascii()}))
     if others and (canvas := _in_a_font(text, others, size * _FINE, bold)) is not None:
         return _averaged(canvas)
@@ -46,7 +48,8 @@ def _in_a_font(text: str, others: str, size: int, bold: bool) -> np.ndarray | No
         return None
     edge = round(size * (0.05 if bold else 0))
     above, below = font.getmetrics()
-    canvas = Image.new('L', (round(font.getlength(text)) + 2 * edge, above + below))
+    width = max(1, round(font.getlength(text)) + 2 * edge)  # of characters that have none, 0
+    canvas = Image.new('L', (width, above + below))
     ImageDraw.Draw(canvas).text((edge, 0), text, 255, font, stroke_width=edge)
     return np.asarray(canvas)
 
