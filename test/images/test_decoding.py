@@ -358,6 +358,16 @@ def test_the_type_of_samples_is_found_where_each_channel_has_its_own():
         decode(data, FILE_FORMATS)
 
 
+@pytest.mark.parametrize('colours, deep, text', [
+    (3, True, 'a TIFF of a palette in 16 bits'), (5, True, 'a TIFF of CMYK in 16 bits'),
+    (6, True, 'a TIFF of YCbCr in 16 bits'), (32803, False, 'interpretation 32803 in 8 bits')])
+def test_colours_that_are_not_decoded_are_named(colours, deep, text):
+    image = picture() * np.uint16(257) if deep else picture()
+    with pytest.raises(MalformedImage, match=text) as caught:
+        decode(with_field(tiff(image), 262, colours), FILE_FORMATS)
+    assert caught.value.text('file').endswith(': convert it to RGB or grey')
+
+
 def test_a_tiff_of_more_than_four_channels_says_so():
     with pytest.raises(MalformedImage, match='a TIFF of 6 channels') as caught:
         decode(tiff(np.dstack([picture(), picture()])), FILE_FORMATS)

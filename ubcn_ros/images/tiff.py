@@ -12,10 +12,14 @@ from ubcn_ros.images.malformed import MalformedImage, Remedy
 # TIFF 6.0, sections 8, 18 and 19; BigTIFF
 _KIND = 254  # bits: 1 is a smaller version of another image, 4 a mask
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _ORIENTATION = 256, 257, 258, 259, 274
-_CHANNELS, _PLANAR, _TILE_WIDTH, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 277, 284, 322, 338, 339
+_COLOURS, _CHANNELS, _PLANAR, _TILE_WIDTH, _EXTRA_SAMPLES, _SAMPLE_FORMAT = (
+    262, 277, 284, 322, 338, 339)
 # none, LZW, JPEG, Deflate, PackBits; of some others OpenCV makes a black image
 _COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)
 _MOST_PAGES = 64  # that are looked at: a damaged file may lead round in a circle
+# bits -> kinds of colours: white is 0, black is 0, RGB, a palette, inks, YCbCr, L*a*b*
+_KNOWN_COLOURS = {8: (0, 1, 2, 3, 5, 6, 8), 16: (0, 1, 2, 8)}
+_COLOUR_NAMES = {3: 'a palette', 5: 'CMYK', 6: 'YCbCr'}
 # type of a field -> bytes of a value: those of whole numbers, which decoders take for each other
 _BYTES = {1: 1, 6: 1, 3: 2, 8: 2, 4: 4, 9: 4, 16: 8, 17: 8}
 
@@ -43,20 +47,23 @@ def check(data: memoryview | bytes) -> None:
     Check that OpenCV can return what is stored; strips are not decompressed for that.
 
     :raises MalformedImage: samples that are signed, floating point, of other bits than 8 or 16, or
-        more than four; a compression that it does not know; tiles, separate planes, an
+        more than four; colours or a compression that it does not know; tiles, separate planes, an
         orientation, or unassociated alpha.
     """
     fields = _fields(data)
     bits, channels, kind, compression = (fields.get(tag, 1) for tag in (
         _BITS, _CHANNELS, _SAMPLE_FORMAT, _COMPRESSION))
-    planar, orientation, alpha = (fields.get(tag, 1) for tag in (
-        _PLANAR, _ORIENTATION, _EXTRA_SAMPLES))
+    colours, planar, orientation, alpha = (fields.get(tag, 1) for tag in (
+        _COLOURS, _PLANAR, _ORIENTATION, _EXTRA_SAMPLES))
     name = {2: 'signed ', 3: 'floating point '}.get(kind, '')
     if name or bits not in (8, 16):
         raise _unfit(f'of {name}samples of {bits} bit{"s" * (bits > 1)}',
                      'unsigned samples of 8 or 16 bits')
     if channels > 4:
         raise _unfit(f'of {channels} channels', 'RGB or grey')
+    if colours not in _KNOWN_COLOURS[bits]:
+        kind = _COLOUR_NAMES.get(colours, f'photometric interpretation {colours}')
+        raise _unfit(f'of {kind} in {bits} bits', 'RGB or grey')
     if compression not in _COMPRESSIONS:
         raise _unfit(f'compressed by method {compression} cannot be decoded',
                      'PNG, or to a TIFF compressed by LZW or Deflate')
