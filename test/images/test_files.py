@@ -4,6 +4,7 @@
 
 import os
 import resource
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 from ubcn_ros.images.files import (
     ImageFileError,
     find_images,
+    left_out_notes,
     list_images,
     natural_key,
     read_image,
@@ -208,6 +210,18 @@ def test_samples_of_16_bits_are_scaled_and_alpha_is_dropped(tmp_path):
     for suffix in ('.png', '.tiff'):
         cv2.imwrite(str(tmp_path / f'a{suffix}'), deep[..., [2, 1, 0, 3]])
         assert np.array_equal(read_image(tmp_path / f'a{suffix}'), picture())
+
+
+@pytest.mark.parametrize('largest, dark', [(99, 0), (1023, 1), (4095, 1), (16383, 0), (65535, 0)])
+@pytest.mark.parametrize('suffix', ['.png', '.tiff'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_samples_of_12_bits_in_16_are_noted(tmp_path, largest, dark, suffix, channels):
+    stored = np.linspace(0, largest, 40 * 56 * channels).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / f'a{suffix}'), stored.reshape(40, 56, channels))
+    found = Counter()
+    read_image(tmp_path / f'a{suffix}', found)
+    assert found['dark'] == dark
+    assert ['nearly black' in note for note in left_out_notes(found)] == [True] * dark
 
 
 def test_the_first_page_of_a_tiff_is_read(tmp_path):

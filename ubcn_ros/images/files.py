@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.decoding import decode, is_of_memory
-from ubcn_ros.images.formats import FILE_FORMATS, holds_several, orientation
+from ubcn_ros.images.formats import FILE_FORMATS, holds_several, is_deep, orientation
 from ubcn_ros.images.malformed import MalformedImage
 from ubcn_ros.text_table import counted
 from ubcn_ros.whole_files import NO_ROOM, write_whole
@@ -116,7 +116,8 @@ def read_image(path: Path | str, left_out: Counter[str] | None = None) -> np.nda
     """
     Read a PNG, JPEG, BMP, WebP or TIFF, whatever its name; bounded in size before it is decoded.
 
-    :param left_out: counts the files of which something is not read, for ``left_out_notes``.
+    :param left_out: counts the files of which something is not read, or not as it may be meant,
+        for ``left_out_notes``.
     :return: (H, W, 3) uint8 RGB, H and W at least 32. An orientation is ignored, as in the node,
         so that results fit labels and camera geometry; samples of 16 bits are scaled to 8, alpha
         is dropped; of several pages or frames the first is taken.
@@ -133,11 +134,13 @@ def read_image(path: Path | str, left_out: Counter[str] | None = None) -> np.nda
     if left_out is not None:
         left_out['several'] += holds_several(data)
         left_out['turned'] += orientation(data) != 1
+        # 16: of 12 bits as they are, in 16
+        left_out['dark'] += is_deep(data) and 0 < int(image.max()) <= 16
     return image
 
 
 def left_out_notes(counts: Counter[str]) -> Iterator[str]:
-    """Say what ``read_image`` has left out, a sentence for each kind."""
+    """Say what ``read_image`` has counted, a sentence or two for each kind."""
     if count := counts['several']:
         yield (f'{counted(count, "image file holds", "image files hold")} several pages or '
                'frames, of which the first is read: split them into a file for each before')
@@ -145,6 +148,10 @@ def left_out_notes(counts: Counter[str]) -> Iterator[str]:
         yield (f'{counted(count, "image notes", "images note")} an orientation (EXIF), which is '
                'not applied: results are turned as the pixels are stored. Where that is not '
                'wanted, turn the pixels before')
+    if count := counts['dark']:
+        yield (f'{counted(count, "image of 16 bits is", "images of 16 bits are")} nearly black, '
+               'as where samples of 10 or 12 bits are stored without scaling: scale them to 16 '
+               'bits before')
 
 
 def write_image(path: Path | str, image: np.ndarray) -> None:

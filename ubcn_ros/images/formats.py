@@ -144,6 +144,13 @@ def holds_several(data: memoryview | bytes) -> bool:
     return _PATTERNS['TIFF'].match(data) is not None and tiff.has_pages(data)
 
 
+def is_deep(data: memoryview | bytes) -> bool:
+    """Return whether a PNG or TIFF has samples of 16 bits."""
+    if _PATTERNS['PNG'].match(data):
+        return data[24] == 16
+    return _PATTERNS['TIFF'].match(data) is not None and tiff.is_deep(data)
+
+
 def _is_extended_webp(data: memoryview | bytes) -> bool:
     return _PATTERNS['WebP'].match(data) is not None and data[12:16] == b'VP8X' and len(data) > 20
 

@@ -36,6 +36,11 @@ def orientation(data: memoryview | bytes) -> int:
     return found if found in range(1, 9) else 1
 
 
+def is_deep(data: memoryview | bytes) -> bool:
+    """Return whether its samples have 16 bits."""
+    return _fields(data).get(_BITS) == 16
+
+
 def has_pages(data: memoryview | bytes) -> bool:
     """Return whether other images follow the first: not its mask, nor one at a smaller size."""
     return any(not fields.get(_KIND, 0) & 5
