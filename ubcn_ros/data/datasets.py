@@ -70,8 +70,9 @@ def open_dataset(path: Path | str) -> DataSet:
         description.name, layout.base(description.root), description.source, layout.name,
         label_set, description.license or (layout.license if own else ''), readers,
         description.class_mapping, description.focal_length,
-        recognised=description.format is None and not description.places,
         paths_given=own or description.paths is not None, files=(description.source, *files))
+    if own and description.format is None and _other_names(dataset, layout):
+        dataset = replace(dataset, license=description.license, guessed=True)
     return _split(description, replace(dataset, readers={
         split: partial(_not_empty, dataset, split, layout) for split in readers
         if not (split == 'test' and readers.keys() > {split} and split not in description.places
@@ -107,6 +108,12 @@ def _layout(description: Description) -> Format:
         raise DataSetError(f'{description.root} has no layout that is known. Looked for:\n' +
                            ';\n'.join(f.layout for f in FORMATS.values()))
     return found
+
+
+def _other_names(dataset: DataSet, layout: Format) -> bool:
+    """Whether no image has a name as those of the published set, whose layout this is."""
+    names = [scene.name for split in dataset.splits for scene in dataset.listing(split).scenes]
+    return bool(names and layout.file_names) and not any(map(layout.file_names.match, names))
 
 
 def _not_empty(dataset: DataSet, split: str, layout: Format) -> Listing:

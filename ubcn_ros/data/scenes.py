@@ -139,7 +139,7 @@ class Listing(NamedTuple):
 @dataclass(frozen=True)
 class DataSet:
     """
-    A data set on disk; of its splits none but ``test`` is listed before ``listing``.
+    A data set on disk, whose splits ``listing`` lists.
 
     :param name: for people: of its YAML file or folder.
     :param root: folder of its files.
@@ -151,7 +151,8 @@ class DataSet:
     :param class_mapping: names of another data set's classes by this one's class: one, several
         that this class does not tell apart, or none where the class is left out.
     :param focal_length: of its camera, in short sides of the images; None where nothing says.
-    :param recognised: whether the folder's layout alone says the format, not a YAML.
+    :param guessed: whether folders alone say that it is a published set, with its classes, but
+        the names of its images are others.
     :param paths_given: whether the label set's paths count; otherwise pixel shares decide.
     :param files: that say what is in it, beside those of its scenes: YAML, lists, annotations.
     """
@@ -165,7 +166,7 @@ class DataSet:
     readers: Mapping[str, Callable[[], Listing]] = field(repr=False, compare=False)
     class_mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     focal_length: float | None = None
-    recognised: bool = False
+    guessed: bool = False
     paths_given: bool = True
     files: tuple[Path, ...] = ()
     _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,

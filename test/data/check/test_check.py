@@ -341,7 +341,7 @@ def test_a_set_that_may_not_be_camvid_is_told_to_be_taken_for_it(tmp_path, name,
         add(tmp_path, split, f'{name}{split}', clouds(i))
     (tmp_path / 'data.yaml').unlink()
     found = [f for f in check(tmp_path).findings if f.kind == 'format guessed']
-    assert len(found) == count and all('0 is Sky' in f.text for f in found)
+    assert len(found) == count and all('masks_dir: labels' in f.text for f in found)
 
 
 def test_fingerprints_follow_names_and_contents_alone(clean, tmp_path, template):

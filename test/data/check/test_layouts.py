@@ -11,6 +11,8 @@ from random_images import clouds
 from small_set import SIZE, opened
 
 from ubcn_ros.data.check.check import check_data
+from ubcn_ros.data.datasets import FORMATS
+from ubcn_ros.data.formats.cityscapes import LICENSE
 from ubcn_ros.images.files import write_image
 
 CLASSES = ('road', 'car', 'tree')
@@ -60,6 +62,7 @@ def cityscapes(root):
     for split, name, image in frames():
         write_image(root / 'leftImg8bit' / split / 'ulm' / f'{name}_leftImg8bit.png', image)
         write_image(root / 'gtFine' / split / 'ulm' / f'{name}_gtFine_labelIds.png', stored)
+    (root / 'data.yaml').write_text('format: cityscapes')  # not for its folders alone
 
 
 def coco(root):
@@ -205,3 +208,25 @@ def test_a_split_that_is_nowhere(splits, kind, level, tmp_path):
         line for line in text if line.split(':')[0] in ('path', 'names', *splits)))
     (found,) = check(tmp_path).findings
     assert (found.kind, found.level) == (kind, level)
+
+
+@pytest.mark.parametrize('name', ['ulm_000001_000019', 'drive1'])
+def test_only_published_names_of_files_have_the_published_terms(name, tmp_path):
+    cityscapes(tmp_path)
+    (tmp_path / 'data.yaml').unlink()
+    for path in tmp_path.rglob('*.png'):
+        path.rename(path.with_name(path.name.replace('trainb', name)))
+    kinds = {f.kind for f in check(tmp_path).findings}
+    license = opened(tmp_path).sets[0].license
+    published = name != 'drive1'
+    assert ('format guessed' in kinds) is not published and (license == LICENSE) is published
+
+
+def test_the_remedy_for_own_classes_in_the_layout_of_cityscapes_opens_it(tmp_path):
+    cityscapes(tmp_path)
+    keys = FORMATS['cityscapes'].own_keys.removeprefix('path, ').removesuffix(' and names')
+    names = ', '.join(f'{i}: class{i}' for i in LABEL_IDS)
+    (tmp_path / 'data.yaml').write_text(keys.replace(', ', '\n') + f'\nnames: {{{names}}}')
+    assert check(tmp_path).findings == ()
+    (found,) = opened(tmp_path).sets
+    assert found.label_set.classes[0] == 'class7' and not found.guessed

@@ -17,7 +17,7 @@ from set_files import (
 )
 
 from ubcn_ros.data.datasets import open_dataset
-from ubcn_ros.data.formats.voc2012 import VOC2012
+from ubcn_ros.data.formats.voc2012 import LICENSE, VOC2012
 from ubcn_ros.data.scenes import DataSetError
 
 NAMES = ('2007_000032', '2007_000039', '2008_000001')
@@ -85,10 +85,22 @@ def test_own_classes_in_its_layout(root):
     dataset = open_dataset(write_yaml(root / 'data.yaml', 'names: {15: person, 0: other}\n'
                                                           'ignore: [1, 2]'))
     assert dataset.label_set.classes == ('other', 'person') and not dataset.paths_given
-    assert dataset.license == ''
+    assert dataset.license == '' and not dataset.guessed
     scenes = dataset.listing('train').scenes
     assert [scene.labels()[1, 0] for scene in scenes] == [0, 255, 255]
     assert (scenes[0].labels()[2:] == 1).all()
+
+
+def test_terms_are_those_of_the_published_images_alone(root):
+    assert open_dataset(root).license == LICENSE
+    for path in root.rglob('*_*.*g'):
+        path.rename(path.with_name(path.name.replace('_', 'frame')))
+    for file in root.rglob('*.txt'):
+        file.write_text(file.read_text().replace('_', 'frame'))
+    dataset = open_dataset(root)
+    assert dataset.guessed and dataset.license == ''
+    for text, license in (('format: voc2012', LICENSE), ('license: mine', 'mine')):
+        assert open_dataset(write_yaml(root / 'mine.yaml', text)).license == license
 
 
 @pytest.mark.parametrize('data', [b'\xff\xfe\0a', b'\0\n\0', b'', b'../../etc/passwd\n'])

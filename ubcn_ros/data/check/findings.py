@@ -150,14 +150,12 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
 def _guessed(data: Data) -> Iterator[Finding]:
     """Yield sets that have a format's folders, but other names of files."""
     for dataset in data.sets:
-        known = FORMATS[dataset.format].file_names
-        names = [scene.name for split in dataset.splits for scene in dataset.listing(split).scenes]
-        if dataset.recognised and known and names and not any(map(known.match, names)):
+        if dataset.guessed:
             yield Finding('warning', 'format guessed', dataset.name,
-                          f'taken for {dataset.format} by its folders: 0 is '
-                          f'{dataset.label_set.classes[0]}, and so on. For your own classes write '
-                          'a YAML with path, train, val, masks_dir: labels and names; if they are '
-                          f'these, one with format: {dataset.format}')
+                          f'taken for {dataset.format} by its folders, with the classes '
+                          f'{", ".join(dataset.label_set.classes[:2])} and so on. For your own '
+                          f'classes write a YAML with {FORMATS[dataset.format].own_keys}; if they '
+                          f'are these, one with format: {dataset.format}')
 
 
 def _unlabeled_classes(data: Data) -> Iterator[Finding]:

@@ -42,7 +42,8 @@ class Format:
     :param classes: that it has where a YAML gives no names, with their paths; None for none.
     :param license: of data with these classes.
     :param base: of the folder that is given, the one that holds the files.
-    :param file_names: of which its images' names have one, where others have the same layout.
+    :param file_names: that the images of the published set with these classes have.
+    :param own_keys: of a YAML for own classes in this layout, for texts.
     """
 
     name: str
@@ -54,3 +55,4 @@ class Format:
     license: str = ''
     base: Callable[[Path], Path] = lambda root: root
     file_names: re.Pattern[str] | None = None
+    own_keys: str = ''

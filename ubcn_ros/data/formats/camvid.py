@@ -49,4 +49,5 @@ def _list(base: Path) -> Listing:
 
 FORMAT = Format('camvid', 'CamVid: {train,val,test}/images/NAME.jpg (or .png) with '
                 '{train,val,test}/labels/NAME.png', frozenset(), _recognises, _open, CAMVID,
-                LICENSE, file_names=re.compile(r'([0-9]{4}|Seq[0-9]{2})[A-Z][A-Z0-9]_'))
+                LICENSE, file_names=re.compile(r'([0-9]{4}|Seq[0-9]{2})[A-Z][A-Z0-9]_'),
+                own_keys='path, train, val, masks_dir: labels and names')

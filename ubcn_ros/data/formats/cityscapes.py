@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,4 +119,8 @@ def _list(root: Path, split: str) -> Listing:
 
 FORMAT = Format('cityscapes', 'Cityscapes: leftImg8bit/{train,val}/CITY/NAME_leftImg8bit.png with '
                 'gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png', frozenset(), _recognises,
-                _open, CITYSCAPES, LICENSE)
+                _open, CITYSCAPES, LICENSE,
+                file_names=re.compile(r'(.*/)?[a-z-]+_[0-9]{6}_[0-9]{6}'),
+                own_keys='path, train: leftImg8bit/train, val: leftImg8bit/val, masks_dir: '
+                'gtFine, image_suffix: _leftImg8bit.png, mask_suffix: _gtFine_labelIds.png and '
+                'names')

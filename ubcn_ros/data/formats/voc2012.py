@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -83,4 +84,5 @@ def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]
 FORMAT = Format('voc2012', 'PASCAL VOC2012: JPEGImages/NAME.jpg with SegmentationClass/NAME.png '
                 'and the names in ImageSets/Segmentation/{train,val}.txt',
                 frozenset({'names', 'label_mapping', 'ignore'}), _recognises, _open, VOC2012,
-                LICENSE, voc_base)
+                LICENSE, voc_base, re.compile(r'20[0-9]{2}_[0-9]{6}'),
+                'path, format: voc2012 and names')
