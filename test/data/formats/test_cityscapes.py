@@ -103,3 +103,18 @@ def test_every_image_without_labels_is_a_problem(root):
 def test_test_images_without_published_labels_are_no_split(root):
     write(root / 'leftImg8bit/test/bonn/bonn_000000_000019_leftImg8bit.png', picture())
     assert open_dataset(root).splits == ('train', 'val')
+
+
+@pytest.mark.parametrize('folders, names', [
+    (('ulm/', 'aachen/'), ['aachen/1', 'ulm/1']), (('a/ulm/', 'b/ulm/'), ['a/ulm/1', 'b/ulm/1']),
+    (('',), ['1']), (('', 'ulm/'), ['1', 'ulm/1'])])
+def test_each_scene_has_the_files_of_its_folders_and_a_name_of_its_own(folders, names, tmp_path):
+    for i, folder in enumerate(folders):
+        for part, end, values in (('leftImg8bit', 'leftImg8bit', picture(i)),
+                                  ('gtFine', 'gtFine_labelTrainIds', ids(i)),
+                                  ('disparity', 'disparity', np.full(SIZE, 257, np.uint16))):
+            write(tmp_path / part / 'train' / f'{folder}1_{end}.png', values)
+    scenes, problems = open_dataset(tmp_path).listing('train')
+    assert not problems and sorted(s.name for s in scenes) == names
+    for scene in scenes:
+        assert scene.depth() is not None and (scene.labels() == scene.image()[0, 0, 0]).all()

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -99,9 +101,10 @@ def _open(description: Description) -> Opened:
 def _list(root: Path, split: str) -> Listing:
     """Scenes with labelTrainIds where they are, else labelIds; depth and camera where present."""
     images, problems = images_below(root / 'leftImg8bit' / split, '_leftImg8bit.png')
+    count = Counter(PurePath(inner).name for inner in images)
     scenes = []
-    for path in images.values():
-        city, name = path.parent.name, path.name[:-len('_leftImg8bit.png')]
+    for inner, path in images.items():
+        city, name = os.path.split(inner)
         labels = root / 'gtFine' / split / city
         label = existing(labels / f'{name}_gtFine_labelTrainIds.png',
                          labels / f'{name}_gtFine_labelIds.png')
@@ -110,7 +113,7 @@ def _list(root: Path, split: str) -> Listing:
                                    f'{labels}/{name}_gtFine_labelIds.png'))
             continue
         scenes.append(CityscapesScene(
-            name, path, label,
+            name if count[name] == 1 else inner, path, label,
             _FROM_TRAIN_IDS if label.stem.endswith('TrainIds') else _FROM_LABEL_IDS,
             existing(root / 'disparity' / split / city / f'{name}_disparity.png'),
             camera_path=existing(root / 'camera' / split / city / f'{name}_camera.json')))
