@@ -103,6 +103,20 @@ def test_terms_are_those_of_the_published_images_alone(root):
         assert open_dataset(write_yaml(root / 'mine.yaml', text)).license == license
 
 
+def test_a_list_names_images_of_its_folder_alone(root, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp('elsewhere') / 'x'
+    write(elsewhere.with_suffix('.jpg'), picture())
+    write(root / 'x.jpg', picture())
+    (root / 'ImageSets/Segmentation/train.txt').write_text(
+        f'{root}/JPEGImages/{NAMES[0]}\n{elsewhere}\n../x\n..\\x\n')
+    monkeypatch.chdir(root)
+    for folder in (root, '.'):
+        listing = open_dataset(folder).listing('train')
+        assert scene_names(listing) == [NAMES[0]] and len(listing.problems) == 3
+        for problem, line in zip(listing.problems, (elsewhere, '../x', r'..\x'), strict=True):
+            assert f'train.txt names {line}, which is not below ' in problem
+
+
 @pytest.mark.parametrize('data', [b'\xff\xfe\0a', b'\0\n\0', b'', b'../../etc/passwd\n'])
 def test_a_damaged_list_is_said(root, data):
     (root / 'ImageSets/Segmentation/val.txt').write_bytes(data)

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format, Opened
@@ -64,14 +65,18 @@ def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]
     """
     Return images that a file names, a line each, without folder and suffix.
 
-    :return: by name; and a line for each that is missing or named twice.
+    :return: by name; and a line for each that is missing, elsewhere, or named twice.
     :raises DataSetError: the file cannot be read.
     """
     images: dict[str, Path] = {}
     problems = []
-    for name in text_lines(file, 'names of images without suffix, one a line'):
+    for line in text_lines(file, 'names of images without suffix, one a line'):
+        name = os.path.relpath(line, folder) if os.path.isabs(line) else line
         path = existing(*(folder / f'{name}{suffix}' for suffix in SUFFIXES))
-        if name in images:
+        if '..' in PurePath(name.replace('\\', '/')).parts:
+            problems.append(f'{file} names {line}, which is not below {folder}: give its name '
+                            'from there on, without suffix')
+        elif name in images:
             problems.append(f'{file} names {name} twice: leave one out')
         elif path is None:
             problems.append(not_readable(folder) or f'{folder}/{name}.jpg (or .png) is missing, '
