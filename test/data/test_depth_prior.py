@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prior is a plausible driving scene, with and without labels."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -41,6 +42,23 @@ def test_what_stands_has_the_distance_of_its_foot_but_is_not_behind_the_walls():
     depth = depth_prior(H, W, labels, ['road', 'building'])
     assert depth[20, 120] == pytest.approx(W * 1.4 / (149.5 - 0.45 * H), rel=0.05)
     assert depth[20, 10] == pytest.approx(W * 9 / (W / 2 - 10.5), rel=0.05)
+
+
+def test_a_wide_image_has_the_distances_of_a_narrower_one():
+    narrow, wide = depth_prior(540, 960), depth_prior(1080, 1920)
+    np.testing.assert_allclose(wide.reshape(540, 2, 960, 2).mean((1, 3)), narrow, rtol=2e-3)
+    steepest = [np.abs(np.diff(depth, axis=0)).max() for depth in (narrow, wide)]
+    assert steepest[1] < 0.6 * steepest[0], 'in no steps'
+    assert depth_prior(32, 40_000).shape == (32, 40_000)
+
+
+def test_a_wide_image_takes_a_small_blur(monkeypatch):
+    """Its cost would grow with the cube of the width."""
+    widths, blur = [], cv2.GaussianBlur
+    monkeypatch.setattr(cv2, 'GaussianBlur', lambda values, *arguments: (
+        widths.append(values.shape[1]), blur(values, *arguments))[1])
+    depth_prior(1180, 2096, horizon=0.41)
+    assert widths == [960]
 
 
 def test_result_is_the_callers_own():

@@ -35,6 +35,7 @@ OBJECTS = frozenset({
 CAMERA_HEIGHT_M, CORRIDOR_M, CAP_M = 1.4, 9.0, 150.0
 """Of the prior: camera above the ground, walls to either side, farthest but for the sky."""
 _SKY_M = 250.0
+_WIDEST = 960  # of a corridor that is worked out pixel by pixel
 
 
 def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
@@ -108,7 +109,16 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
 
 @lru_cache(maxsize=4)  # training draws horizon and focal length: most never come again
 def _corridor(height: int, width: int, horizon: float, focal: float) -> np.ndarray:
-    """Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres."""
+    """
+    Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres.
+
+    Wider ones are enlarged: the blur, whose width grows with the image's, leaves nothing finer.
+    """
+    if width > _WIDEST:
+        small = _corridor(max(1, round(height * _WIDEST / width)), _WIDEST, horizon, focal)
+        depth = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        depth.setflags(write=False)
+        return depth
     f = focal * width
     v = np.arange(height, dtype=np.float32)[:, None] + 0.5 - horizon * height
     u = np.abs(np.arange(width, dtype=np.float32)[None, :] + 0.5 - width / 2)
