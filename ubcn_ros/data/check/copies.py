@@ -17,6 +17,9 @@ from ubcn_ros.data.description import SPLITS
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.text_table import counted, listed
 
+Parts = tuple[str, ...]
+"""Names of a folder's path, from the data set on."""
+
 FEW_DIFFERENT = 0.2
 """Share of near-duplicates within val or test from which its figures rest on few streets."""
 
@@ -148,12 +151,8 @@ def _recordings(train: SplitFacts, split: SplitFacts) -> Iterator[Finding]:
     """
     ours, theirs = _by_folder(train), _by_folder(split)
     pairs = [(*([*itertools.chain(*found.values())] for found in (ours, theirs)), str)]
-    shared = {part for found in (ours, theirs) if found
-              for part in set.intersection(*({*enumerate(folder)} for folder in found))}
-    for (one, known), (other, own) in itertools.product(ours.items(), theirs.items()):
-        apart = {*enumerate(one)} ^ {*enumerate(other)}
-        if len(one) == len(other) and len(apart) == 2 and apart & shared:
-            pairs.append((known, own, os.path.basename))
+    pairs += [(ours[one], theirs[other], os.path.basename)
+              for one, other in _in_one_part(list(ours), list(theirs))]
     told: set[str] = set()
     for known, own, called in pairs:
         parts = (train, known), (split, own)
@@ -171,9 +170,28 @@ def _recordings(train: SplitFacts, split: SplitFacts) -> Iterator[Finding]:
             told.update(files)
 
 
-def _by_folder(split: SplitFacts) -> dict[tuple[str, ...], list[int]]:
+def _in_one_part(ours: Sequence[Parts], theirs: Sequence[Parts]) -> Iterator[tuple[Parts, Parts]]:
+    """Yield folders that differ in one part alone, which is the same for all of ours or theirs."""
+    shared = {part for found in (ours, theirs) if found
+              for part in set.intersection(*({*enumerate(folder)} for folder in found))}
+    places = sorted({place for place, _ in shared})
+    alike: dict[tuple[int, Parts, Parts], list[int]] = {}  # by what is before and after the part
+    for i, other in enumerate(theirs):
+        for place in places:
+            alike.setdefault((place, other[:place], other[place + 1:]), []).append(i)
+    for one in ours:
+        found = ((i, place) for place in places
+                 for i in alike.get((place, one[:place], one[place + 1:]), ()))
+        for i, place in sorted(found):
+            other = theirs[i]
+            if place < len(one) == len(other) and one != other and (
+                    {(place, one[place]), (place, other[place])} & shared):
+                yield one, other
+
+
+def _by_folder(split: SplitFacts) -> dict[Parts, list[int]]:
     """Indices of the images that could be read by the parts of their folder's path."""
-    folders: dict[tuple[str, ...], list[int]] = {}
+    folders: dict[Parts, list[int]] = {}
     for i, found in enumerate(split.facts):
         if found.difference_hash:
             folders.setdefault(PurePath(split.file(i)).parent.parts, []).append(i)
