@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ubcn_ros.data.files import DataSetError
@@ -135,11 +137,12 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
     """
     scenes, problems = [], list(problems)
     owners: dict[Path, Path] = {}
+    files = FileFinder()
     for name, image in images.items():
         expected = mask_of(image)
-        mask = existing(expected)
+        mask = files.existing(expected)
         if mask is None:
-            problems.append(_missing(image, expected))
+            problems.append(_missing(image, expected, files))
             continue
         if mask == image:
             problems.append(f'{image} would be its own mask: put masks into another folder, or '
@@ -149,7 +152,7 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
             problems.append(f'{mask} would be the mask of {owner} and of {image}: give each a '
                             'mask of its own')
             continue
-        depth = existing(depth_of(image)) if depth_of else None
+        depth = files.existing(depth_of(image)) if depth_of else None
         scenes.append(scene(name, image, mask, ids, depth))
     return Listing(tuple(scenes), tuple(dict.fromkeys(problems)))
 
@@ -157,28 +160,57 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
 def without_masks(images: Mapping[str, Path], problems: Iterable[str], depth_of: Callable[
         [Path], Path] | None = None, scene: Callable[..., Scene] = Scene) -> Listing:
     """Return scenes of images that have no masks; the parameters are those of ``with_masks``."""
+    files = FileFinder()
     return Listing(tuple(
-        scene(name, image, None, depth_path=existing(depth_of(image)) if depth_of else None)
+        scene(name, image, None, depth_path=files.existing(depth_of(image)) if depth_of else None)
         for name, image in images.items()), (*problems, *_masks_taken_for_images(images)))
 
 
-def existing(*paths: Path) -> Path | None:
+class FileFinder:
     """
-    Return the first of these that is a file.
+    Finds files, also where their paths are spelled otherwise.
 
-    Where none is, the one that is but for the case of its suffix; for how accents are stored: a
-    Mac writes one's letter and accent apart, other systems as one character; or for Windows'
-    backslashes between folders.
+    That is but for the case of the suffix; for how accents are stored: a Mac writes one's letter
+    and accent apart, other systems as one character; or for Windows' backslashes between folders.
+    Folders of files that are not there as asked for are read once.
     """
-    cased = [path.with_suffix(suffix) for path in paths if path.suffix
-             for suffix in (path.suffix.lower(), path.suffix.upper())]
-    paths = (*paths, *cased)
-    # from a folder on: those above may be stored in the other way
-    normal = (folder / unicodedata.normalize(form, inner) for form in ('NFC', 'NFD')
-              for path in paths for folder in path.parents
-              if not (inner := str(path.relative_to(folder))).isascii())
-    slashed = (Path(str(path).replace('\\', '/')) for path in paths if '\\' in str(path))
-    return next((path for path in (*paths, *normal, *slashed) if os.path.isfile(path)), None)
+
+    def __init__(self) -> None:
+        self._names: dict[Path, dict[str, str]] = {}
+
+    def existing(self, *paths: Path) -> Path | None:
+        """Return the first of these that is a file; where none is, the first spelled otherwise."""
+        paths = (*paths, *(Path(str(path).replace('\\', '/')) for path in paths
+                           if '\\' in str(path)))
+        others = (self._spelled_otherwise(path) for path in paths)
+        return next((path for path in itertools.chain(paths, others)
+                     if path is not None and os.path.isfile(path)), None)
+
+    def _spelled_otherwise(self, path: Path) -> Path | None:
+        folder = path.parent
+        if folder not in self._names:
+            self._names[folder] = names = {}
+            for spelled in _spellings(folder):
+                # not there, not readable, or a name that none can have
+                with suppress(OSError, ValueError), os.scandir(spelled) as entries:
+                    for entry in entries:
+                        names.setdefault(_plain_spelling(entry.name), entry.path)
+        found = self._names[folder].get(_plain_spelling(path.name))
+        return None if found is None else Path(found)
+
+
+def _plain_spelling(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return unicodedata.normalize('NFC', stem + suffix.lower())
+
+
+def _spellings(folder: Path) -> Iterator[Path]:
+    """Yield the folder, and its path with accents stored otherwise from some folder on."""
+    yield folder
+    for form in ('NFC', 'NFD'):
+        for above in folder.parents:
+            if not (inner := str(folder.relative_to(above))).isascii():
+                yield above / unicodedata.normalize(form, inner)
 
 
 def not_readable(folder: Path) -> str:
@@ -188,14 +220,14 @@ def not_readable(folder: Path) -> str:
     return ''
 
 
-def _missing(image: Path, expected: Path) -> str:
+def _missing(image: Path, expected: Path, files: FileFinder) -> str:
     """Say that an image lacks its mask, and what is there instead."""
     if closed := not_readable(expected.parent):
         return closed
     if os.path.islink(expected):
         return (f'{expected} is a link to {os.readlink(expected)}, which is not there: fetch it, '
                 'or leave out its image')
-    other = existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
+    other = files.existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
     if other is not None and other != image:
         return f'{other}, the mask of {image.name}, is not a PNG: export it as one'
     return NoMask(f'{image} has no mask: expected {expected}')

@@ -18,7 +18,7 @@ import numpy as np
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.files import DataSetError, read_png
 from ubcn_ros.data.formats import Format, Opened
-from ubcn_ros.data.listing import NoMask, existing, images_below
+from ubcn_ros.data.listing import FileFinder, NoMask, images_below
 from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
@@ -102,12 +102,12 @@ def _list(root: Path, split: str) -> Listing:
     """Scenes with labelTrainIds where they are, else labelIds; depth and camera where present."""
     images, problems = images_below(root / 'leftImg8bit' / split, '_leftImg8bit.png')
     count = Counter(PurePath(inner).name for inner in images)
-    scenes = []
+    scenes, files = [], FileFinder()
     for inner, path in images.items():
         city, name = os.path.split(inner)
         labels = root / 'gtFine' / split / city
-        label = existing(labels / f'{name}_gtFine_labelTrainIds.png',
-                         labels / f'{name}_gtFine_labelIds.png')
+        label = files.existing(labels / f'{name}_gtFine_labelTrainIds.png',
+                               labels / f'{name}_gtFine_labelIds.png')
         if label is None:
             problems.append(NoMask(f'{path} has no labels: expected '
                                    f'{labels}/{name}_gtFine_labelIds.png'))
@@ -115,8 +115,9 @@ def _list(root: Path, split: str) -> Listing:
         scenes.append(CityscapesScene(
             name if count[name] == 1 else inner, path, label,
             _FROM_TRAIN_IDS if label.stem.endswith('TrainIds') else _FROM_LABEL_IDS,
-            existing(root / 'disparity' / split / city / f'{name}_disparity.png'),
-            camera_path=existing(root / 'camera' / split / city / f'{name}_camera.json')))
+            files.existing(root / 'disparity' / split / city / f'{name}_disparity.png'),
+            camera_path=files.existing(
+                root / 'camera' / split / city / f'{name}_camera.json')))
     return Listing(tuple(scenes), tuple(problems))
 
 

@@ -18,7 +18,7 @@ from ubcn_ros.data.description import SPLIT_OF, SPLITS, Description
 from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.formats.coco_file import CocoFile, Part, read_coco
-from ubcn_ros.data.listing import existing
+from ubcn_ros.data.listing import FileFinder
 from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.labels import UNLABELED, plain_name
 
@@ -131,9 +131,9 @@ def _list(root: Path, split: str, coco: CocoFile, classes: tuple[str, ...]) -> L
     folders = _image_folders(root, split, coco.path)
     problems = list(dict.fromkeys(line for category, line in coco.problems
                                   if class_ids.get(category) != UNLABELED))
-    scenes, names = [], set()
+    scenes, names, files = [], set(), FileFinder()
     for image in coco.images:
-        found = existing(*(folder / image.file_name for folder in folders))
+        found = files.existing(*(folder / image.file_name for folder in folders))
         name = os.path.splitext(image.file_name.replace('\\', '/'))[0]
         if found is None:
             problems.append(f'{image.file_name}, which {coco.path} names, is not in '

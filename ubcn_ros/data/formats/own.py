@@ -17,8 +17,8 @@ from ubcn_ros.data.description import Description
 from ubcn_ros.data.files import DataSetError, read_png
 from ubcn_ros.data.formats import Format, Opened
 from ubcn_ros.data.listing import (
+    FileFinder,
     add_image,
-    existing,
     images_below,
     masks_among,
     text_lines,
@@ -105,7 +105,8 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
 
     def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
         folders = functools.cache(lambda images: _folders(d, images, folder))
-        return lambda image: _place(d, folders(image.parent), without_suffix(
+        files = FileFinder()
+        return lambda image: _place(d, files, folders(image.parent), without_suffix(
             image, d.image_suffix).name + suffix, image)
 
     depth_of = place_of(d.depth_dir, '.png') if d.depth_dir else None
@@ -139,14 +140,14 @@ def _not_of_images(d: Description, place: Path, folders: set[Path]) -> set[Path]
 def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
     """Images that a text file names, relative to the data set's folder or to the file's."""
     images: dict[str, Path] = {}
-    problems, seen = [], set()
+    problems, seen, files = [], set(), FileFinder()
     expected = 'one path with its suffix a line' + (
         '; the mask follows from masks_dir' if d.names is not None else '')
     lines = text_lines(file, 'paths of images, one a line')
     if not lines:
         problems.append(f'{file} names no image: give {expected}')
     for line in lines:
-        path = existing(d.root / line, file.parent / line)
+        path = files.existing(d.root / line, file.parent / line)
         if path is None or not is_image_name(path):
             problems.append(f'{file} names {line}, which is not an image below {d.root}: give '
                             f'{expected}')
@@ -209,7 +210,8 @@ def _folders(d: Description, folder: Path, name: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for path in others if os.path.isdir(path))) or (first,)
 
 
-def _place(d: Description, folders: Sequence[Path], name: str, image: Path) -> Path:
+def _place(d: Description, files: FileFinder, folders: Sequence[Path], name: str, image: Path
+           ) -> Path:
     """
     Return the file of this name in one of the folders; where it is in none, that in the first.
 
@@ -218,7 +220,7 @@ def _place(d: Description, folders: Sequence[Path], name: str, image: Path) -> P
     places = [folder / name for folder in folders]
     if len(places) == 1:  # as nearly always: whoever asks looks whether it is there
         return places[0]
-    found = [path for path in places if existing(path)]
+    found = [path for path in places if files.existing(path)]
     if len(found) > 1:
         raise DataSetError(f'{d.source}: both {found[0]} and {found[1]} could belong to {image}: '
                            'rename one folder, or give the path of the one beside the images '

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format, Opened
-from ubcn_ros.data.listing import existing, not_readable, text_lines, with_masks
+from ubcn_ros.data.listing import FileFinder, not_readable, text_lines, with_masks
 from ubcn_ros.data.scenes import Listing
 from ubcn_ros.images.files import SUFFIXES
 from ubcn_ros.labels import LabelSet, paths_of
@@ -70,9 +70,10 @@ def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]
     """
     images: dict[str, Path] = {}
     problems = []
+    files = FileFinder()
     for line in text_lines(file, 'names of images without suffix, one a line'):
         name = os.path.relpath(line, folder) if os.path.isabs(line) else line
-        path = existing(*(folder / f'{name}{suffix}' for suffix in SUFFIXES))
+        path = files.existing(*(folder / f'{name}{suffix}' for suffix in SUFFIXES))
         if '..' in PurePath(name.replace('\\', '/')).parts:
             problems.append(f'{file} names {line}, which is not below {folder}: give its name '
                             'from there on, without suffix')
