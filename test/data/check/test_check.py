@@ -50,6 +50,10 @@ def without(number):
     return lambda ids: np.where(ids == number, 0, ids).astype(np.uint8)
 
 
+def binary(ids):
+    return np.where(ids < 5, 0, 255).astype(np.uint8)
+
+
 def covered(share):
     def change(ids):
         ids[:round(share * len(ids))] = 255
@@ -177,6 +181,12 @@ FAULTS = {
                                  'classes missing in train', 'warning', 'Pedestrian'),
     'a class that val lacks': (lambda root: everywhere(root, 'val', without(9)),
                                'classes missing in val', 'warning', 'Pedestrian'),
+    'masks of 0 and 255': (lambda root: everywhere(root, 'train', binary), 'one class in train',
+                           'error', 'hold Sky and unlabeled'),
+    'masks of 0 and 255 in val': (lambda root: everywhere(root, 'val', binary), 'one class in val',
+                                  'warning', '255 is unlabeled'),
+    'masks of a single class': (lambda root: everywhere(root, 'train', np.zeros_like),
+                                'classes missing in train', 'warning', 'Building'),
     'a class with a single pixel': (leave_a_dot, 'rare classes', 'warning', 'Bicyclist'),
     'an image in train and val': (leak, 'leak', 'error', 'leaked'),
     'a near-duplicate across splits': (near_duplicate, 'near-duplicates', 'warning', 'again'),

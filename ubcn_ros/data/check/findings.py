@@ -136,7 +136,12 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
         pixels = _pixels_by_class(data, label_set.num_classes, chosen)
         shares = pixels / max(1, sum(int(s.pixels[:UNLABELED].sum()) for s in chosen))
         missing = tuple(c for c, n in zip(label_set.classes, pixels, strict=True) if n == 0)
-        if missing:
+        if missing and shares.max() == 1 and any(s.pixels[UNLABELED] for s in chosen):
+            yield Finding('error' if name == 'train' else 'warning', f'one class in {name}', where,
+                          f'the masks hold {label_set.classes[shares.argmax()]} and unlabeled '
+                          'pixels alone, so that every pixel may get it. 255 is unlabeled: if it '
+                          'is a class, store another number; if not, label the other classes, too')
+        elif missing:
             effect = 'the model cannot learn it' if name == 'train' else 'it is not validated'
             yield Finding('warning', f'classes missing in {name}', where,
                           f'no pixel of {listed(missing, 10)}: {effect}')
