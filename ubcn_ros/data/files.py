@@ -59,13 +59,22 @@ def read_image(path: Path) -> np.ndarray:
 def check_size(path: Path | None, values: np.ndarray, image_path: Path | None,
                image: np.ndarray) -> None:
     """Raise DataSetError, naming both files and sizes, unless the two are of one size."""
-    if values.shape[:2] != image.shape[:2]:
-        remedy = ('they must be of one size; resize one of them (labels by nearest neighbour)' if
-                  values.shape[:2] != image.shape[1::-1] else
-                  'one is turned; turn its pixels, for an EXIF orientation is not applied')
-        raise DataSetError(
-            f'{path} is {values.shape[1]}x{values.shape[0]} but {image_path} is '
-            f'{image.shape[1]}x{image.shape[0]}: {remedy}', 'mismatch')
+    if values.shape[:2] == image.shape[:2]:
+        return
+    turned = values.shape[:2] == image.shape[1::-1]
+    if files.is_image_name(path):
+        said = path
+        remedy = ('one is turned; turn its pixels, for an EXIF orientation is not applied'
+                  if turned else
+                  'they must be of one size; resize one of them (labels by nearest neighbour)')
+    else:  # labels of many scenes in one file
+        said = f'the entry of {image_path.name} in {path}'
+        remedy = ('one is turned; turn the pixels of the image, for an EXIF orientation is not '
+                  'applied, or correct' if turned else 'correct') + (
+                      ' width and height of the entry and export again')
+    raise DataSetError(
+        f'{said} is {values.shape[1]}x{values.shape[0]} but {image_path} is '
+        f'{image.shape[1]}x{image.shape[0]}: {remedy}', 'mismatch')
 
 
 def read_labels(path: Path, meaning: Mapping[int, int]) -> np.ndarray:

@@ -210,10 +210,15 @@ def test_what_is_no_such_file_is_said(tmp_path, text, expected):
     assert NAME in str(error.value)
 
 
-def test_the_size_in_the_file_is_not_the_image_s(tmp_path):
+@pytest.mark.parametrize('height, width, remedy', [
+    (HEIGHT + 4, WIDTH, 'correct width'), (WIDTH, HEIGHT, 'one is turned; turn the pixels of the '
+                                                          'image, .* or correct width')])
+def test_the_size_in_the_file_is_not_the_image_s(height, width, remedy, tmp_path):
     save(tmp_path)
-    write(tmp_path / 'train2017/a.jpg', np.zeros((HEIGHT + 4, WIDTH, 3), np.uint8))
-    with pytest.raises(DataSetError, match='is 40x36 but .*a.jpg is 40x40'):
+    write(tmp_path / 'train2017/a.jpg', np.zeros((height, width, 3), np.uint8))
+    with pytest.raises(DataSetError, match=rf'^the entry of a.jpg in .*json is 40x36 but .*a.jpg '
+                                           rf'is {width}x{height}: {remedy} and height of the '
+                                           'entry and export again'):
         open_dataset(tmp_path).listing('train').scenes[0].read()
 
 
