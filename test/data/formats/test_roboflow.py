@@ -31,6 +31,11 @@ def test_classes_and_masks_are_found(tmp_path):
     assert knows_all_files(dataset, tmp_path)
 
 
+def test_a_name_with_a_comma_is_in_quotes(tmp_path):
+    make(tmp_path, TABLE + '4, "car, red"\n')
+    assert open_dataset(tmp_path).label_set.classes[3] == 'car, red'
+
+
 def test_a_folder_alone_and_ones_own_names(tmp_path):
     folder = make(tmp_path, folders=('.',))
     write_yaml(folder / 'data.yaml', 'names: {1: road}\nignore: [0, 3]')
@@ -57,8 +62,9 @@ def test_halves_are_problems(tmp_path):
 
 
 @pytest.mark.parametrize('table, told', [
-    ('Pixel Value, Class\n', 'not 1 to'), ('Pixel Value, Class\nx, road\n', "'x'"),
-    ('Pixel Value, Class\n0\n', 'not enough values'),
+    ('Pixel Value, Class\n', 'not 1 to'), ('Pixel Value, Class\nx, road\n', "'x, road' is not"),
+    ('Pixel Value, Class\n0\n', "'0' is not a number and a name"),
+    (TABLE + '4, car, red\n', "'4, car, red' is not .* with a comma in quotes"),
     (TABLE + '4, Road\n', 'is there twice'), (TABLE + '3, car\n', 'is there twice'),
     (TABLE + '4, "' + 'x' * 200_000, 'field larger'), (TABLE + '4, car\n', 'name other classes')])
 def test_tables_that_are_none_or_differ_are_named(tmp_path, table, told):

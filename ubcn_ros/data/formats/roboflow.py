@@ -56,7 +56,7 @@ def _classes(file: Path) -> dict[int, str]:
     """Name of every number in the masks."""
     lines = text_lines(file, 'a table of Pixel Value, Class')[1:]
     try:
-        rows = [(int(number), name) for number, name in csv.reader(lines, skipinitialspace=True)]
+        rows = [_class(row) for row in csv.reader(lines, skipinitialspace=True)]
         names = dict(rows)
         if len(names) < len(rows):
             raise ValueError('a number is there twice')
@@ -64,6 +64,16 @@ def _classes(file: Path) -> dict[int, str]:
     except (ValueError, csv.Error) as error:
         raise DataSetError(f'{file} is not a table of Pixel Value, Class ({error}): export it '
                            'again, or correct it') from error
+
+
+def _class(row: list[str]) -> tuple[int, str]:
+    """Number and name of a line; ValueError if wrong."""
+    try:
+        number, name = row
+        return int(number), name
+    except ValueError as error:
+        raise ValueError(f'{", ".join(row)[:80]!r} is not a number and a name; put a name with a '
+                         'comma in quotes') from error
 
 
 def _list(folder: Path, ids: Mapping[int, int]) -> Listing:
