@@ -5,7 +5,7 @@
 import pytest
 
 from ubcn_ros.study.report.content import Section, StudyReport
-from ubcn_ros.study.statements import Statement, listing, statements_text
+from ubcn_ros.study.statements import Statement, all_gain, listing, statements_text
 
 
 @pytest.mark.parametrize(('holds', 'target', 'verdict', 'word'), [
@@ -28,6 +28,13 @@ def test_a_terminal_shows_all_in_plain_letters():
                             Statement('Second', None, '– or ∞', target=True)])
     assert text.splitlines() == ['differs    First', *(' ' * 11 + each for each in (
         'by -1.0', 'a', 'b')), 'not known  Second', ' ' * 11 + '- or inf']
+
+
+@pytest.mark.parametrize(('gains', 'expected'), [
+    ([1.0, 0.1], True), ([1.0, None], None), ([None], None), ([], None), ([1.0, 0.0], False),
+    ([None, -1.0], False)])
+def test_a_gain_that_is_not_known_decides_nothing(gains, expected):
+    assert all_gain(iter(gains)) is expected
 
 
 def test_lists_in_words():

@@ -15,7 +15,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.study.print_cells import ErrorMap, LabelMap, Picture, WrongLabels
 from ubcn_ros.study.print_grid import ColorKey, Scale
 from ubcn_ros.study.shown_image import FigureView
-from ubcn_ros.study.steps import show_steps
+from ubcn_ros.study.steps import show_steps, steps_statements
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -80,3 +80,13 @@ def test_more_images_than_have_room_are_refused_before_the_work(street, tiny_mod
                                         '--limit', '3', '--width', '3'])
     assert result.exit_code == 1
     assert "'100.0 % wrong' has no room" in result.output
+
+
+def test_a_step_that_is_not_known_leaves_the_claim_open():
+    image = {'steps': [{'psnr': psnr, 'miou': miou}
+                       for psnr, miou in ((20.0, 20.0), (21.0, 21.0), (23.0, None))]}
+    derains, labels = steps_statements({'images': [image, image]})
+    assert derains.holds is True
+    assert labels.holds is None
+    assert labels.found == ('mean change +1.00 from step 1 to 2 (points of mIoU, 2 images); not '
+                            'known of every step')

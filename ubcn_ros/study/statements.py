@@ -81,6 +81,19 @@ def residue_statement(where: str, psnr: Mapping[str, float | None],
     return Statement(text, holds, '; '.join(found))
 
 
+def all_gain(gains: Iterable[float | None]) -> bool | None:
+    """
+    Tell whether something gains in every figure.
+
+    :param gains: None where one is not known.
+    :return: False where one is 0 or below; None where none is and one is missing, or all are.
+    """
+    gains = list(gains)
+    if any(gain is not None and gain <= 0 for gain in gains):
+        return False
+    return True if gains and None not in gains else None
+
+
 def listing(words: Sequence[str]) -> str:
     """Join words as a sentence does: 'a, b and c'."""
     return ' and '.join(filter(None, (', '.join(words[:-1]), *words[-1:])))

@@ -50,7 +50,7 @@ from ubcn_ros.study.shown_image import (
     read_scenes,
     step_labels,
 )
-from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.statements import Statement, all_gain
 from ubcn_ros.text_table import counted
 
 _COLUMNS = ('image', 'segmentation', 'absolute error', 'wrong labels')
@@ -164,6 +164,8 @@ def _gains(images: Sequence[Sequence[Mapping[str, Any]]], name: str, unit: str, 
     known = {t: change for t, change in changes.items() if change is not None}
     if not known:
         return Statement(text, None, 'needs two steps and a ground truth')
-    return Statement(text, min(known.values()) > 0, 'mean change ' + ', '.join(
-        f'{figure(change, 2, True)} from step {t} to {t + 1}'
-        for t, change in known.items()) + f' ({unit}, {counted(len(images), "image")})')
+    holds = all_gain(changes.values())
+    return Statement(text, holds, 'mean change ' + ', '.join(
+        f'{figure(change, 2, True)} from step {t} to {t + 1}' for t, change in known.items())
+        + f' ({unit}, {counted(len(images), "image")})'
+        + ('; not known of every step' if holds is None else ''))

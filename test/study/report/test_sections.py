@@ -276,6 +276,24 @@ def test_networks_of_the_papers_setting_and_lighter_ones(section):
     assert 'ubcn train paper' in found.missing[0][1] and len(found.missing) == 3
 
 
+def test_a_loop_whose_labels_are_not_known_is_an_open_claim(section):
+    results = networks()
+    for step in results['networks']['light']['steps']:
+        for figures in step.values():
+            figures['miou'] = None
+    loop = said(section('networks', results), 'step 1, in rain (light)')
+    assert loop.holds is None
+    assert loop.found == ('+1.00 dB at 50 mm/hr, +1.00 dB at 150 mm/hr, +1.00 dB at 250 mm/hr; '
+                          'needs a rain rate, and PSNR and mIoU at each')
+
+
+def test_of_one_step_nothing_is_claimed_of_a_loop(section):
+    results = networks()
+    for row in results['networks'].values():
+        del row['steps'][1:]
+    assert not any('step 1' in each.text for each in section('networks', results).statements)
+
+
 def test_figures_say_what_their_numbers_do(section):
     found = section('methods', methods())
     assert found.statements[0].holds is None, 'of two of the five nothing is known'

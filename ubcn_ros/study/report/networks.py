@@ -22,7 +22,7 @@ from ubcn_ros.study.report.content import (
     quality_table,
 )
 from ubcn_ros.study.report.sources import FoundStudy
-from ubcn_ros.study.statements import Statement, listing
+from ubcn_ros.study.statements import Statement, all_gain, listing
 from ubcn_ros.study.times import timed_rows
 
 _PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's fits
@@ -103,7 +103,8 @@ def _statements(results: Results) -> list[Statement]:
     sizes = [_size_statement(name, row['parameters']) for name, row in networks
              if row['segmentation'] == _PSPNET]
     return [*(sizes or [Statement(_SIZES, None, f'needs a model with {_PSPNET}')]),
-            *(_loop_statement(name, row['steps']) for name, row in networks)]
+            *(_loop_statement(name, row['steps']) for name, row in networks
+              if len(row['steps']) > 1)]
 
 
 def _size_statement(name: str, counts: Mapping[str, int]) -> Statement:
@@ -124,13 +125,18 @@ def _loop_statement(name: str, steps: Sequence[Mapping[str, Any]]) -> Statement:
     first, last, t = steps[0], steps[-1], len(steps)
     gains = {rate: [difference(last[rate][key], first[rate][key]) for key in ('psnr', 'miou')]
              for rate in first if float(rate)}
-    known = [gain for pair in gains.values() for gain in pair if gain is not None]
-    text = f'Step {t} derains and labels better than step 1, in rain ({name})'
-    if t < 2 or not known:
-        return Statement(text, None, 'needs two steps and a rain rate')
-    return Statement(text, min(known) > 0, ', '.join(
-        f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} mm/hr'
-        for rate, (psnr, miou) in gains.items()))
+    holds = all_gain(gain for pair in gains.values() for gain in pair)
+    found = []
+    for rate, pair in gains.items():
+        known = [f'{figure(gain, digits, True)} {unit}' for gain, digits, unit in zip(
+            pair, (2, 1), ('dB', 'points of mIoU'), strict=True) if gain is not None]
+        if known:
+            found.append(f'{listing(known)} at {rate} mm/hr')
+    parts = [', '.join(found)] if found else []
+    if holds is None:
+        parts.append('needs a rain rate, and PSNR and mIoU at each')
+    return Statement(f'Step {t} derains and labels better than step 1, in rain ({name})', holds,
+                     '; '.join(parts))
 
 
 def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str]:
