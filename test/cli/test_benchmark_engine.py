@@ -40,8 +40,9 @@ def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
         (name, *size, t) for size in ((64, 48), (80, 40))
         for name, t in (('tiny', 1), ('tiny', 2), ('prenet', 1))]
     for row in rows:
-        assert KEYS <= set(row) and 0 < row['p50_ms'] <= row['p95_ms'] and row['peak_mib'] > 50
+        assert KEYS <= set(row) and 0 < row['p50_ms'] <= row['p95_ms']
         assert (row['precision'], row['device'], row['frames']) == ('fp32', 'cpu', 3)
+        assert 0 <= row['peak_mib'] < 50, 'of an image, not of the process'
     one, two, baseline = rows[:3]
     assert one['stages_ms']['attend']['p50'] == 0 < two['stages_ms']['attend']['p50']
     assert set(one['roofline_share']) == {'derain', 'segment'}

@@ -26,6 +26,25 @@ def test_the_peak_follows_what_a_call_needs():
     assert 50 < little < much and much - little > 30
 
 
+FREED = """
+import torch
+from ubcn_ros.malloc import keep_freed_memory
+from ubcn_ros.runtime.peak_memory import peak_mib
+assert keep_freed_memory({})  # as on a CPU
+cpu = torch.device('cpu')
+held = peak_mib(lambda: None, cpu)
+large = peak_mib(lambda: torch.ones(2**26), cpu)
+print(large - held, peak_mib(lambda: torch.ones(2**20), cpu) - held)
+"""
+
+
+def test_what_a_larger_call_has_freed_is_no_part_of_a_smaller_ones_peak():
+    done = subprocess.run([sys.executable, '-c', FREED], capture_output=True, text=True,
+                          check=True, timeout=60)
+    large, small = map(float, done.stdout.split())
+    assert large > 200 and small < 50
+
+
 @pytest.mark.parametrize(('device', 'pools'), [(0, 5), (1, 7)])
 def test_graphs_count_on_their_gpu(monkeypatch, device, pools):
     def segment(device, mib, pool):

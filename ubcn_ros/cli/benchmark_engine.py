@@ -71,6 +71,8 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
     The images come from a rendered drive. All rows of one size are timed in turn, image by image,
     so that their ratios hold on a busy machine. The column "times" says how many times faster a
     row is than the baseline, or than the first row of a waterfall: the median of the ratios.
+    "peak MiB" is the most memory of one image: on a GPU all that PyTorch holds, on a CPU what
+    comes on top of what the process held.
     """
     import torch
 

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from ubcn_ros.malloc import give_back_freed_memory
 
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
@@ -16,9 +19,11 @@ def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     Measure the peak memory of one call, MiB.
 
     On a GPU what PyTorch's allocator held, with the memory of all CUDA graphs there are; on a CPU
-    the process' resident memory, with whatever else it holds, and, where the system does not let
-    the peak be reset, what it held before.
+    the process' resident memory, with whatever else it holds, but not what it has freed, and,
+    where the system does not let the peak be reset, what it held before.
     """
+    gc.collect()
+    give_back_freed_memory()  # which would count as held, once a larger call has been
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         call()

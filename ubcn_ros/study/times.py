@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,6 @@ from ubcn_ros.benchmark.engine import (
     timed_baseline,
     timed_engine,
 )
-from ubcn_ros.malloc import give_back_freed_memory
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.text_table import counted
 
@@ -79,8 +77,6 @@ def _timed_row(build: Callable[[], TimedCall], images: Sequence[np.ndarray], fra
                device: torch.device) -> dict[str, Any]:
     """Build what is to be timed, and time it; return its row."""
     from ubcn_ros.runtime.peak_memory import peak_mib
-    gc.collect()  # else this one would take what the one before held
-    give_back_freed_memory()
     held = peak_mib(lambda: None, device)
     one = build()
     run_interleaved([one], images, frames, lambda: None)
