@@ -9,13 +9,20 @@ import time
 import numpy as np
 import pytest
 
-from ubcn_ros.benchmark.lock_probe import LockProbe, _RunQueue, lock_figures, main, read_samples
+from ubcn_ros.benchmark.lock_probe import (
+    LockProbe,
+    _RunQueue,
+    lock_figures,
+    main,
+    probe_cpu_seconds,
+    read_samples,
+)
 
 
 def test_figures_by_hand(tmp_path):
-    idle = [(1.0 + n / 100, 0.1) for n in range(50)]
+    idle = [(1.0 + n / 100, 0.1, 0.0) for n in range(50)]
     # ten probes, of which three wait for 1, 2 and 3 ms
-    during = [(2.0 + n / 10, 0.1 + max(0, n - 6)) for n in range(10)]
+    during = [(2.0 + n / 10, 0.1 + max(0, n - 6), 0.0) for n in range(10)]
     (tmp_path / 'samples').write_bytes(np.array(idle + during).tobytes())
     found = lock_figures(read_samples(tmp_path / 'samples'), 2.0, 3.0, 20)
     assert found == {'busy_percent': 30.0, 'wait_p50_ms': 2.0, 'wait_p95_ms': pytest.approx(2.9),
@@ -23,20 +30,33 @@ def test_figures_by_hand(tmp_path):
 
 
 def test_probes_that_are_late_on_an_idle_node_do_not_count():
-    idle = [(1.0 + n / 100, 0.1 + n % 2) for n in range(49)]  # 24 of 49
-    during = [(2.0 + n / 49, 0.1 + n % 2) for n in range(49)]
+    idle = [(1.0 + n / 100, 0.1 + n % 2, 0.0) for n in range(49)]  # 24 of 49
+    during = [(2.0 + n / 49, 0.1 + n % 2, 0.0) for n in range(49)]
     assert lock_figures(np.array(idle + during), 2.0, 3.0, 20)['held_ms_per_frame'] == 0.0
 
 
 def test_a_node_that_left_no_samples_has_no_figures(tmp_path):
     samples = read_samples(tmp_path / 'absent')
     assert set(lock_figures(samples, 0.0, 1.0, 5).values()) == {None}
+    assert probe_cpu_seconds(samples, 0.0, 1.0) == 0.0
+
+
+def test_the_probe_tells_its_own_part_of_the_cpu_time():
+    samples = np.array([(1.0 + n / 10, 0.1, 0.02 * n) for n in range(11)])
+    assert probe_cpu_seconds(samples, 1.25, 1.75) == pytest.approx(0.1)
+    file, before = io.BytesIO(), time.process_time()
+    with LockProbe(file):
+        wait_for_samples(file, 50)
+    used = time.process_time() - before
+    samples = np.frombuffer(file.getvalue()).reshape(-1, 3)
+    found = probe_cpu_seconds(samples, samples[0, 0], samples[-1, 0])
+    assert 0 < found <= used, 'of the thread alone'
 
 
 def wait_for_samples(file, count):
     """Wait until so many more have come: how long that takes depends on what else runs."""
     there, end = file.tell(), time.monotonic() + 120.0
-    while file.tell() < there + 16 * count:
+    while file.tell() < there + 24 * count:
         assert time.monotonic() < end, 'the probe stands still'
         time.sleep(0.01)
 
@@ -57,7 +77,7 @@ def test_a_thread_that_holds_the_lock_is_noticed():
         wait_for_samples(file, 40)
         done.set()
         thread.join()
-    samples = np.frombuffer(file.getvalue()).reshape(-1, 2)
+    samples = np.frombuffer(file.getvalue()).reshape(-1, 3)
     found = lock_figures(samples, start, time.monotonic(), 10)
     assert found['busy_percent'] > 30 and found['wait_max_ms'] > 0.2
 
@@ -81,7 +101,7 @@ def test_waiting_for_a_processor_is_not_waiting_for_the_lock(monkeypatch):
     file = io.BytesIO()
     with LockProbe(file):
         wait_for_samples(file, 3)
-    assert np.median(np.frombuffer(file.getvalue())[1::2]) < -900
+    assert np.median(np.frombuffer(file.getvalue())[1::3]) < -900
 
 
 def test_where_the_system_does_not_tell_of_its_run_queue_all_lateness_counts(monkeypatch):

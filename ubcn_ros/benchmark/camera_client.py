@@ -139,6 +139,22 @@ class _Watched:
             raise ReplayError('the node ended by itself')
 
 
+class _LoadClient(Client):
+    """
+    A client that notes what the node has used up to each output.
+
+    :ivar used: CPU seconds at the last one.
+    """
+
+    def __init__(self, load: Load, camera: str, node: int) -> None:
+        self.used, self._node_pid = math.nan, node
+        super().__init__(_Watched(node), False, None, True, camera, load.outputs)
+
+    def _on_output(self, topic: str, data: bytes) -> None:
+        super()._on_output(topic, data)
+        self.used = cpu_seconds(self._node_pid)
+
+
 def _stat(pid: int) -> list[str]:
     """Read the state of a process and what follows, of proc(5); empty where it is gone."""
     try:
@@ -161,7 +177,7 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
         os.sched_setaffinity(0, cores)
     with suppress(EOFError, ConnectionError):  # the parent has gone, or wants no more
         try:
-            with Client(_Watched(node), False, None, True, camera, load.outputs) as client:
+            with _LoadClient(load, camera, node) as client:
                 image = Stamped(load.height, load.width)
                 while True:
                     command, *arguments = connection.recv()
@@ -177,7 +193,7 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
             connection.send(('error', error))
 
 
-def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,
+def _stream(client: _LoadClient, image: Stamped, node: int, frames: int, rate_hz: float,
             most_s: float, progress: Callable[[int], Any]) -> StreamResult:
     before = counters(client)
     uncounted = client.published - before['received']
@@ -197,7 +213,7 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
     gained, outputs = counters(client, before), list(client.outputs)
     last = max((output.time for output in outputs), default=started)
     if last > started + seconds:  # the node was at it after the last image
-        busy, used = last - started, cpu_seconds(node) - used_before
+        busy, used = last - started, client.used - used_before
     return StreamResult(sent, outputs, list(client.frames), gained, client.status('camera'),
                         client.status('engine'), started, seconds, busy, used, uncounted)
 

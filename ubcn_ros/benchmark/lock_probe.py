@@ -5,7 +5,8 @@ The node with a thread that probes the GIL: `lock_probe FILE [node's arguments]`
 
 The thread sleeps, and notes by how much it wakes too late, but for the time that it was ready and
 had no processor: what is more than on an idle node, it waited for other threads that held
-it. All goes to FILE as it comes, so that the node's memory does not grow by it.
+it. It notes its own CPU time, too, which is none of the node's. All goes to FILE as it comes, so
+that the node's memory does not grow by it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _PERIOD = 0.002  # seconds
+_SAMPLE = struct.Struct('3d')
 _CLEAR_MS = 0.05  # later than idle by more than this is a wait
 
 
@@ -29,7 +31,8 @@ class LockProbe:
     """
     Probes while its block runs; a context manager.
 
-    :param file: takes the samples: time.monotonic(), seconds, and lateness, ms, two doubles each.
+    :param file: takes the samples, three doubles each: time.monotonic(), seconds; lateness, ms;
+        CPU seconds of the probe until then.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -52,7 +55,8 @@ class LockProbe:
                 due = time.monotonic() + _PERIOD
                 time.sleep(_PERIOD)
                 now, waited = time.monotonic(), queue.waited_ms()
-                self._file.write(struct.pack('2d', now, (now - due) * 1e3 - (waited - before)))
+                self._file.write(_SAMPLE.pack(now, (now - due) * 1e3 - (waited - before),
+                                              time.thread_time()))
                 before = waited
 
 
@@ -78,14 +82,14 @@ def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> 
     """
     Tell how the GIL was held while frames were processed.
 
-    :param samples: as of LockProbe, (N, 2).
+    :param samples: as of LockProbe, (N, 3).
     :param start, end: of that time, time.monotonic(), seconds; the second before is idle.
     :param frames: processed in it.
     :return: `busy_percent`, the share of probes that had to wait, `wait_p50_ms`, `wait_p95_ms` and
         `wait_max_ms` of these, and `held_ms_per_frame`, that share of the time, less what is late
         on an idle node, too, per frame; None where there are no samples.
     """
-    times, late = samples[:, 0], samples[:, 1]
+    times, late, _ = samples.T
     idle, during = late[(times < start) & (times > start - 1.0)], late[
         (times >= start) & (times <= end)]
     if not len(during) or not len(idle):
@@ -102,9 +106,23 @@ def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> 
             'held_ms_per_frame': round(1e3 * held * (end - start) / frames, 2) if frames else None}
 
 
+def probe_cpu_seconds(samples: np.ndarray, start: float, end: float) -> float:
+    """
+    Tell what the probe itself used of the node's CPU time.
+
+    :param samples: as of LockProbe, (N, 3).
+    :param start, end: of that time, time.monotonic(), seconds.
+    :return: CPU seconds; 0 where there are no samples.
+    """
+    if not len(samples):
+        return 0.0
+    before, after = np.interp((start, end), samples[:, 0], samples[:, 2])
+    return float(after - before)
+
+
 def read_samples(path: Path) -> np.ndarray:
-    """Read what a probe left, (N, 2); none where there is nothing."""
-    return np.fromfile(path).reshape(-1, 2) if path.exists() else np.zeros((0, 2))
+    """Read what a probe left, (N, 3); none where there is nothing."""
+    return np.fromfile(path).reshape(-1, 3) if path.exists() else np.zeros((0, 3))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,10 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ubcn_ros.bags.live.client import source_topic
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark.camera_client import CameraClient, StreamResult, results
-from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
+from ubcn_ros.benchmark.lock_probe import lock_figures, probe_cpu_seconds, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
 from ubcn_ros.node.diagnostics import resident_mib
@@ -36,7 +38,7 @@ class LoadedNode:
     Sets the environment of DDS for this process, and must be the first in it to use rclpy. Where
     there are four cores or more, node and cameras keep to cores of their own.
 
-    :param probe: whether to note how the GIL is held, for `lock`.
+    :param probe: whether to note how the GIL is held, for `samples`.
     :ivar cores: of the node and of the cameras; empty where all share all.
     """
 
@@ -83,9 +85,9 @@ class LoadedNode:
         if self.node.stop():
             raise ReplayError(f'the node ended with exit code {self.node.process.returncode}')
 
-    def lock(self, start: float, end: float, frames: int) -> dict[str, Any]:
-        """Tell how the GIL was held, as `lock_figures`; once it has stopped."""
-        return lock_figures(read_samples(self._samples), start, end, frames)
+    def samples(self) -> np.ndarray:
+        """Return what the probe noted, as `read_samples`; once the node has stopped."""
+        return read_samples(self._samples)
 
 
 def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> dict[str, Any]:
@@ -94,9 +96,10 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
 
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`; `stages_ms`, `lock`,
-        `rate_in_hz`, `rate_out_hz`, `seconds`; `cpu_seconds` that the node used until the last
-        output, also as `cpu_percent` of one core and `cpu_ms_per_frame`; `rss_mib`, resident
-        memory at the `start`, `after_1000` frames (None: fewer), at the `end`, and its `growth`;
+        `rate_in_hz`, `rate_out_hz`, `seconds`; `cpu_seconds` that the node, but for the probe of
+        its lock, used until the last output, also as `cpu_percent` of one core and
+        `cpu_ms_per_frame`; `rss_mib`, resident memory at the `start`, `after_1000` frames (None:
+        fewer), at the `end`, and its `growth`;
         what the node's diagnostics say, `cores`, the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
@@ -117,9 +120,10 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
         loaded.stop()
         result = delivered(cameras, load.outputs[-1])
         longest = max(cameras, key=lambda camera: camera.busy_seconds)
-        seconds, busy, cpu_seconds = (
-            longest.seconds, longest.busy_seconds, longest.cpu_seconds)
-        lock = loaded.lock(longest.started, longest.started + busy, result['processed'])
+        seconds, busy, samples = longest.seconds, longest.busy_seconds, loaded.samples()
+    during = longest.started, longest.started + busy
+    lock = lock_figures(samples, *during, result['processed'])
+    cpu_seconds = longest.cpu_seconds - probe_cpu_seconds(samples, *during)
     status, engine = cameras[0].camera, cameras[0].engine
     by_camera = {} if load.cameras == 1 else {
         'by_camera': {name: delivered([camera], load.outputs[-1])
