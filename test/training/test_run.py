@@ -478,6 +478,17 @@ def test_a_result_is_not_said_to_be_of_a_stage_that_is_not_in_it(copied, capsys)
     assert '--overwrite --stage attend' in told and run.files.result.read_bytes() == before
 
 
+def test_a_run_leaves_its_result_where_no_later_stage_goes_out_of_date(make, copied):
+    first, done = make('first'), copied()
+    assert first.leaves(first.plan()) == first.files.result
+    for run in (first, done):
+        assert run.leaves(['derain']) == run.files.folder('derain') / 'best.safetensors'
+    assert done.leaves(STAGES[-1:]) == done.files.result
+    done.files.discard(STAGES[-2])
+    assert done.leaves(STAGES[-2:]) == done.files.result
+    assert done.leaves(STAGES[-2:-1]) != done.files.result
+
+
 @pytest.mark.parametrize('name', ['last.ckpt', 'best.safetensors'])
 def test_a_damaged_file_of_another_stage_is_told_before_anything_is_trained(copied, name):
     run = copied()

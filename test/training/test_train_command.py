@@ -282,11 +282,11 @@ def dry_run(write_recipe, camvid_root, tmp_path, monkeypatch):
     monkeypatch.setattr('ubcn_ros.training.run.estimate',
                         lambda trainer, _, first: estimate(trainer, 0.01, first))
 
-    def run(stages):
+    def run(stages, *more):
         path = write_recipe(tmp_path / 'tiny.yaml', stages=stages)
         result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
                          '--accelerator', 'cpu', '--precision', '32-true', '--workers', '0',
-                         '--dry-run'])
+                         '--dry-run', *more])
         assert result.exit_code == 0, result.output
         return result
     return run
@@ -299,11 +299,17 @@ def test_a_dry_run_warns_of_what_nothing_will_have_trained(dry_run):
 def test_a_dry_run_leaves_nothing(dry_run, tmp_path):
     result = dry_run(STAGES)
     assert 'warning: attend' not in result.output
-    for text in ('random weights', 'best of derain', 'best of attend', 'GiB', 'nothing was'):
+    for text in ('random weights', 'best of derain', 'best of attend', 'GiB',
+                 'out would get tiny.safetensors; nothing was'):
         assert text in result.output
     assert [line for line in result.output.splitlines() if line.startswith('timing')] == [
         f'timing a few steps of {stage}' for stage in STAGES]
     assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']
+
+
+def test_a_dry_run_of_a_stage_names_its_file(dry_run):
+    done = dry_run(STAGES, '--stage', 'derain')
+    assert 'out would get stages/derain/best.safetensors; nothing was' in done.output
 
 
 def test_what_is_left_of_a_stage_is_told(recipe, camvid_root, tmp_path, monkeypatch):

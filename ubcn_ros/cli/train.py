@@ -178,7 +178,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
     for line in run.used.left_out:
         fabric.print(line)
     fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '
-                 f'{run.files.result.name}; nothing was trained or written')
+                 f'{run.leaves(stages).relative_to(run.out)}; nothing was trained or written')
 
 
 def _timed(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool, workers: int

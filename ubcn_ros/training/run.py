@@ -194,6 +194,19 @@ class Run:
                     return name
         return None
 
+    def leaves(self, stages: Sequence[str]) -> Path:
+        """
+        Return the file that training some stages ends with: the result, or that of the last one.
+
+        :param stages: as of ``plan``, one at least.
+        """
+        files = self.files
+        kept = {*filter(files.finished, self.config.stages)}.difference(stages)
+        whole = files.last in kept.union(stages) and not self._stale(stages)
+        if whole and not any(files.before(name) in stages for name in kept):
+            return files.result
+        return files.folder(stages[-1]) / BEST
+
     def _start_hash(self, stage: str) -> str | None:
         """
         Hash of the network that a stage starts from: of the stage before, or else of --init.
