@@ -161,9 +161,13 @@ def test_what_commands_read_is_not_written_over(tmp_path, command, name):
     assert (tmp_path / name).read_bytes() == b'a drive'
 
 
-@pytest.mark.parametrize('option, suffix', [('--rrd', '.rrd'), ('--video', '.mp4')])
-def test_layers_have_the_names_of_their_kind(tmp_path, option, suffix):
-    done = ubcn('bag', 'process', 'BAG', 'OUT', option, tmp_path / 'a')
+@pytest.mark.parametrize('command, suffix', [
+    ('bag process BAG OUT --rrd', '.rrd'), ('bag process BAG OUT --video', '.mp4'),
+    ('bag info BAG --json', '.json'), ('bag compare A B --json', '.json'),
+    ('bag compare A B --csv', '.csv'), ('report A --out', '.html')])
+def test_files_have_the_names_of_their_kind(tmp_path, command, suffix):
+    """Or the same command would be refused the next time, as overwriting another kind's."""
+    done = ubcn(*command.split(), tmp_path / 'a')
     assert done.exit_code == 2 and f'ends in none of {suffix}' in done.output
 
 

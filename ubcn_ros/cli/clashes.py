@@ -39,7 +39,7 @@ def check_clashes(context: click.Context) -> None:
             raise click.UsageError(f'{name} and {other} are the same, {shown}: give {name} '
                                    'another name')
         written[real] = name
-        if param.type.suffixes and os.path.isfile(path):
+        if param.type.suffixes and not param.type.text and os.path.isfile(path):
             for folder, other in inputs.items():
                 if os.path.isdir(folder) and Path(real).is_relative_to(folder):
                     raise click.UsageError(f'{name} would replace {shown}, which lies in what '

@@ -117,21 +117,20 @@ class OutputType(click.Path):
     Path of a file or folder to write; refused before the work if it cannot be written.
 
     An existing file that cannot be an earlier result is not overwritten: by its suffix, a bag, a
-    model or a YAML file, or all but what ``replaces`` names; and what describes a processed bag
-    or an export. Missing parent folders are for the command to make.
+    model or a YAML file; and what describes a processed bag or an export. Missing parent folders
+    are for the command to make.
 
     :param file: it may be a file.
     :param folder: it may be a folder.
     :param suffixes: of the file, one of them; any when empty.
-    :param replaces: suffixes of existing files that may be replaced; empty: ``suffixes``, or
-        without these any but those of inputs.
+    :param text: what is written is text: a device or a pipe, which have no suffix, takes it, too.
     :param dash: it may be '-' for standard output.
     """
 
     def __init__(self, file: bool = True, folder: bool = False, suffixes: tuple[str, ...] = (),
-                 replaces: tuple[str, ...] = (), dash: bool = False) -> None:
+                 text: bool = False, dash: bool = False) -> None:
         super().__init__(file_okay=file, dir_okay=folder, allow_dash=dash, path_type=Path)
-        self.suffixes, self.replaces = suffixes, replaces or suffixes
+        self.suffixes, self.text = suffixes, text
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         if not str(value):
@@ -144,14 +143,14 @@ class OutputType(click.Path):
                 return path
             self.fail("'-' is not a file, and standard output has the text: give the name of a "
                       'file', param, ctx)
-        if self.suffixes and suffix not in self.suffixes:
-            self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
         if os.path.isfile(path) and (
-                path.name in (PROCESSED, EXPORTED) or suffix not in self.replaces and (
-                    self.replaces or suffix in _INPUT_SUFFIXES)):
+                path.name in (PROCESSED, EXPORTED)
+                or suffix in _INPUT_SUFFIXES and suffix not in self.suffixes):
             self.fail(f"'{path}' would be overwritten, and is not a results file: give a path of "
                       'another name', param, ctx)
         device = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+        if self.suffixes and suffix not in self.suffixes and not (device and self.text):
+            self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
@@ -173,10 +172,10 @@ class OutputType(click.Path):
 
 DEVICE = DeviceType()
 SIZE = SizeType()
-JSON = OutputType(replaces=('.json',))
-JSON_OR_DASH = OutputType(replaces=('.json',), dash=True)
-CSV = OutputType(replaces=('.csv',))
-PAGE = OutputType(replaces=('.html', '.htm'))
+JSON = OutputType(suffixes=('.json',), text=True)
+JSON_OR_DASH = OutputType(suffixes=('.json',), text=True, dash=True)
+CSV = OutputType(suffixes=('.csv',), text=True)
+PAGE = OutputType(suffixes=('.html', '.htm'), text=True)
 OUTPUT_FOLDER = OutputType(file=False, folder=True)
 OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
