@@ -4,11 +4,14 @@
 
 import errno
 import json
+import re
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from ubcn_ros.cli import output
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.output import has_cursor, save_json, saving
 
@@ -28,6 +31,12 @@ def run(tmp_path):
 def test_the_text_comes_first_and_then_what_was_written(run, tmp_path):
     assert run('a.json').output == f'a is 1\nwrote {tmp_path}/a.json\nwrote {tmp_path}/rows.csv\n'
     assert run(None, None).output == 'a is 1\n'
+
+
+@pytest.mark.parametrize('path', sorted(Path(output.__file__).parent.glob('*.py')),
+                         ids=lambda path: path.name)
+def test_what_is_going_on_is_said_on_standard_error(path):
+    assert not re.search(r'click\.echo\s*[,)]', path.read_text()), 'hand on cli.output.say'
 
 
 def test_a_dash_prints_json_and_nothing_else(run, tmp_path):

@@ -58,6 +58,10 @@ def test_files_are_written_where_nothing_can_be_printed(tmp_path, tiny_model, ca
                  '150', '--limit', 1, '--json', found, '--picture', picture)
     assert result.exit_code == 1 and picture.exists()
     assert json.loads(found.read_text())['rates'].keys() == {'150'}
+    result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1, '--rates',
+                 '150', '--limit', 1, '--size', '96x64', '--size', '144x96', '--json', found)
+    assert result.exit_code == 1
+    assert json.loads(found.read_text())['sizes'].keys() == {'96x64', '144x96'}
 
 
 def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):

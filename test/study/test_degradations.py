@@ -131,6 +131,14 @@ def trained(monkeypatch, tiny_model):
     return asked
 
 
+def test_the_pictures_are_there_where_nothing_can_be_printed(root, tmp_path, trained, unheard,
+                                                             monkeypatch):
+    monkeypatch.setattr('ubcn_ros.study.print_grid.DPI', 20)
+    done = run(root, tmp_path / 'out', '--kind', 'haze')
+    assert done.exit_code == 1 and 'training tiny' in done.stderr
+    assert len([*(tmp_path / 'out').glob('*.p*')]) == 4
+
+
 def test_a_study_stopped_in_its_first_training_refuses_other_settings(root, tmp_path,
                                                                       monkeypatch):
     def stopped(self, *arguments):

@@ -12,7 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import duration_option, exclude_option, start_option, topics_option
-from ubcn_ros.cli.output import warn
+from ubcn_ros.cli.output import say, warn
 from ubcn_ros.cli.param_types import InputType, Number
 
 
@@ -60,7 +60,7 @@ def bag_play(bag: Path, **chosen: Any) -> None:
     played = Played()
     use_shared_memory()
     try:
-        play(bag, PlayOptions(**chosen), played, click.echo, warn)
+        play(bag, PlayOptions(**chosen), played, say, warn)
     except Stopped as stop:
         click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
         sys.exit(stop.exit_code)

@@ -122,13 +122,13 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              'images': [scenes.scenes[i].name for i in indices],
              **({'rain': rain, 'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
                 if labelled else {})}
-    measured = {}
+    measured, texts = {}, []
 
     def save() -> None:
         save_json(json_path, {
             **_configuration(loaded, segmentations, baselines), 'data': about,
             'iterations': iterations, **({'sizes': measured} if sizes else measured[''])},
-            None, (picture, lambda path: draw(path, title, results)))
+            '\n'.join(texts), (picture, lambda path: draw(path, title, results)))
 
     with saving(measured, save):
         for size in sizes or (None,):
@@ -141,8 +141,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
             title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
             measured[shown] = {**results, 'figures': {metric.key: metric.to_dict()
                                                       for metric in metrics}}
-            click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
-                       f'{loaded.device}\n\n{text}')
+            texts.append(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
+                         f'{loaded.device}\n\n{text}')
 
 
 def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,

@@ -12,7 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import model_option, precision_option
-from ubcn_ros.cli.output import warn
+from ubcn_ros.cli.output import saving, say, warn
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 from ubcn_ros.images.malformed import MIN_SIDE
 
@@ -90,19 +90,19 @@ def export(kind: str, model: str, out: Path | None, precision: str, height: int 
     folder = out or Path('out') / 'export' / f'{info.name}-{kind}-{precision}{fixed}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
-    with atomic_folder(folder) as made:
-        said = write_stages(network, info, made, kind, precision, size, click.echo)
+    rows: list[Difference] = []
+    with saving(rows, lambda: click.echo(_table(rows))), atomic_folder(folder) as made:
+        said = write_stages(network, info, made, kind, precision, size, say)
         write_description(made, said)
-        click.echo('comparing with PyTorch')
+        say('comparing with PyTorch')
         exported = read_exported(made)
         if kind == 'onnx':
             from ubcn_ros.runtime.backends.onnx import OnnxBackend
             stages = OnnxBackend(exported, torch.device('cpu')).stages
         else:
             stages = exported_programs(made, network)
-        rows = compare(network, stages, [(1, *size)] if size else CHECKED_SIZES,
-                       working=exported.working)
-        click.echo(_table(rows))
+        rows += compare(network, stages, [(1, *size)] if size else CHECKED_SIZES,
+                        working=exported.working)
         require_equal(rows, precision)
         said['check'] = {
             'by': versions('onnxruntime' if kind == 'onnx' else 'torch'), 'device': 'cpu',

@@ -42,6 +42,16 @@ def bar_updater(bar: Any) -> Callable[[int, int], None]:
     return update
 
 
+def say(text: str) -> None:
+    """
+    Print what is going on.
+
+    On standard error: a reader of standard output that goes away, as `head` does, then ends no
+    work before its files are there.
+    """
+    click.echo(text, err=True)
+
+
 def warn(text: str | None) -> None:
     """Print a warning, if there is a text."""
     if text:

@@ -19,6 +19,7 @@ from ubcn_ros.cli.options import (
     size_option,
     stride_option,
 )
+from ubcn_ros.cli.output import say
 from ubcn_ros.cli.param_types import BASELINE, OUTPUT_FOLDER, PRECISION, PRESET
 from ubcn_ros.cli.training import (
     RecipeType,
@@ -97,7 +98,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
             model=model, out=out, baselines=names, budgets=budgets, rates=rates,
             iterations=iterations, stride=stride, limit=limit, workers=workers,
             command=typed_command(), fingerprints=checked_fingerprints(images, data),
-            say=click.echo)
+            say=say)
         study.train()
         study.time(presets, size, time_precision, frames)
     click.echo(f'\n{study.text_of(study.results)}\n\nwrote {study.path}')

@@ -11,6 +11,7 @@ import click
 from ubcn_ros.cli.checked_data import checked_fingerprints, open_kept
 from ubcn_ros.cli.commands import Command, typed_command
 from ubcn_ros.cli.options import limit_option, once, stride_option
+from ubcn_ros.cli.output import say
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 from ubcn_ros.cli.training import (
     RecipeType,
@@ -81,13 +82,12 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
             config=config, data=images, fabric=launch(accelerator, precision),
             out=out, kinds=kinds, seeds=seeds, stride=stride, limit=limit, workers=workers,
             command=typed_command(), fingerprints=checked_fingerprints(images, data),
-            say=click.echo)
+            say=say)
         study.train()
         tables = tables_of(study.found['miou'])
-        text = study.text_of({**study.results, 'data': {study.name: study.found}})
-        click.echo(f'\n{text}\n')
         title = f'{study.segmentation} on {study.name}'
-        for name, draw in (('heat-maps', heat_maps), ('curves', curves)):
-            for path in save_figure(draw(tables, title), out, f'{name}-{study.name}'):
-                click.echo(f'wrote {path}')
-    click.echo(f'wrote {study.path}')
+        pictures = [path for name, draw in (('heat-maps', heat_maps), ('curves', curves))
+                    for path in save_figure(draw(tables, title), out, f'{name}-{study.name}')]
+    click.echo(f'\n{study.text_of({**study.results, "data": {study.name: study.found}})}\n')
+    for path in (*pictures, study.path):
+        click.echo(f'wrote {path}')

@@ -24,7 +24,7 @@ from ubcn_ros.cli.options import (
     stride_option,
     threads_option,
 )
-from ubcn_ros.cli.output import bar_updater, progress_bar
+from ubcn_ros.cli.output import bar_updater, progress_bar, say
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER, PRECISION
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
@@ -77,7 +77,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
             models=models, data=images, out=out, rates=rates, iterations=iterations,
             stride=stride, limit=limit, device=device, precision=precision, rain=rain,
             workers=workers, command=typed_command(), fingerprints=fingerprints,
-            say=click.echo)
+            say=say)
         check_readable([study.scenes.scenes[index] for index in study.indices])
         with progress_bar() as bar:
             study.measure(bar.update)

@@ -26,6 +26,7 @@ from ubcn_ros.cli.options import (
     size_option,
     split_option,
 )
+from ubcn_ros.cli.output import say
 from ubcn_ros.cli.param_types import InputType, Number
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ def load_theirs(folder: Path | None, budget: str, ours: LoadedModel
     missing = [title for title in TITLES.values() if title not in theirs]
     ended = [title for title in diverged(folder, budget) if title in missing]
     if ended:
-        click.echo(f'left out: {", ".join(ended)}, whose training diverged')
+        say(f'left out: {", ".join(ended)}, whose training diverged')
     if untrained := [title for title in missing if title not in ended]:
-        click.echo(f'left out: {", ".join(untrained)}, of which {folder / budget} has no '
-                   f'model file: ubcn study baselines --out {folder} trains them')
+        say(f'left out: {", ".join(untrained)}, of which {folder / budget} has no '
+            f'model file: ubcn study baselines --out {folder} trains them')
     fair = trained_file(folder, budget, UBCN)
     if theirs and fair and not fair.samefile(ours.info.path):
-        click.echo(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
-                   'had the same')
+        say(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
+            'had the same')
     return theirs, {'missing': missing, 'diverged': ended}
 
 

@@ -298,6 +298,15 @@ def test_a_description_with_sizes_that_are_none_is_refused(exported, tmp_path, n
         read_exported(tmp_path)
 
 
+def test_an_export_is_there_where_nothing_can_be_printed(exported, tiny_model, tmp_path,
+                                                         monkeypatch, unheard):
+    monkeypatch.setattr('ubcn_ros.runtime.export.write.write_stages', writes(exported[0]))
+    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(tiny_model),
+                                         '--out', str(tmp_path / 'out')])
+    assert result.exit_code == 1 and (tmp_path / 'out/export.json').is_file()
+    assert 'comparing with PyTorch' in result.stderr
+
+
 def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp_path,
                                                        monkeypatch):
     monkeypatch.setattr('ubcn_ros.runtime.export.write.write_stages', writes(exported[0]))
