@@ -71,6 +71,7 @@ def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines
     assert [image['name'] for image in record['images']] == ['A_1']
     assert record['settings']['rates'] == [50, 250] and record['settings']['iterations'] == 2
     assert record['settings']['rain'] == 'rendered' and record['settings']['budget'] == 'samples'
+    assert record['settings']['baselines'] == str(some_baselines)
     assert record['pictures'] == ['methods.png', 'methods.pdf']
     assert all((tmp_path / 'out' / name).is_file() for name in record['pictures'])
     page, _ = reported(tmp_path / 'out')

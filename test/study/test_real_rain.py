@@ -44,6 +44,7 @@ def test_photographs_of_two_aspects_with_every_baseline_that_there_is(
     assert 'left out: PReNet, JORDER-E, RCDNet' in result.output
     record = json.loads((tmp_path / 'real-rain.json').read_text())
     assert [*record['models']] == ['UBCN', 'DDN', 'RESCAN']
+    assert record['settings']['baselines'] == str(some_baselines)
     assert [image['name'] for image in record['images']] == ['tall.png', 'wide.png']
     for image in record['images']:
         data = (photographs / image['name']).read_bytes()

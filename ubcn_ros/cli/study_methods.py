@@ -14,6 +14,7 @@ from ubcn_ros.cli.options import rain_option, rates_option
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER
 from ubcn_ros.cli.study_pictures import (
+    STUDY,
     baselines_options,
     begin_results,
     load_theirs,
@@ -57,5 +58,6 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
                                           bar.update)
         results.update(**left_out, **found)
         write_figure(out, 'methods', grid,
-                     {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
+                     {'data': scenes.name, 'rates': rates, 'baselines': str(folder or STUDY),
+                      'budget': budget, **view},
                      {'UBCN': ours, **theirs}, results, methods_statements)

@@ -14,6 +14,7 @@ from ubcn_ros.cli.options import limit_option, stride_option
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.param_types import OUTPUT_FOLDER, InputType
 from ubcn_ros.cli.study_pictures import (
+    STUDY,
     baselines_options,
     begin_results,
     load_theirs,
@@ -55,5 +56,6 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
         with progress_bar(total=len(paths)) as bar:
             grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
         results.update(**left_out, **found)
-        write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
-                     results)
+        write_figure(out, 'real-rain', grid,
+                     {'baselines': str(folder or STUDY), 'budget': budget, **view},
+                     {'UBCN': ours, **theirs}, results)

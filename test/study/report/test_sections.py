@@ -302,6 +302,11 @@ def test_figures_say_what_their_numbers_do(section):
     assert '+1.00 dB at 50 mm/hr and +3.00 dB at 250 mm/hr' in found.statements[0].found
     assert found.blocks[0].path.name == 'methods.png'
     assert [line[0].partition(' in the')[0] for line in found.missing] == ['JORDER-E and RCDNet']
+    assert found.missing[0][1] == 'ubcn study baselines --data FOLDER'
+    elsewhere = methods()
+    elsewhere['settings'] |= {'baselines': 'my runs/base', 'budget': 'time'}
+    assert section('methods', elsewhere).missing[0][1] == (
+        "ubcn study baselines --data FOLDER --out 'my runs/base' --budget time")
     ended = section('methods', {**methods(), 'diverged': ['RCDNet']})
     assert [line[0].partition(' in the')[0] for line in ended.missing] == ['JORDER-E']
     assert dict(ended.facts)['diverged'] == 'RCDNet'

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,8 +55,12 @@ def _left_out(found: FoundStudy) -> list[tuple[str, str]]:
     """Name the baselines that were not trained when the figure was drawn; none that diverged."""
     ended = found.results.get('diverged', ())
     titles = [title for title in found.results['missing'] if title not in ended]
+    settings, command = found.results['settings'], 'ubcn study baselines --data FOLDER'
+    if 'baselines' in settings:  # where the figure looks for them
+        command += ' ' + shlex.join(('--out', settings['baselines'],
+                                     '--budget', settings['budget']))
     return [(f'{listing(titles)} in the figure: they are trained by this, and then the figure is '
-             'drawn again', 'ubcn study baselines --data FOLDER')] if titles else []
+             'drawn again', command)] if titles else []
 
 
 def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
