@@ -107,6 +107,12 @@ def test_each_lead_is_told(results):
         'rescan in time on cpu 2048x1024, fp32: 0.015 against 0.040, by 0.025 s',)
 
 
+def test_a_small_lead_is_told_with_its_size(results):
+    results['trained']['samples']['rescan']['steps'] = [figures((27, 61.02), (24, 50))]
+    assert targets(results)[0].details == (
+        'rescan in mIoU at 50 mm/hr: 61.0 against 61.0, by 0.02 points',)
+
+
 def test_what_is_as_good_or_as_fast_is_not_beaten(results):
     rows = results['trained']['samples']
     rows['rescan']['steps'] = [figures((27, 61), (24, 50))]

@@ -46,6 +46,14 @@ def test_one_cell_refutes_what_it_is_in(tables, kind, cell, value, refuted, line
     assert statements[4].holds is (None if refuted == [3] else False)
 
 
+def test_a_small_difference_does_not_read_as_none(tables):
+    tables['rain'][0, 1] = 73.63
+    best = degradation_statements('', tables)[0]
+    assert best.found.startswith('not in 1 of 48 comparisons, by up to 0.03 points;')
+    assert best.details == (
+        'rain, tested at 50 (mm/hr): trained at 50 is 0.03 below trained at 0',)
+
+
 def test_equal_cells_are_neither_best_nor_falling():
     found = claims({kind: np.full((4, 4), 2.5) for kind in FIGURE_1_LEVELS})
     assert [len(claim.exceptions) for claim in found] == [48, 60, 24, 24]
@@ -64,7 +72,7 @@ def test_over_seeds_the_mean_counts_and_the_spread_is_said(tables):
     (exception,) = claims({**tables, 'rain': rain})[0].exceptions
     assert (exception.kind, exception.higher, exception.lower) == ('rain', (1, 1), (0, 1))
     assert exception.difference == pytest.approx(-0.2) and exception.seeds == 3
-    assert '(single seeds -0.6 to 1.4)' in degradation_statements('', {'rain': rain})[0].details[0]
+    assert '(single seeds −0.6 to 1.4)' in degradation_statements('', {'rain': rain})[0].details[0]
     mean, lowest, highest = over_seeds(rain)
     assert (mean[0, 1], lowest[0, 1], highest[0, 1]) == pytest.approx((73.8, 73.0, 75.0))
 

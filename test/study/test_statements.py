@@ -5,7 +5,7 @@
 import pytest
 
 from ubcn_ros.study.report.content import Section, StudyReport
-from ubcn_ros.study.statements import Statement, all_gain, listing, statements_text
+from ubcn_ros.study.statements import Statement, all_gain, amount, listing, statements_text
 
 
 @pytest.mark.parametrize(('holds', 'target', 'verdict', 'word'), [
@@ -35,6 +35,13 @@ def test_a_terminal_shows_all_in_plain_letters():
     ([None, -1.0], False)])
 def test_a_gain_that_is_not_known_decides_nothing(gains, expected):
     assert all_gain(iter(gains)) is expected
+
+
+@pytest.mark.parametrize(('value', 'digits', 'text'), [
+    (0.0, 1, '0.0'), (0.03, 1, '0.03'), (0.05, 1, '0.1'), (-0.004, 2, '−0.004'), (1.25, 2, '1.25'),
+    (float('inf'), 1, '∞')])
+def test_only_nothing_reads_as_nothing(value, digits, text):
+    assert amount(value, digits) == text
 
 
 def test_lists_in_words():

@@ -13,7 +13,7 @@ from typing import Any
 from ubcn_ros.report.charts import figure
 from ubcn_ros.study.measured import difference
 from ubcn_ros.study.paper import SECONDS, TABLE_4
-from ubcn_ros.study.statements import Statement, listing, residue_statement
+from ubcn_ros.study.statements import Statement, amount, listing, residue_statement
 from ubcn_ros.study.times import timed_rows
 
 IDM, UBCN = 'idm', 'ubcn'
@@ -54,7 +54,7 @@ class Pair:
         name, unit, digits = _UNITS[self.measure]
         where = f'on {self.where}' if self.measure == 'seconds' else f'at {self.where} mm/hr'
         said = f'{self.network} in {name} {where}: {self.theirs:.{digits}f}'
-        return (f'{said} against {self.ours:.{digits}f}, by {self.lead:.{digits}f} {unit}'
+        return (f'{said} against {self.ours:.{digits}f}, by {amount(self.lead, digits)} {unit}'
                 if self.lead else f'{said} {unit}, the same')
 
 

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ubcn_ros.data.degradations import UNITS
-from ubcn_ros.report.charts import figure
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
-from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.statements import Statement, amount
 
 _TARGET_CLAIMS = 3  # of the four, which are to hold
 _TARGET_SEEDS = {'rain': 3}  # of each kind, 1 where it says none
@@ -147,13 +146,13 @@ def degradation_statements(name: str, tables: Mapping[str, np.ndarray]) -> list[
 def _statement(ours: Claim, paper: Claim) -> Statement:
     """State whether a claim holds, and by how much here and in the paper's own figure."""
     total, below = len(ours.comparisons), ours.exceptions
-    found = (f'not in {len(below)} of {total} comparisons, by up to {figure(-ours.margin)} points'
+    found = (f'not in {len(below)} of {total} comparisons, by up to {amount(-ours.margin)} points'
              if below else
-             f'in {total} of {total} comparisons, by {figure(ours.margin)} points or more')
+             f'in {total} of {total} comparisons, by {amount(ours.margin)} points or more')
     if ours.missing:
         found = f'{found}; {ours.missing} are not measured' if total else 'not measured'
     return Statement(ours.text, None if ours.missing and not below else ours.holds,
-                     f"{found}; the paper's figure: by {figure(paper.margin)} points or more",
+                     f"{found}; the paper's figure: by {amount(paper.margin)} points or more",
                      details=tuple(map(_below_text, below)))
 
 
@@ -166,8 +165,8 @@ def _below_text(c: Comparison) -> str:
         where += f', tested at {levels[test]}'
     else:
         first, second = f'{first}, tested at {levels[test]}', f'{second}, tested at {levels[of]}'
-    below = f'is {-c.difference:.1f} below' if c.difference else 'equals'
-    spread = f' (single seeds {-c.most:.1f} to {-c.least:.1f})' if c.seeds > 1 else ''
+    below = f'is {amount(-c.difference)} below' if c.difference else 'equals'
+    spread = f' (single seeds {amount(-c.most)} to {amount(-c.least)})' if c.seeds > 1 else ''
     return f'{where} ({UNITS[c.kind]}): {first} {below} {second}{spread}'
 
 

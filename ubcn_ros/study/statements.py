@@ -81,6 +81,12 @@ def residue_statement(where: str, psnr: Mapping[str, float | None],
     return Statement(text, holds, '; '.join(found))
 
 
+def amount(value: float, digits: int = 1) -> str:
+    """Write by how much something differs as ``figure`` does; only 0 itself reads 0."""
+    small = value and not round(value, digits)
+    return f'{value:.1g}'.replace('-', '−') if small else figure(value, digits)
+
+
 def all_gain(gains: Iterable[float | None]) -> bool | None:
     """
     Tell whether something gains in every figure.
