@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from random_images import cloudy_images
 
+from ubcn_ros.benchmark.engine import TimedCall
 from ubcn_ros.benchmark.roofline import Ceilings
 from ubcn_ros.cli.benchmark_engine import engine
 
@@ -62,13 +63,36 @@ def test_sizes_measured_before_one_that_fails_are_kept(run, tmp_path, monkeypatc
     def no_memory(rows, size, *given):
         if size == (80, 40):
             raise RuntimeError('CUDA out of memory')
-        return whole(rows, size, *given)
+        whole(rows, size, *given)
 
     monkeypatch.setattr(module, 'measure', no_memory)
     found = tmp_path / 'rows.json'
     result = run('--size', '80x40', '--iterations', 1, '--precision', 'fp32', '--json', found)
     assert result.exit_code == 1 and '64x48' in result.output
     assert [row['width'] for row in json.loads(found.read_text())] == [64]
+
+
+@pytest.mark.parametrize(('ends', 'frames'), [('measure', 2), ('peak', 3)])
+def test_images_timed_before_a_signal_count(run, tmp_path, monkeypatch, ends, frames):
+    measure, found = TimedCall.measure, tmp_path / 'rows.json'
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    def stopped_in_the_third(one, image):
+        if one.row['name'] == 'prenet' and len(one.times) == 2:
+            raise KeyboardInterrupt
+        measure(one, image)
+
+    if ends == 'peak':
+        monkeypatch.setattr('ubcn_ros.runtime.peak_memory.peak_mib', stopped)
+    else:
+        monkeypatch.setattr(TimedCall, 'measure', stopped_in_the_third)
+    result = run('--iterations', 1, '--precision', 'fp32', '--baseline', 'prenet', '--json', found)
+    assert result.exit_code == 130 and f'{frames} images a row' in result.output, result.output
+    rows = json.loads(found.read_text())
+    assert [(row['name'], row['frames']) for row in rows] == [('tiny', frames), ('prenet', frames)]
+    assert rows[0]['speed_up'] > 0
 
 
 def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
@@ -111,6 +135,6 @@ def test_cudnn_times_its_algorithms_on_request_alone(run, monkeypatch, asked):
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', not asked)
     seen = []
     monkeypatch.setattr('ubcn_ros.benchmark.engine.measure', lambda *_: seen.append(
-        torch.backends.cudnn.benchmark) or [])
+        torch.backends.cudnn.benchmark))
     result = run(*['--cudnn-benchmark'] * asked)
     assert result.exit_code == 0 and seen == [asked], result.output

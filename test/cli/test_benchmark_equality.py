@@ -42,16 +42,33 @@ def test_rows_before_a_failure_are_written_and_where_nothing_can_be_printed(
     from ubcn_ros.benchmark import equality as benchmark
     measure, found = benchmark.measure_equality, tmp_path / 'rows.json'
 
-    def fails_at_2(engines, reference, files, iterations, progress):
+    def fails_at_2(engines, reference, files, iterations, *more):
         if iterations == 2:
             raise MemoryError('Unable to allocate 3 TiB')
-        return measure(engines, reference, files, iterations, progress)
+        measure(engines, reference, files, iterations, *more)
 
     monkeypatch.setattr(benchmark, 'measure_equality', fails_at_2)
     result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1,
                     '--iterations', 2, '--json', found)
     assert result.exit_code == 1
     assert [row['iterations'] for row in json.loads(found.read_text())] == [1]
+
+
+def test_images_before_a_signal_count(tiny_model, images, tmp_path, monkeypatch):
+    from ubcn_ros.images import files
+    read, found = files.read_image, tmp_path / 'rows.json'
+
+    def stopped_at_the_last(path):
+        if path.name == '2.bmp':
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(files, 'read_image', stopped_at_the_last)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1,
+                    '--json', found)
+    assert result.exit_code == 130 and '2 images, ' in result.output
+    (row,) = json.loads(found.read_text())
+    assert row['images'] == 2 and row['equal']
 
 
 def test_what_differs_ends_with_one(tiny_model, images, monkeypatch):

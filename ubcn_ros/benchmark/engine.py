@@ -235,21 +235,37 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     return result
 
 
-def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[[], Any]
-            ) -> list[dict[str, Any]]:
+def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[[], Any],
+            found: list[dict[str, Any]]) -> None:
     """
     Time all rows of one size (width, height) in turn, image by image.
 
     :param folder: for models of random weights.
     :param progress: called after every image.
-    :return: a dictionary per row, as `report` shows it; the baseline's is the last.
+    :param found: gets a dictionary per row, as `report` shows it, the baseline's last. Where an
+        error ends it, these are of the images until then, or lack what is measured after them.
     """
     timed = _timed(rows, size, folder)
     if rows.baseline:
         timed.append(timed_baseline(rows.baseline, timed[0].device, rows.baseline_precision, size))
     images = rainy_images(size[1], size[0], 3)  # takes seconds, and a model may be wrong
-    run_interleaved(timed, images, rows.frames, progress)
-    results = [_result(one, None if rows.waterfall else one.engine, images[0]) for one in timed]
+    results: list[dict[str, Any]] = []
+    try:
+        run_interleaved(timed, images, rows.frames, progress)
+    finally:
+        turns = min(len(one.times) for one in timed)
+        for one in timed:
+            del one.times[turns:]
+        if turns:
+            results = _results(rows, timed)
+        found += results
+    for result, one in zip(results, timed, strict=True):
+        _measure_beside(one, None if rows.waterfall else one.engine, images[0], result)
+
+
+def _results(rows: Rows, timed: Sequence[TimedCall]) -> list[dict[str, Any]]:
+    """Return the rows of what was timed, with how many times faster they are."""
+    results = [one.result() for one in timed]
     if rows.baseline:
         for result, one in zip(results[:-1], timed, strict=False):
             result['speed_up'] = speed_up(one, timed[-1])
@@ -274,14 +290,15 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path) -> list[TimedCall]:
     return found
 
 
-def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[str, Any]:
-    """Return a row with its peak memory, and with its share of the roofline for an engine."""
+def _measure_beside(one: TimedCall, engine: Engine | None, image: np.ndarray, row: dict[str, Any]
+                    ) -> None:
+    """Give a row its peak memory and, for an engine, its share of the roofline."""
     from ubcn_ros.benchmark.known_labels import paths_reached
     from ubcn_ros.runtime.peak_memory import peak_mib
     # the networks of all rows are in the process of a CPU, beside much else
     held = peak_mib(lambda: None, one.device) if one.device.type == 'cpu' else 0.0
     peak = peak_mib(functools.partial(one.call, image), one.device)
-    row = {**one.result(), 'peak_mib': round(peak - held, 1)}
+    row['peak_mib'] = round(peak - held, 1)
     if engine is not None:
         limits = roofline_ms(engine, image, row['iterations'], row['processing_size'])
         row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
@@ -289,4 +306,3 @@ def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[st
             stage: round(ms / row['stages_ms'][stage]['p50'], 3)
             for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
         row |= paths_reached(engine, image, row['processing_size'])
-    return row

@@ -27,7 +27,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
             row.get('processed', ''),
             str(row['iterations']), f'{row["precision"]} {row["backend"]}',
             f'{row["p50_ms"]:.1f}', f'{row["p95_ms"]:.1f}', f'{row["images_per_s"]:.2f}',
-            f'{row["peak_mib"]:.0f}',
+            f'{row["peak_mib"]:.0f}' if 'peak_mib' in row else '',
             *(f'{row["stages_ms"][s]["p50"]:.1f}' if s in row['stages_ms'] else ''
               for s in stages),
             *([' '.join(f'{s} {100 * v:.0f}%' for s, v in (share or {}).items())]

@@ -39,46 +39,49 @@ def compare(frame: Frame, reference: Frame) -> dict[str, float]:
 
 
 def measure_equality(engines: Sequence[Engine], reference: Engine, images: Iterable[np.ndarray],
-                     iterations: int, progress: Callable[[], Any] = lambda: None
-                     ) -> list[dict[str, Any]]:
+                     iterations: int, found: list[dict[str, Any]],
+                     progress: Callable[[], Any] = lambda: None) -> None:
     """
     Compare engines with a reference, image by image.
 
     :param images: (H, W, 3) uint8 RGB each.
     :param iterations: T of all of them.
+    :param found: gets a row per engine, where an error ends it, too: what it is, the means of
+        ``compare`` over the 'images' until then, its worst image's figures ('worst_difference',
+        'worst_labels'), and 'equal': within MAX_DIFFERENCE and MIN_LABELS on every image.
     :param progress: called after every image.
-    :return: a row per engine: what it is, the means of ``compare`` over the images, its worst
-        image's figures ('worst_difference', 'worst_labels'), and 'equal': within MAX_DIFFERENCE
-        and MIN_LABELS on every image.
     """
     import torch
 
-    found: list[list[dict[str, float]]] = [[] for _ in engines]
+    compared: list[list[dict[str, float]]] = [[] for _ in engines]
     warm: set[tuple[int, ...]] = set()
-    for image in images:
-        if image.shape not in warm:  # the first frames of a size are computed eagerly
-            for engine in engines:
-                engine.warm_up(*image.shape[:2])
-            warm.add(image.shape)
-        # a GPU's fp32 as such, not with the ten bits of TF32; cuDNN is off unless asked for
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            expected = reference(image, iterations)
-        for engine, results in zip(engines, found, strict=True):
-            results.append(compare(engine(image, iterations), expected))
-        progress()
-    rows = []
-    for engine, results in zip(engines, found, strict=True):
-        worst = max(r['difference'] for r in results)
-        least = min(r['labels'] for r in results)
-        rows.append({
-            'backend': engine.backend, 'precision': engine.precision,
+    try:
+        for image in images:
+            if image.shape not in warm:  # the first frames of a size are computed eagerly
+                for engine in engines:
+                    engine.warm_up(*image.shape[:2])
+                warm.add(image.shape)
+            # a GPU's fp32 as such, not with the ten bits of TF32; cuDNN is off unless asked for
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                expected = reference(image, iterations)
+            for engine, results in zip(engines, compared, strict=True):
+                results.append(compare(engine(image, iterations), expected))
+            progress()
+    finally:
+        found += [_row(engine, iterations, results)
+                  for engine, results in zip(engines, compared, strict=True) if results]
+
+
+def _row(engine: Engine, iterations: int, results: Sequence[dict[str, float]]) -> dict[str, Any]:
+    worst = max(r['difference'] for r in results)
+    least = min(r['labels'] for r in results)
+    return {'backend': engine.backend, 'precision': engine.precision,
             'device': str(engine.device), 'iterations': iterations, 'images': len(results),
             'difference': float(np.mean([r['difference'] for r in results])),
             'largest': max(r['largest'] for r in results),
             'labels': float(np.mean([r['labels'] for r in results])),
             'worst_difference': worst, 'worst_labels': least,
-            'equal': worst <= MAX_DIFFERENCE and least >= MIN_LABELS})
-    return rows
+            'equal': worst <= MAX_DIFFERENCE and least >= MIN_LABELS}
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:

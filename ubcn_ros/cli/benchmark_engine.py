@@ -98,12 +98,13 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
     rows: list[dict[str, Any]] = []
 
     def save() -> None:
-        save_json(json_path, rows, f'{counted(torch.get_num_threads(), "CPU thread")}, '
-                                   f'{counted(frames, "image")} a row, torch '
-                                   f'{torch.__version__}\n\n{report(rows)}',
+        images = ' or '.join(counted(count, 'image')
+                             for count in sorted({row['frames'] for row in rows}))
+        save_json(json_path, rows, f'{counted(torch.get_num_threads(), "CPU thread")}, {images} a '
+                                   f'row, torch {torch.__version__}\n\n{report(rows)}',
                   (picture, lambda path: draw(path, rows)))
 
     with saving(rows, save), tempfile.TemporaryDirectory() as folder, \
             progress_bar(total=len(sizes) * frames) as bar:
         for size in sizes:
-            rows += measure(wanted, size, Path(folder), bar.update)
+            measure(wanted, size, Path(folder), bar.update, rows)

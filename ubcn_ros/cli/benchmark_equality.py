@@ -72,12 +72,13 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     rows: list[dict[str, Any]] = []
 
     def save() -> None:
-        save_json(json_path, rows, f'{counted(len(files), "image")}, {model}, against eager '
-                                   f'fp32\n\n{report(rows)}')
+        compared = ' or '.join(counted(count, 'image')
+                               for count in sorted({row['images'] for row in rows}))
+        save_json(json_path, rows, f'{compared}, {model}, against eager fp32\n\n{report(rows)}')
 
     with saving(rows, save), progress_bar(total=len(files) * len(iterations)) as bar:
         for t in iterations:
-            rows += measure_equality(engines, reference, map(read_image, files), t, bar.update)
+            measure_equality(engines, reference, map(read_image, files), t, rows, bar.update)
     if not all(row['equal'] for row in rows):
         sys.exit(1)
 
