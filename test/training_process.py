@@ -21,7 +21,7 @@ def start_training(arguments, log, folder='.', killed_in=None, **environment):
     :param killed_in: stage in which it is killed, steps after its first checkpoint.
     :param environment: variables of its own.
     """
-    _CONTEXT.set_forkserver_preload(['ubcn_ros.cli.train', 'ubcn_ros.training.run',
+    _CONTEXT.set_forkserver_preload(['ubcn_ros.cli.train', 'ubcn_ros.training.train_run',
                                      'lightning.fabric', 'small_segmentation'])
     process = _CONTEXT.Process(target=_train, args=(
         [*map(str, arguments)], str(log), str(folder), killed_in,

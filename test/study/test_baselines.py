@@ -20,6 +20,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.baselines import BaselineStudy, with_steps
 from ubcn_ros.study.times import device_title
+from ubcn_ros.training import train_run
 from ubcn_ros.training.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -155,13 +156,12 @@ def test_steps_too_few_to_share_are_refused_with_the_least_that_work(root, tmp_p
     ('samples', {'optimizer_steps': 9}, 2)])
 def test_a_variant_with_a_length_of_its_own_gets_the_budget_of_idm(study, budget, length, steps,
                                                                    monkeypatch):
-    from ubcn_ros.training.run import Run
     trained = {}
 
-    def train(self, *_):
-        trained[self.out.name] = self.config.stages['derain'].optimizer_steps
+    def train(run, *_):
+        trained[run.out.name] = run.config.stages['derain'].optimizer_steps
         raise FloatingPointError('no more is asked for')
-    monkeypatch.setattr(Run, 'train', train)
+    monkeypatch.setattr('ubcn_ros.study.baselines.train', train)
     changes = {**study().config.variants['ddn'], 'stages': {'derain': length}}
     one = study(config=replace(study().config, variants={'ddn': changes}), budgets=[budget])
     one.results['optimizer_seconds'] = {
@@ -252,14 +252,13 @@ def test_a_model_with_a_segmentation_network_alone_is_no_row(study, partial_mode
 
 
 def test_a_network_that_diverges_is_said_and_the_others_go_on(study, monkeypatch):
-    from ubcn_ros.training.run import Run
-    original = Run.train
+    original = train_run.train
 
-    def diverging(self, *arguments):
-        if self.config.name.endswith('ddn'):
+    def diverging(run, *arguments):
+        if run.config.name.endswith('ddn'):
             raise FloatingPointError('the loss of derain is nan')
-        original(self, *arguments)
-    monkeypatch.setattr(Run, 'train', diverging)
+        original(run, *arguments)
+    monkeypatch.setattr('ubcn_ros.study.baselines.train', diverging)
     one = study()
     one.train()
     rows = one.results['trained']['samples']

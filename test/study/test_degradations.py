@@ -21,6 +21,7 @@ from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.runtime import load_model, save_model
+from ubcn_ros.study import degradations as degradation_study
 from ubcn_ros.study.degradations import DegradationStudy, degraded_scene, tables_of
 from ubcn_ros.study.report.assemble import study_report
 from ubcn_ros.training.config import TrainConfig
@@ -121,11 +122,11 @@ def trained(monkeypatch, tiny_model):
     """Trainings that take no time, as they are asked for."""
     asked = []
 
-    def train(self, fabric, stages, workers):
-        asked.append((self.config.name.removeprefix('tiny-'), self.config.seed, stages))
+    def train(run, fabric, stages, workers):
+        asked.append((run.config.name.removeprefix('tiny-'), run.config.seed, stages))
         network, info = load_model(tiny_model)
-        save_model(self.files.result, network, info.metadata)
-    monkeypatch.setattr(Run, 'train', train)
+        save_model(run.files.result, network, info.metadata)
+    monkeypatch.setattr(degradation_study, 'train', train)
     monkeypatch.setattr(Run, 'plan', lambda self, resume: (
         [] if self.files.result.is_file() else ['adapt']))
     return asked
@@ -235,13 +236,13 @@ def test_tests_are_those_of_evaluate_whatever_the_stride(study):
 
 def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
                                                                monkeypatch):
-    quick = Run.train
+    quick = degradation_study.train
 
-    def diverging(self, *arguments):
-        if self.config.name.endswith('rain-50'):
+    def diverging(run, *arguments):
+        if run.config.name.endswith('rain-50'):
             raise FloatingPointError('the loss of adapt is nan')
-        quick(self, *arguments)
-    monkeypatch.setattr(Run, 'train', diverging)
+        quick(run, *arguments)
+    monkeypatch.setattr(degradation_study, 'train', diverging)
     said = []
     one = study(say=said.append)
     one.train()
@@ -252,14 +253,14 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
 
 
 def test_a_training_that_diverged_is_not_tried_again(study, trained, monkeypatch):
-    tried, quick = [], Run.train
+    tried, quick = [], degradation_study.train
 
-    def diverging(self, *arguments):
-        tried.append(self.config.name)
-        if self.config.name.endswith('clean'):
+    def diverging(run, *arguments):
+        tried.append(run.config.name)
+        if run.config.name.endswith('clean'):
             raise FloatingPointError('the loss of adapt is nan')
-        quick(self, *arguments)
-    monkeypatch.setattr(Run, 'train', diverging)
+        quick(run, *arguments)
+    monkeypatch.setattr(degradation_study, 'train', diverging)
     for _ in range(2):
         said = []
         study(kinds=['haze', 'pepper'], say=said.append).train()
@@ -299,9 +300,9 @@ def test_data_that_training_refuses_are_refused(root, tmp_path):
 
 def test_where_every_training_diverges_that_is_said_with_the_remedy(root, trained, tmp_path,
                                                                     monkeypatch):
-    def diverging(self, *_):
+    def diverging(run, *_):
         raise FloatingPointError('the loss of adapt is nan')
-    monkeypatch.setattr(Run, 'train', diverging)
+    monkeypatch.setattr(degradation_study, 'train', diverging)
     result = run(root, tmp_path / 'out', '--kind', 'pepper')
     assert result.exit_code == 1 and 'pepper 30, seed 1: the loss of adapt is nan' in result.output
     assert result.output.splitlines()[-1] == (

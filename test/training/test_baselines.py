@@ -13,6 +13,7 @@ from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.stages import DerainStage
+from ubcn_ros.training.train_run import train
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_few_steps_train_it_alone(name, make, data, tmp_path):
     torch.manual_seed(3)
     save_model(init, built(make('ddn'), data.label_set), {'trained': ['segmentation']})
     run = Run(make(name), data, tmp_path / 'out', str(init))
-    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
+    train(run, Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
     network, info = load_model(run.files.result)
     assert info.trained == ('derain', 'segmentation')
     assert info.config.derain == BaselineConfig(name)

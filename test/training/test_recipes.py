@@ -21,6 +21,7 @@ from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.train_run import train
 
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
@@ -101,7 +102,7 @@ def test_all_stages_run(path, data, voc_root, tmp_path, few_pictures, request):
     else:
         model_config(config, data.label_set)
     run = Run(tiny(config), data, tmp_path / 'out', init)
-    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
+    train(run, Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
     trained = load_model(run.files.result)[1].trained
     if path.stem == 'voc2012':
         _check_voc2012(run.files.result)

@@ -19,12 +19,13 @@ from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.model_info import PARTS
 from ubcn_ros.runtime.weights import is_half
-from ubcn_ros.training import run_data
+from ubcn_ros.training import run_data, train_run
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, with_length
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.starting_network import unestimated_rain, untrained_warning
+from ubcn_ros.training.train_run import estimates, make_trainer
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def make(data, tmp_path, write_recipe):
 
 
 def train(run, stage=None, resume=False):
-    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'),
-              run.plan(stage, resume), workers=0)
+    train_run.train(run, Fabric(accelerator='cpu', devices=1, precision='32-true'),
+                    run.plan(stage, resume), workers=0)
 
 
 def files(run):
@@ -176,7 +177,7 @@ def test_what_is_overwritten_is_not_started_from_to_estimate(copied):
                                            for name in ('derain', 'attention')}}})
     stages = run.plan(overwrite=True)
     fabric = Fabric(accelerator='cpu', devices=1, precision='32-true')
-    assert [estimate.stage for estimate in run.estimates(fabric, stages, 0, 0.0)] == list(STAGES)
+    assert [estimate.stage for estimate in estimates(run, fabric, stages, 0, 0.0)] == list(STAGES)
 
 
 def test_what_a_run_leaves(whole):
@@ -656,7 +657,7 @@ def test_a_range_of_sizes_is_stated_by_its_middle_for_labels_its_largest_for_idm
     train(run)
     network, info = load_model(run.files.result)
     assert info.trained_short_side == 60 and info.metadata['trained_derain_side'] == 100
-    trainers = [run.trainer(Fabric(accelerator='cpu'), stage, run.start(stage), 0)
+    trainers = [make_trainer(run, Fabric(accelerator='cpu'), stage, run.start(stage), 0)
                 for stage in ('derain', 'adapt')]
     assert {each.network.derain_side for each in trainers} | {network.derain_side} == {75}
     # what a model was trained on before is not lost; the shipped one's file does not say
@@ -664,7 +665,7 @@ def test_a_range_of_sizes_is_stated_by_its_middle_for_labels_its_largest_for_idm
         save_model(tmp_path / 'a.safetensors', network, {**info.metadata,
                                                          'trained_derain_side': size})
         later = make('later', init=tmp_path / 'a.safetensors', stages=('derain',), brief=True)
-        assert later._origin('derain', ['derain'])['trained_derain_side'] == side
+        assert later.origin('derain', ['derain'])['trained_derain_side'] == side
 
 
 def test_the_sizes_of_images_are_read_once_for_all_stages(make, monkeypatch):

@@ -279,7 +279,7 @@ def test_half_halves_the_result_alone(recipe, camvid_root, tmp_path):
 @pytest.fixture
 def dry_run(write_recipe, camvid_root, tmp_path, monkeypatch):
     """Function that dry-runs a tiny recipe of some stages."""
-    monkeypatch.setattr('ubcn_ros.training.run.estimate',
+    monkeypatch.setattr('ubcn_ros.training.train_run.estimate',
                         lambda trainer, _, first: estimate(trainer, 0.01, first))
 
     def run(stages, *more):
@@ -313,7 +313,7 @@ def test_a_dry_run_of_a_stage_names_its_file(dry_run):
 
 
 def test_what_is_left_of_a_stage_is_told(recipe, camvid_root, tmp_path, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.training.run.estimate',
+    monkeypatch.setattr('ubcn_ros.training.train_run.estimate',
                         lambda trainer, _, first: estimate(trainer, 0.01, first))
     recipe('derain', {'optimizer_steps': 4})
 

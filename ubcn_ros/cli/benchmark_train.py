@@ -57,6 +57,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.runtime.device import use_threads
     from ubcn_ros.text_table import counted
     from ubcn_ros.training.run import Run
+    from ubcn_ros.training.train_run import make_trainer
     use_threads(threads)
     rows: list[dict[str, Any]] = []
 
@@ -73,5 +74,5 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
         run.check_stages(stages)
         fabric = launch(accelerator, precision)
         for name in stages:
-            rows.append(measure(run.trainer(fabric, name, run.start(name), workers), steps,
+            rows.append(measure(make_trainer(run, fabric, name, run.start(name), workers), steps,
                                 _WARM_UP_STEPS, bar.update))

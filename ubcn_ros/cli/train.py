@@ -146,10 +146,11 @@ def _chosen(config: TrainConfig, variants: Sequence[str]) -> list[TrainConfig]:
 def _train(run: Run, fabric: Fabric, stage: str | None, stages: Sequence[str], overwrite: bool,
            workers: int) -> None:
     """Train the stages of a run that are left."""
+    from ubcn_ros.training import train_run
     if overwrite and fabric.is_global_zero:
         run.files.discard(stage)
     fabric.barrier()
-    run.train(fabric, stages, workers)
+    train_run.train(run, fabric, stages, workers)
     if not stages:
         fabric.print(f'nothing is left to train in {run.out}')
 
@@ -184,10 +185,11 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
 def _timed(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool, workers: int
            ) -> list[StageEstimate]:
     """Time a few steps of each stage, and say so: they may take minutes."""
-    estimates, found = run.estimates(fabric, stages, workers, overwrite=overwrite), []
+    from ubcn_ros.training.train_run import estimates
+    coming, found = estimates(run, fabric, stages, workers, overwrite=overwrite), []
     for stage in stages:
         fabric.print(f'timing a few steps of {stage}', flush=True)
-        found.append(next(estimates))
+        found.append(next(coming))
     return found
 
 

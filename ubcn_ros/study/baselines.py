@@ -44,6 +44,7 @@ from ubcn_ros.study.times import device_title, time_all
 from ubcn_ros.training.config import TrainConfig, decisive, with_length
 from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.train_run import estimates, train
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -203,7 +204,7 @@ class BaselineStudy(Study):
         row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
             _samples(run.config, stage) for stage in steps)}
         try:
-            run.train(self.fabric, left_to_train(run), self.workers)
+            train(run, self.fabric, left_to_train(run), self.workers)
         except FloatingPointError as error:
             return {**row, 'error': str(error)}
         loaded = self._loaded(run.files.result, (_DERAIN, 'segmentation'))
@@ -243,7 +244,7 @@ class BaselineStudy(Study):
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
             run = self._run(name, self.configs[name], 'samples')
-            (found,) = run.estimates(self.fabric, [stage], self.workers, _TIMED_SECONDS)
+            (found,) = estimates(run, self.fabric, [stage], self.workers, _TIMED_SECONDS)
             known[key] = found.optimizer_seconds  # with rendering, all would have equal budgets
             self.save()
         return known[key]

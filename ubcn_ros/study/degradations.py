@@ -50,6 +50,7 @@ from ubcn_ros.training.prerender import rendered_ahead
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.run_data import RunData
+from ubcn_ros.training.train_run import train
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -170,7 +171,7 @@ class DegradationStudy(Study):
         if stages or not run.files.result.is_file():
             self.say(f'training {config.name} on {self.name}, seed {seed}')
             self.save()  # with other settings it does not go on
-            run.train(self.fabric, stages, self.workers)
+            train(run, self.fabric, stages, self.workers)
         return run.files.result
 
     @torch.inference_mode()

@@ -1,52 +1,39 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training run: the stages of a recipe in one output folder, each from what the last left."""
+"""A training run: which stages of a recipe an output folder has, and what each starts from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-from lightning.fabric import Fabric
-
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
-from ubcn_ros.network.step import DERAIN_TRAINED, derain_side
 from ubcn_ros.runtime.model_info import ModelInfo
-from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.runtime.weights import is_half, load_model, save_model, update_metadata
+from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
-from ubcn_ros.training.estimate import StageEstimate, estimate
-from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
     decisive_config,
     model_origin,
-    model_record,
     network_hash,
     start_origin,
 )
 from ubcn_ros.training.run_data import RunData
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.sam_from_idm import check_warm_start
-from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
+from ubcn_ros.training.stages import check_labels, check_stage
 from ubcn_ros.training.starting_network import (
     Start,
     starting_network,
-    unestimated_rain,
-    untrained_warning,
     warm_started,
 )
-from ubcn_ros.training.trainer import BEST, Trainer
-from ubcn_ros.whole_files import write_whole
+from ubcn_ros.training.trainer import BEST
 
 
 @dataclass
@@ -99,13 +86,15 @@ class Run:
         return RunData(self.data, self.config.data)
 
     @cached_property
-    def _init(self) -> tuple[UBCN, ModelInfo] | None:
+    def initial(self) -> tuple[UBCN, ModelInfo] | None:
+        """The model to start from, if any."""
         return None if self.init is None else load_model(self.init)
 
     @cached_property
     def network(self) -> UBCN:
         """The network of the recipe on the device meta; ValueError where there is none such."""
-        return built(self.config, self.label_set, self._init and self._init[0].config).to('meta')
+        start = self.initial and self.initial[0].config
+        return built(self.config, self.label_set, start).to('meta')
 
     def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
                    ) -> None:
@@ -114,8 +103,8 @@ class Run:
 
         :raises ValueError: no such model, or as of ``RunFolder``.
         """
-        if self._init and overwrite:
-            self.files.check_kept(self._init[1].path, stage)
+        if self.initial and overwrite:
+            self.files.check_kept(self.initial[1].path, stage)
         self.files.check_free(stage, resume, overwrite)
 
     def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
@@ -135,13 +124,13 @@ class Run:
         network = self.network  # a recipe that describes none is told now
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0])
-        if warm_started(self.config, self.label_set, self._init) in chosen:
+        if warm_started(self.config, self.label_set, self.initial) in chosen:
             check_warm_start(network.config)
         self.check_stages(chosen)
         self.used.check()
         if resume:
             self._check_begun(asked)
-        self._stale(chosen)  # what it cannot read would end the run after its last step
+        self.stale(chosen)  # what it cannot read would end the run after its last step
         return chosen
 
     def check_stages(self, stages: Sequence[str]) -> None:
@@ -168,7 +157,7 @@ class Run:
         for name in asked:
             path = files.folder(name) / CHECKPOINT
             if path.is_file():
-                check_settings(path, self._settings(name))
+                check_settings(path, self.settings(name))
                 if checkpoint_info(path).validated or files.finished(name):
                     files.check_best(name)
             elif files.finished(name):
@@ -177,7 +166,7 @@ class Run:
         if files.finished(files.last):
             files.check_result()
 
-    def _stale(self, anew: Collection[str] = ()) -> str | None:
+    def stale(self, anew: Collection[str] = ()) -> str | None:
         """
         Return the first stage that started from what has been trained anew since.
 
@@ -202,7 +191,7 @@ class Run:
         """
         files = self.files
         kept = {*filter(files.finished, self.config.stages)}.difference(stages)
-        whole = files.last in kept.union(stages) and not self._stale(stages)
+        whole = files.last in kept.union(stages) and not self.stale(stages)
         if whole and not any(files.before(name) in stages for name in kept):
             return files.result
         return files.folder(stages[-1]) / BEST
@@ -215,37 +204,22 @@ class Run:
         """
         if best := self.files.best_before(stage):
             return file_hash(best)
-        return network_hash(self._init[0]) if self._init else None
+        return network_hash(self.initial[0]) if self.initial else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``starting_network``."""
         return starting_network(self.config, self.label_set, stage, self.files.best_before(stage),
-                                self._init)
+                                self.initial)
 
-    def _settings(self, stage: str) -> dict[str, Any]:
-        """Return what decides on a stage's weights."""
+    def settings(self, stage: str) -> dict[str, Any]:
+        """Return what decides on a stage's weights, in plain values."""
         network = decisive_config(self.network.config)
         return {**decisive(self.config, stage), 'label_set': network.pop('label_set'),
                 'network': network,
                 **self.used.settings(stage, [*self.fingerprints.values()]),
                 'precision': self.precision, 'start': self._start_hash(stage)}
 
-    def write_arguments(self) -> None:
-        """Write args.yaml: what was asked for, and of what."""
-        said = {'command': self.command, 'options': self.options,
-                'recipe': self.config.to_dict(),
-                'data': [{**record, 'path': str(found.root)} for record, found in
-                         zip(self._records, self.data.sets, strict=True)],
-                'init': self._init and {'path': str(self._init[1].path),
-                                        'sha256': self._init[1].sha256}}
-        text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
-        write_whole(self.out / 'args.yaml', text.encode())
-
-    @property
-    def _records(self) -> list[dict[str, Any]]:
-        return self.used.records([*self.fingerprints.values()])
-
-    def _origin(self, stage: str, new: Collection[str] = ()) -> dict[str, Any]:
+    def origin(self, stage: str, new: Collection[str] = ()) -> dict[str, Any]:
         """
         Say what the weights of a stage come from, as ``RunData.origin``.
 
@@ -256,129 +230,17 @@ class Run:
         files, before = self.files, self.files.before(stage)
         checkpoint = files.folder(stage) / CHECKPOINT
         if stage not in new and checkpoint.is_file():
-            begun, now = checkpoint_info(checkpoint).settings, self._settings(stage)
+            begun, now = checkpoint_info(checkpoint).settings, self.settings(stage)
             if any(begun.get(key) != now[key] for key in ('scenes', 'labels', 'files', 'start')):
                 return model_origin(load_model(files.folder(stage) / BEST)[1])
         if before and (before in new or files.best_before(stage)):
-            origin = self._origin(before, new)
+            origin = self.origin(before, new)
         else:
-            origin = start_origin(self._init and self._init[1])
+            origin = start_origin(self.initial and self.initial[1])
         return self.used.origin(stage, origin, self.config.stages[stage].samples,
                                 [*self.fingerprints.values()])
-
-    def _length_text(self, stage: str) -> str:
-        length, images = self.config.stages[stage], len(self.used.scenes(stage)[0])
-        epochs = length.optimizer_steps * length.batch / images
-        return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
     def steps_done(self, stage: str) -> int:
         """Return the optimizer step that the checkpoint of a stage goes on at, 0 without one."""
         path = self.files.folder(stage) / CHECKPOINT
         return checkpoint_info(path).optimizer_step if path.is_file() else 0
-
-    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
-                  seconds: float = 4.0, overwrite: bool = False) -> Iterator[StageEstimate]:
-        """
-        Time a few steps of each stage by ``estimate.estimate``, which writes nothing.
-
-        :param overwrite: as of ``plan``.
-        """
-        starts = [starting_network(
-            self.config, self.label_set, stage,
-            # what is trained until then is not there yet, or not any more
-            None if self.files.before(stage) in stages else self.files.best_before(stage),
-            self._init) for stage in stages]
-        for stage, start in zip(stages, starts, strict=True):
-            yield estimate(self.trainer(fabric, stage, start, workers), seconds,
-                           0 if overwrite else self.steps_done(stage))
-
-    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int) -> Trainer:
-        """Make the trainer of a stage."""
-        title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
-        origin = self._origin(stage, [stage])
-        # as its file will have it
-        start.network.derain_side = derain_side(origin['trained_derain_side'] or DERAIN_TRAINED)
-
-        def record(optimizer_steps: int, validation: dict[str, float]) -> dict[str, Any]:
-            return model_record(
-                optimizer_steps, validation, command=self.command, config=self.config,
-                stage=stage, trained={*start.trained, *STAGE_CLASSES[stage].trained},
-                precision=self.precision, estimates_rain=start.network.estimates_rain, **origin)
-
-        return Trainer(fabric, self.config, stage, start.network, *self.used.scenes(stage),
-                       self.files.folder(stage), workers, log=self.files.log(stage),
-                       results=self.files.results,
-                       settings=self._settings(stage), record=record, title=title,
-                       side=origin['trained_short_side'] or NATIVE)
-
-    def train(self, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
-        """
-        Train stages one after the other, each as far as it is not done, and write the result.
-
-        :param stages: as of ``plan``.
-        :param workers: processes that render samples.
-        """
-        # what cannot be started is told before anything is written
-        first = self.start(stages[0]) if stages else None
-        for line in self.used.left_out:
-            fabric.print(line)
-        if first is not None:
-            terms = self._origin(stages[-1], stages)['license']
-            fabric.print(f'licence of the result: {terms or "none is stated"}'
-                         f'{untrained_warning(first, stages)}'
-                         f'{unestimated_rain(first, self.config, stages)}')
-        if fabric.is_global_zero and stages:
-            self.write_arguments()
-            begun = [(self.files.folder(stage) / CHECKPOINT).is_file() for stage in stages]
-            if not all(begun) or not (self.out / 'samples.jpg').exists():
-                scenes = {stage: self.used.scenes(stage)[0] for stage in self.config.stages
-                          if stage in stages or self.files.finished(stage)}
-                write_image(self.out / 'samples.jpg',
-                            samples_sheet(scenes, self.config, fabric.device, workers))
-        for stage in stages:
-            start, first = first or self.start(stage), None
-            fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
-                         f'{start.details}'.rstrip())
-            trainer = self.trainer(fabric, stage, start, workers)
-            if trainer.resume():
-                fabric.print(f'{stage} goes on at optimizer step {trainer.optimizer_step}')
-            else:
-                trainer.discard()  # what a run left that was killed before its first checkpoint
-            trainer.fit()
-        if fabric.is_global_zero:
-            self._write_result(fabric, stages)
-        fabric.barrier()
-
-    def _write_result(self, fabric: Fabric, trained: Sequence[str]) -> None:
-        """
-        Write the best of the last stage, unless an earlier run has, and say so or why not.
-
-        Of an earlier run's, what it says of the data is written anew where they say otherwise now.
-        """
-        last, files = self.files.last, self.files
-        if stale := self._stale():
-            fabric.print(f'{stale} was trained from other weights than are there now: train it '
-                         f'again with --overwrite --stage {stale}; until then '
-                         f'{files.result.name}, where it is there, is that of before')
-            return
-        if not files.finished(last):
-            return
-        new = last in trained or not files.result.is_file()
-        network, info = load_model(files.folder(last) / BEST if new else files.result)
-        origin = json.loads(json.dumps(self._origin(last)))
-        named = replace(info.config, label_set=self.label_set)
-        if decisive_config(named) != decisive_config(info.config):  # the classes of other data
-            named = info.config
-        if new:
-            network.config = named
-            save_model(files.result, network, {**info.metadata, **origin}, self.half)
-            best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
-                    if self.used.scenes(last)[1] else f'last of {last}, without validation')
-            fabric.print(f'wrote {files.result}: the {best}')
-        elif (named, origin) != (info.config, model_origin(info)):
-            update_metadata(info, origin, named.label_set)
-            fabric.print(f'wrote {files.result}: the same weights, with the licence, names and '
-                         'colours that the data have now')
-        if not new and is_half(files.result) != self.half:
-            fabric.print(f'{files.result} was written {"without" if self.half else "with"} --half '
-                         'and stays so: remove it, and this command with --resume writes it again')
