@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from random_images import noise
+from random_images import clouds, noise
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.voc2012 import VOC2012
@@ -20,6 +20,7 @@ from ubcn_ros.evaluation.measure import (
     measure_pairs,
     measure_scenes,
 )
+from ubcn_ros.images.files import write_image
 from ubcn_ros.runtime import Engine, load_model, save_model
 from ubcn_ros.runtime.processing import NATIVE, TRAINED
 from ubcn_ros.training.label_score import LabelScore
@@ -206,6 +207,24 @@ def test_pairs_by_hand(identity, pairs_folder):
     assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)
     assert 'miou' not in result['steps'][0]
     assert result['baselines']['other'] == result['steps']
+
+
+def test_psnrs_beside_each_other_are_of_the_same_images(tiny, tmp_path):
+    """Of pairs without rain, whose input equals the clean image, a network's output does not."""
+    for number in range(3):
+        clean = clouds(number, low=40, high=200)
+        for name, image in (('input', clean + np.uint8(20 * (number == 2))), ('target', clean)):
+            write_image(tmp_path / 'drops' / name / f'{number}.png', image)
+    pairs = open_data([tmp_path / 'drops']).split('train').scenes
+    mixed, alone, dry = (measure_pairs(tiny, chosen, 2, {'other': tiny}, lambda: None)
+                         for chosen in (pairs, pairs[2:], pairs[:2]))
+    assert (mixed['psnr_left_out'], alone['psnr_left_out'], dry['psnr_left_out']) == (2, 0, 0)
+    assert mixed['input']['equal'] == 2
+    for found, expected in zip((mixed['input'], *mixed['steps'], *mixed['baselines']['other']),
+                               (alone['input'], *alone['steps'], *alone['baselines']['other']),
+                               strict=True):
+        assert found['psnr'] == pytest.approx(expected['psnr'])
+    assert dry['input']['psnr'] == math.inf > dry['steps'][0]['psnr']
 
 
 def test_of_pairs_the_degraded_image_is_derained(tiny, tiny_engine, pairs_folder):

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ubcn_ros.evaluation.metrics import finite_mean, pair_metrics, scene_metrics
+from ubcn_ros.evaluation.metrics import common_means, pair_metrics, scene_metrics
 
 
 def steps(psnr, miou):
@@ -99,12 +99,22 @@ def test_baselines_are_compared_at_the_last_step(results):
     assert figures['miou_over_plain_50'].value == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize('values, mean', [
-    ([20, math.inf, 30], (25, 1)), ([20, -math.inf, math.inf], (20, 2)),
-    ([math.inf] * 2, (math.inf, 2)), ([-math.inf], (-math.inf, 1)),
-    ([-math.inf, math.inf], (math.nan, 2)), ([], (math.nan, 0))])
-def test_a_mean_is_over_the_values_that_are_finite(values, mean):
-    assert finite_mean(values) == pytest.approx(mean, nan_ok=True)
+INF, NAN = math.inf, math.nan
+
+
+@pytest.mark.parametrize('columns, means, count', [
+    ({'a': [20, INF, 30]}, {'a': 25}, 2), ({'a': [20, -INF, INF]}, {'a': 20}, 1),
+    ({'a': [INF] * 2}, {'a': INF}, 2), ({'a': [-INF, INF]}, {'a': NAN}, 2), ({}, {}, 0),
+    ({'a': [INF, 20, 22], 'b': [50, 30, 34]}, {'a': 21, 'b': 32}, 2),
+    ({'a': [INF] * 3, 'b': [50, 30, 40]}, {'a': INF, 'b': 40}, 3),  # the input of a dry drive
+    ({'a': [20, 22, None], 'b': [30, 34, 90]}, {'a': 21, 'b': 32}, 2),
+    ({'a': [INF, 20], 'b': [30, INF]}, {'a': NAN, 'b': NAN}, 0),
+])
+def test_means_are_over_the_images_in_which_all_figures_are_finite(columns, means, count):
+    rows = [{key: value for key, value in zip(columns, row, strict=True) if value is not None}
+            for row in zip(*columns.values(), strict=True)]
+    found, images = common_means(rows)
+    assert found == pytest.approx(means, nan_ok=True) and images == count
 
 
 def test_pairs_gain_over_the_input():

@@ -43,6 +43,14 @@ def test_every_measured_figure_is_in_the_table():
     assert road.split() == ['Road', '-', '-', '-']
 
 
+def test_images_that_psnrs_leave_out_are_said():
+    assert 'without' not in scene_text(RESULTS, []) + pair_text(PAIRS, [])
+    rates = {**RESULTS['rates'], '50': {**RESULTS['rates']['50'], 'psnr_left_out': 3}}
+    text = scene_text({**RESULTS, 'rates': rates}, [])
+    assert 'PSNR in 50 mm/hr: without 3 images of which the input or an output equals' in text
+    assert 'PSNR: without 1 image ' in pair_text({**PAIRS, 'psnr_left_out': 1}, [])
+
+
 def test_figures_of_pairs_are_in_the_table():
     text = pair_text(PAIRS, [Metric('k', 'gain', 3.5, 'dB')])
     assert '23.50' in text and '3.50' in text

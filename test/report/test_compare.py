@@ -139,8 +139,8 @@ def test_equal_images_are_counted_and_not_averaged(tmp_path):
             n, r + (name == 'b' and n > 1))})
     camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).cameras
     assert camera.summary()['psnr_between'] == {
-        'frames': 4, 'equal': 2, 'mean': pytest.approx(of_255(1)), 'worst': pytest.approx(
-            of_255(1)), 'worst_stamp': '1.200000000'}
+        'frames': 4, 'equal': 2, 'mean': pytest.approx(of_255(1)), 'mean_of': 2,
+        'worst': pytest.approx(of_255(1)), 'worst_stamp': '1.200000000'}
 
 
 def test_the_worst_frame_may_be_one_that_a_left_as_it_is(tmp_path):
@@ -155,8 +155,28 @@ def test_the_worst_frame_may_be_one_that_a_left_as_it_is(tmp_path):
     assert [row.values.get('psnr_gain') for row in camera.frames] == [
         None, -math.inf, math.inf, pytest.approx(gain)]
     assert camera.summary()['psnr_gain'] == {
-        'frames': 3, 'equal': 2, 'mean': pytest.approx(gain), 'worst': -math.inf,
+        'frames': 3, 'equal': 0, 'mean': pytest.approx(gain), 'mean_of': 1, 'worst': -math.inf,
         'worst_stamp': '1.100000000'}
+
+
+def test_gains_are_differences_of_the_means_beside_them(tmp_path):
+    """B spoils the dry frames, and is equal to A in rain."""
+    rests = {'a': (0, 10, 0, 12), 'b': (1, 10, 1, 12), 'before': (0, 40, 0, 40)}
+    made = {name: lambda n, rest=rest: clean(n) + np.uint8(rest[n])
+            for name, rest in rests.items()}
+    for name in ('a', 'b'):
+        write_bag(tmp_path / name, {FRONT['topic']: made['before'],
+                                    FRONT['derained']: made[name]})
+    truth = write_bag(tmp_path / 'truth', {FRONT['topic']: clean})
+    camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b', truth=truth)).cameras
+    found = camera.summary()
+    both = pytest.approx((of_255(10) + of_255(12)) / 2)
+    assert {name: (figure['mean'], figure['mean_of']) for name, figure in found.items()} == {
+        'psnr': (both, 2), 'psnr_b': (both, 2), 'psnr_gain': (0, 2),
+        'psnr_input': (pytest.approx(of_255(40)), 2), 'psnr_between': (pytest.approx(of_255(1)),
+                                                                       2)}
+    assert {name: figure['equal'] for name, figure in found.items()} == {
+        'psnr': 2, 'psnr_b': 0, 'psnr_gain': 0, 'psnr_input': 2, 'psnr_between': 2}
 
 
 def test_latency_is_that_which_the_node_told(tmp_path):
@@ -204,7 +224,7 @@ def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert lines[0] == '/front/image_raw: 4 frames'
-    assert ['PSNR of B against A', 'dB', '4', '-', '32.57', '32.57', '1.000000000'] == [
+    assert ['PSNR of B against A', 'dB', '4', '-', '32.57', '4', '32.57', '1.000000000'] == [
         cell.strip() for cell in lines[3].split('  ') if cell.strip()]
     assert f'Play the worst: ubcn bag play {tmp_path}/a --start 0.000 --duration 0.5' in lines
     assert sum(line.startswith('1.') for line in lines) == 2

@@ -84,6 +84,18 @@ def test_the_psnr_of_equal_images_is_infinite_again(tmp_path):
     assert lines(evaluation_report(evaluation), 'PSNR and steps')['0 mm/hr'] == {1: 30}
 
 
+def test_images_that_psnrs_leave_out_are_said(tmp_path):
+    left = results()
+    left['rates']['150']['psnr_left_out'] = 1
+    made = evaluation_report(written(tmp_path / 'e.json', **left))
+    tile = next(tile for tile in made.tiles if tile.title == 'PSNR')
+    assert tile.value == '20.0 → 31.0 dB' and tile.text.endswith('; over 1 of 2 images')
+    assert any('150 mm/hr: without 1 image' in line for line in made.not_measured)
+    left['rates']['150'] |= {'psnr_left_out': 2, 'input': {'psnr': None}}
+    made = evaluation_report(written(tmp_path / 'e.json', **left))
+    assert next(tile for tile in made.tiles if tile.title == 'PSNR').value == '– → – dB'
+
+
 @pytest.mark.parametrize('place', [
     ('rates', '150', 'steps', 0, 'psnr'), ('rates', '0', 'steps', 1, 'miou'),
     ('rates', '0', 'steps', 1, 'coverage', 0, 'accuracy'), ('latency_ms', '0', 0),

@@ -76,10 +76,10 @@ def _camera_text(camera: CameraComparison) -> str:
     alone = ''.join(f', {number} of {name} alone' for name, number in (
         ('A', camera.only_a), ('B', camera.only_b)) if number)
     parts = [f'{camera.camera}: {len(camera.frames)} frames{alone}', table(
-        ('figure', 'unit', 'frames', 'equal', 'mean', 'worst', 'stamp of the worst'),
+        ('figure', 'unit', 'frames', 'equal', 'mean', 'mean of', 'worst', 'stamp of the worst'),
         [(FIGURES[name].title, FIGURES[name].unit, str(values['frames']),
-          str(values['equal'] or '-'), fixed(values['mean']), fixed(values['worst']),
-          values['worst_stamp'])
+          str(values['equal'] or '-'), fixed(values['mean']), str(values['mean_of']),
+          fixed(values['worst']), values['worst_stamp'])
          for name, values in camera.summary().items()], left=(0, 1))]
     if camera.miou is not None:
         parts.append(f'mIoU of B against A over all frames: {camera.miou:.2f} %: ' + ', '.join(

@@ -81,14 +81,15 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     Measure the quality of a model by rain rate and step.
 
     PSNR and SSIM compare the derained RGB image, rounded to 8 bits, with the clean one; they are
-    means over the images. IoU is taken over all pixels of the data set, and mIoU is the mean over
-    the classes that occur in the ground truth. ECE is the expected calibration error of the
-    confidence, in 15 bins; --json also has the share of pixels that each --min-confidence leaves,
-    and how many of their labels are right. The rain on an image depends on its place in the split,
-    or among the images that --only leaves, so that figures of the same images can be compared.
-    With several --size everything is measured at each; with --convergence the table has the mean
-    number of steps run. If the model estimates the rain, its estimates are compared with the rate
-    and the visibility that were rendered.
+    means over the images, PSNRs over those without an infinite one where only some have it. IoU is
+    taken over all pixels of the data set, and mIoU is the mean over the classes that occur in the
+    ground truth. ECE is the expected calibration error of the confidence, in 15 bins; --json also
+    has the share of pixels that each --min-confidence leaves, and how many of their labels are
+    right. The rain on an image depends on its place in the split, or among the images that --only
+    leaves, so that figures of the same images can be compared. With several --size everything is
+    measured at each; with --convergence the table has the mean number of steps run. If the model
+    estimates the rain, its estimates are compared with the rate and the visibility that were
+    rendered.
 
     The data set's classes are matched with the model's by name, or by class_mapping in its YAML
     file. Of image pairs (input in rain, target clean) only PSNR and SSIM are measured.

@@ -5,8 +5,8 @@ What a network does to images and labels, in figures.
 
 - PSNR (dB) and SSIM (11x11 gaussian window, sigma 1.5) are of the RGB image rounded to uint8, as
   users get it, against the clean one: the mean over images of each image's figure. Images
-  equal to the clean one, whose PSNR is infinite, are counted and left out of its mean; where all
-  are equal it is infinite.
+  equal to the clean one, whose PSNR is infinite, are counted; the PSNRs of one rate, of input,
+  steps and baselines, are over the images in which none is infinite, as of ``common_means``.
 - Calibration is of the confidence that the engine gives, at the temperature of the model's file.
 - Of an image that has converged, later steps have the figures of the last that was run.
 - Milliseconds are the median over images of the time until a step is done, of the network alone
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import torch
 from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.scenes import Group, Scene, SceneList
 from ubcn_ros.data.validation_rain import RENDERED
+from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import CalibrationScore, ImageScore, RainScore
 from ubcn_ros.labels import LabelSet, plain_name
@@ -118,11 +120,15 @@ def truth_of(ids: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 class LoopScore:
-    """Image and, where there is a ground truth, label figures of every step of the loop."""
+    """
+    Image and, where there is a ground truth, label figures of every step of the loop.
+
+    ``images`` are those of the images, a score for each step.
+    """
 
     def __init__(self, loaded: LoadedModel, iterations: int, groups: Sequence[Group]) -> None:
         self._loaded = loaded
-        self._images = [ImageScore() for _ in range(iterations)]
+        self.images = [ImageScore() for _ in range(iterations)]
         self._labels = [LabelScore(loaded.network.label_set, loaded.device, groups)
                         for _ in range(iterations)]
         self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
@@ -134,15 +140,15 @@ class LoopScore:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
         device, ends = self._loaded.device, []
         if not self._ms:
-            self._loaded.loop(image, len(self._images))  # the first is slow
+            self._loaded.loop(image, len(self.images))  # the first is slow
         start = now(device)
-        steps = self._loaded.loop(image, len(self._images),
+        steps = self._loaded.loop(image, len(self.images),
                                   lambda: ends.append(1e3 * (now(device) - start)))
         self._taken.append(len(steps))
-        left = len(self._images) - len(steps)
+        left = len(self.images) - len(steps)
         steps += steps[-1:] * left
         self._ms.append(ends + ends[-1:] * left)
-        for step, images, labels, calibration in zip(steps, self._images, self._labels,
+        for step, images, labels, calibration in zip(steps, self.images, self._labels,
                                                      self._calibrations, strict=True):
             images.add(step.image, clean)
             if truth is not None:
@@ -160,7 +166,7 @@ class LoopScore:
         When labelled also 'miou' and 'iou', and what ``CalibrationScore`` results in; where the
         loop may converge also 'iterations', the mean of the steps that were run.
         """
-        scores = zip(self._images, self._labels, self._calibrations, strict=True)
+        scores = zip(self.images, self._labels, self._calibrations, strict=True)
 
         def taken(t: int) -> dict[str, float]:
             if not self._loaded.convergence:
@@ -206,9 +212,9 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     :param workers: processes that render it, 0 to render between the images.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
-        {baseline: steps}, and of a model that estimates the rain, where it is rendered, 'rain': as
-        of ``RainScore``}}, 'latency_ms': {rate: [ms until each step]}}; the model's own
-        segmentation network goes by the name 'own'.
+        {baseline: steps}, 'psnr_left_out': images that its PSNRs leave out, and of a model that
+        estimates the rain, where it is rendered, 'rain': as of ``RainScore``}}, 'latency_ms':
+        {rate: [ms until each step]}}; the model's own segmentation network goes by the name 'own'.
     :raises ValueError: a network has other classes than the scenes, or in another order.
     """
     segmentations = {'own': model, **(segmentations or {})}
@@ -245,10 +251,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     return {
         'clean': {name: score.result() for name, score in dry.items()},
         'rates': {rate_key(rate): {
-            'input': inputs[rate].result(),
             'segmentation': {name: score.result() for name, score in alone[rate].items()},
-            'steps': looped[rate][''].result(),
-            'baselines': {name: score.result() for name, score in looped[rate].items() if name},
+            **_image_results(inputs[rate], looped[rate], labelled=True),
             **rains[rate].result(),
         } for rate in rates},
         'latency_ms': {rate_key(rate): looped[rate][''].latency_ms() for rate in rates},
@@ -272,6 +276,7 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
 
     :param pairs: scenes with rain of their own.
     :return: {'input': image, 'steps': [image of every step], 'baselines': {baseline: steps},
+        'psnr_left_out': images that the PSNRs leave out,
         'latency_ms': {'': [ms until each step]}}.
     """
     source = ImageScore()
@@ -284,7 +289,19 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
         for score in loops.values():
             score.add(degraded, clean, None)
         progress()
-    own = loops.pop('')
-    return {'input': source.result(), 'steps': own.result(labelled=False),
-            'baselines': {name: score.result(labelled=False) for name, score in loops.items()},
-            'latency_ms': {'': own.latency_ms()}}
+    return {**_image_results(source, loops, labelled=False),
+            'latency_ms': {'': loops[''].latency_ms()}}
+
+
+def _image_results(source: ImageScore, loops: Mapping[str, LoopScore], labelled: bool
+                   ) -> dict[str, Any]:
+    """Return the figures of the input and of all loops, their PSNRs over the same images."""
+    baselines = {name: loop.result(labelled) for name, loop in loops.items()}
+    result = {'input': source.result(), 'steps': baselines.pop(''), 'baselines': baselines}
+    entries = [result['input'], *result['steps'], *chain(*baselines.values())]
+    scores = [source, *chain(*(loops[name].images for name in ('', *baselines)))]
+    means, count = common_means([dict(enumerate(values)) for values in zip(
+        *(score.psnr for score in scores), strict=True)])
+    for number, entry in enumerate(entries):
+        entry['psnr'] = means[number]
+    return {**result, 'psnr_left_out': len(source.psnr) - count}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -22,16 +22,23 @@ class Metric(NamedTuple):
         return {'text': self.text, 'value': self.value, 'unit': self.unit}
 
 
-def finite_mean(values: Sequence[float]) -> tuple[float, int]:
+def common_means(rows: Sequence[Mapping[Hashable, float]]) -> tuple[dict[Hashable, float], int]:
     """
-    Return the mean of the values that are finite, and how many are not: PSNRs of equal images.
+    Average figures that stand side by side over the images in which all of them are finite.
 
-    One of them would make the mean of all infinite. Where none is finite, the mean is that of all:
-    infinite for equal images alone, NaN for differences to them of both signs.
+    Means over different images cannot be compared, and the PSNR of equal images is infinite. A
+    figure that no image has finite, as the PSNR of the input where it does not rain, leaves no
+    image out, and is infinite (NaN where the signs differ).
+
+    :param rows: the figures of each image, by name; one may lack some.
+    :return: the means by name, NaN where no image has all; and over how many images they are.
     """
-    finite = [value for value in values if math.isfinite(value)]
-    kept = finite or values
-    return sum(kept) / len(kept) if kept else math.nan, len(values) - len(finite)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    finite = {key for row in rows for key, value in row.items() if math.isfinite(value)}
+    kept = [row for row in rows
+            if keys.keys() <= row.keys() and all(math.isfinite(row[key]) for key in finite)]
+    return {key: sum(row[key] for row in kept) / len(kept) if kept else math.nan
+            for key in keys}, len(kept)
 
 
 def scene_metrics(results: dict[str, Any]) -> list[Metric]:

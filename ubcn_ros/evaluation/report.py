@@ -12,7 +12,7 @@ from typing import Any
 from ubcn_ros.evaluation.metrics import Metric
 from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.images.plots import save_plot
-from ubcn_ros.text_table import fixed, table
+from ubcn_ros.text_table import counted, fixed, table
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'clean': 'not derained, segmentation trained on clean images',
@@ -31,8 +31,9 @@ def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
         rows += [['', f'T = {step["t"]}', *_step(step)] for step in entry['steps']]
         rows += [['', f'{name}, T = {step["t"]}', *_step(step)]
                  for name, steps in entry['baselines'].items() for step in steps]
-    parts = [_table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %', 'ECE %', 'steps run'), rows,
-                    left=(0, 1))]
+    parts = [_with_left_out(_table(
+        ('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %', 'ECE %', 'steps run'), rows,
+        left=(0, 1)), results)]
     last = {rate: entry['steps'][-1] for rate, entry in results['rates'].items()}
     clean = results['clean']['own']['iou']
     steps = next(iter(last.values()))['t']
@@ -44,6 +45,19 @@ def scene_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
                  if 'rain' in entry}:
         parts.append(_rain_text(rains))
     return '\n\n'.join([*parts, metric_text(metrics)])
+
+
+def left_out_text(results: dict[str, Any]) -> list[str]:
+    """
+    Say of which images there is no PSNR beside the others, a line for each rain.
+
+    :param results: of ``measure_scenes`` or ``measure_pairs``.
+    """
+    rates = {f' in {rate} mm/hr': entry for rate, entry in results['rates'].items()} \
+        if 'rates' in results else {'': results}
+    return [f'PSNR{where}: without {counted(left, "image")} of which the input or an output '
+            'equals the clean one' for where, entry in rates.items()
+            if (left := entry.get('psnr_left_out'))]
 
 
 def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
@@ -61,7 +75,8 @@ def pair_text(results: dict[str, Any], metrics: Sequence[Metric]) -> str:
     rows += [[f'T = {step["t"]}', *_image(step), *_taken(step)] for step in results['steps']]
     rows += [[f'{name}, T = {step["t"]}', *_image(step), *_taken(step)]
              for name, steps in results['baselines'].items() for step in steps]
-    return _table(('', 'PSNR dB', 'SSIM', 'steps run'), rows) + '\n\n' + metric_text(metrics)
+    text = _table(('', 'PSNR dB', 'SSIM', 'steps run'), rows)
+    return '\n\n'.join([_with_left_out(text, results), metric_text(metrics)])
 
 
 def metric_text(metrics: Sequence[Metric]) -> str:
@@ -137,7 +152,11 @@ def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:
 
 def _image(score: dict[str, Any]) -> tuple[str, str]:
     equal = f'{score["equal"]} equal, ' if score['equal'] else ''
-    return f'{equal}{score["psnr"]:.2f}', f'{score["ssim"]:.4f}'
+    return f'{equal}{fixed(score["psnr"])}', f'{score["ssim"]:.4f}'
+
+
+def _with_left_out(text: str, results: dict[str, Any]) -> str:
+    return '\n'.join([text, *left_out_text(results)])
 
 
 def _step(score: dict[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from ubcn_ros.evaluation.metrics import finite_mean
+from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.network.rain_estimate import rain_logs, rain_of
 from ubcn_ros.runtime.confidence import least_step
 
@@ -31,16 +31,16 @@ def rounded(image: torch.Tensor) -> torch.Tensor:
 
 
 class ImageScore:
-    """PSNR and SSIM, the mean over the images added."""
+    """PSNR and SSIM, the mean over the images added; ``psnr`` are those of each image, dB."""
 
     def __init__(self) -> None:
-        self._psnr: list[float] = []
+        self.psnr: list[float] = []
         self._ssim: list[float] = []
 
     def add(self, image: torch.Tensor, clean: torch.Tensor) -> None:
         """Add an image and the clean one, (1, 3, H, W) float 0..1."""
         image, clean = rounded(image), rounded(clean)
-        self._psnr.append(float(peak_signal_noise_ratio(image, clean, data_range=255.0)))
+        self.psnr.append(float(peak_signal_noise_ratio(image, clean, data_range=255.0)))
         self._ssim.append(float(structural_similarity_index_measure(image, clean,
                                                                     data_range=255.0)))
 
@@ -50,8 +50,8 @@ class ImageScore:
 
         The PSNR is over the others, and infinite where there are none.
         """
-        psnr, equal = finite_mean(self._psnr)
-        return {'psnr': psnr, 'ssim': float(np.mean(self._ssim)), 'equal': equal}
+        means, _ = common_means([{'psnr': psnr} for psnr in self.psnr])
+        return {**means, 'ssim': float(np.mean(self._ssim)), 'equal': self.psnr.count(math.inf)}
 
 
 class CalibrationScore:

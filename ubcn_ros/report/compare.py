@@ -6,7 +6,8 @@ Compare two processed bags of one drive frame by frame, or one with the drive wi
 Of each frame, by its stamp:
 
 - PSNR (dB) of the derained images: of B against A, and of both and the input against the same
-  frame without rain, where that is given; infinite for equal images.
+  frame without rain, where that is given; infinite for equal images, and so left out of means,
+  together with what is compared with it.
 - Labels: the share of pixels (%) that B labels as A does, those that both leave unlabeled left
   out; and the mIoU (%) of B against A, over the classes that A has, pixels that A leaves unlabeled
   left out. Against a processed drive without rain, the share that is labelled as there.
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.evaluation.metrics import finite_mean
+from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report.measures import MEASURES, iou_of, measured, pair_counts, psnr
 from ubcn_ros.report.page import Measure
@@ -42,6 +43,9 @@ FIGURES = {key: _OF_BOTH.get(key) or next(m for m in MEASURES if m.key == key) f
     'psnr_gain', 'psnr_between', 'psnr', 'psnr_b', 'psnr_input', 'labels_equal', 'miou',
     'labels_dry', 'labels_dry_b', 'latency_ms', 'latency_ms_b')}
 """Measures of a frame by key, in their order; the first that is there says which are worst."""
+_SIDE_BY_SIDE = (('psnr_gain', 'psnr', 'psnr_b', 'psnr_input'), ('psnr_between',),
+                 ('labels_equal',), ('miou',), ('labels_dry', 'labels_dry_b'),
+                 ('latency_ms', 'latency_ms_b'))
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,24 @@ class CameraComparison:
         """
         Return the mean, the worst value and its frame's stamp, by figure.
 
-        The mean and `equal`, the number of equal images, are as of `finite_mean`.
+        `frames` have the figure, and `equal` of them have equal images; the mean is over `mean_of`
+        frames, of figures that are compared over the same ones, as of `common_means`.
         """
-        result = {}
+        result, means = {}, {}
+        for names in _SIDE_BY_SIDE:
+            found, mean_of = common_means([
+                {name: row.values[name] for name in names if name in row.values}
+                for row in self.frames])
+            means |= {name: (mean, mean_of) for name, mean in found.items()}
         for name in FIGURES:
             rows = [row for row in self.frames if name in row.values]
             if rows:
                 worst = worst_first(rows, name)[0]
-                mean, equal = finite_mean([row.values[name] for row in rows])
-                result[name] = {'frames': len(rows), 'equal': equal, 'mean': mean,
-                                'worst': worst.values[name], 'worst_stamp': worst.text}
+                mean, mean_of = means[name]
+                equal = sum(row.values[name] == math.inf for row in rows)
+                result[name] = {'frames': len(rows), 'equal': equal * (name != 'psnr_gain'),
+                                'mean': mean, 'mean_of': mean_of, 'worst': worst.values[name],
+                                'worst_stamp': worst.text}
         return result
 
 

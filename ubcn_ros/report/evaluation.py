@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ubcn_ros import __version__
+from ubcn_ros.evaluation.report import left_out_text
 from ubcn_ros.json_files import as_written
 from ubcn_ros.report.charts import Chart, Line, number
 from ubcn_ros.report.page import Report, Table, Tile
@@ -68,7 +69,9 @@ class Evaluation:
         return results['rates'] if self.labelled else {'': results}
 
     def values(self, entry: Mapping[str, Any], score: _Score) -> list[float]:
-        """Return a figure at T = 0, 1, ..."""
+        """Return a figure at T = 0, 1, ...; NaN where no image has it at all of them."""
+        if score is _PSNR and entry.get('psnr_left_out') == self.said['data']['count']:
+            return [math.nan] * (1 + len(entry['steps']))
         before = entry['input']['psnr'] if score is _PSNR else \
             entry['segmentation']['own']['miou']
         return [_value(v, score) for v in (before, *(s[score.key] for s in entry['steps']))]
@@ -118,8 +121,10 @@ def _tiles(evaluation: Evaluation) -> list[Tile]:
         return f'{number(values[0], True)} → {number(values[-1], True)} {score.unit}'
 
     data = evaluation.said['data']
+    left = entry.get('psnr_left_out')
+    over = f'; over {data["count"] - left} of {data["count"]} images' if left else ''
     found = [Tile('Images', str(data['count']), data['name']),
-             Tile('PSNR', change(_PSNR), f'{where}, input → T = {last}')]
+             Tile('PSNR', change(_PSNR), f'{where}, input → T = {last}{over}')]
     if evaluation.labelled:
         dry = number(evaluation.sizes[size]['clean']['own']['miou'], True)
         found += [Tile('mIoU', change(_MIOU), f'{where}, not derained → T = {last}'),
@@ -213,6 +218,9 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
 
 def _missing(evaluation: Evaluation) -> Iterator[str]:
     said = evaluation.said
+    for size, results in evaluation.sizes.items():
+        where = f', {size}' if size else ''
+        yield from (line + where for line in left_out_text(results))
     if len(evaluation.sizes) < 2:
         yield ('Scale: the images were measured at one size; `ubcn evaluate --size`, repeated, '
                'gives others')

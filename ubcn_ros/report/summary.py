@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 
 from ubcn_ros import __version__
+from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.report.charts import number
 from ubcn_ros.report.measures import MASKS
 from ubcn_ros.report.page import Report, ReportFrame, Tile
@@ -62,7 +62,9 @@ def _quality_tile(report: Report, tracks: Tracks, there: Collection[str]) -> Til
     after = ('psnr', 'psnr_b') if pair else ('psnr',)
     before = ('psnr_input',) if 'psnr_input' in there else ()
     texts, note = _means(report.frames, before + after)
-    if not there & {*after} or not texts:
+    if there & {*after} and not texts:
+        return Tile('PSNR', None, 'no frame has finite ones of all, which could be compared')
+    if not there & {*after}:
         return Tile('PSNR', None, 'no derained images were recorded' if 'truth' in tracks.names
                     else 'the drive without rain has no images'
                     if 'truth_labels' in tracks.names else 'no drive without rain was given')
@@ -73,23 +75,17 @@ def _quality_tile(report: Report, tracks: Tracks, there: Collection[str]) -> Til
 
 def _means(frames: Sequence[ReportFrame], keys: Sequence[str]) -> tuple[list[str], str]:
     """
-    Write means of figures that stand side by side: over the frames in which all are finite.
-
-    PSNR is infinite where the drive is dry; frames with one of the figures alone would move it.
+    Write means of figures that stand side by side, as of ``common_means``.
 
     :return: texts by key, '–' for what no frame has, none where no frame has what others have;
-        and how many frames that are, where some are left out.
+        and over how many frames they are, where some are left out.
     """
-    known = {key: [f.values[key] for f in frames if key in f.values] for key in keys}
-    finite = [key for key, values in known.items() if any(map(math.isfinite, values))]
-    rows = [f.values for f in frames
-            if all(math.isfinite(f.values.get(key, math.nan)) for key in finite)]
-    if not rows or not any(known.values()):
+    means, count = common_means([{key: f.values[key] for key in keys if key in f.values}
+                                 for f in frames])
+    if not means or not count:
         return [], ''
-    texts = [number(sum(v[key] for v in rows) / len(rows) if key in finite else
-                    max(known[key], default=None), True) for key in keys]
-    most = max(map(len, known.values()))
-    return texts, f'; over {len(rows)} of {most} frames' if len(rows) < most else ''
+    return [number(means.get(key), True) for key in keys], \
+        f'; over {count} of {len(frames)} frames' if count < len(frames) else ''
 
 
 def _engine_tile(both: str, tracks: Tracks) -> Tile:
