@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.report.charts import Chart, Line
 from ubcn_ros.report.measures import psnr
 from ubcn_ros.runtime.processing import short_side
@@ -63,10 +64,11 @@ class Steps:
         """Draw the figures against T; none before a frame was run."""
         if not self.frames:
             return []
-        frames = 'one frame' if self.frames == 1 else f'mean of {self.frames} frames'
+        frames = _mean_of(self.frames)
+        means, compared = common_means([dict(enumerate(values)) for values in self._psnr])
         x = 'T (0: the input)' if self._psnr else 'T'
-        drawn = [Chart('PSNR', x, 'PSNR, dB', (_line(frames, self._psnr, 0),))] \
-            if self._psnr else []
+        drawn = [Chart('PSNR', x, 'PSNR, dB', (
+            Line(_mean_of(compared), tuple(means.items())),))] if self._psnr else []
         if self.iterations > 1:
             drawn.append(Chart('Labels that a step changes', 'T', 'pixels, %',
                                (_line(frames, self._changed, 2),)))
@@ -77,6 +79,10 @@ class Steps:
                     Line('median', tuple(enumerate(np.median(self._ms, 0).tolist(), 1))),),
                     f'Of the engine on {self.engine.device}, {self.engine.precision}, on the '
                     'machine that wrote this page, image in to image out.')]
+
+
+def _mean_of(frames: int) -> str:
+    return 'one frame' if frames == 1 else f'mean of {frames} frames'
 
 
 def _line(name: str, values: Sequence[Sequence[float]], first: int) -> Line:
