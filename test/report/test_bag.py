@@ -128,6 +128,19 @@ def test_figures_beside_each_other_are_of_the_same_frames(tmp_path):
     assert tile(dry, 'PSNR').value.startswith('∞ → ') and 'over' not in tile(dry, 'PSNR').text
 
 
+def test_frames_without_a_truth_are_counted(tmp_path):
+    a = processed(tmp_path / 'a')
+    truth = write_bag(tmp_path / 'dry', {FRONT['topic']: lambda n: clean(n) if n < 1 else None})
+    made = report(a, truth=truth)
+    assert tile(made, 'PSNR').value == '16.1 → 28.1 dB'
+    assert tile(made, 'PSNR').text.endswith('; over 1 of 4 frames')
+    assert said(made, 'Images without rain of 3 of 4 frames of /front/image_raw', str(truth))
+    some = write_bag(tmp_path / 'some', {
+        FRONT['derained']: derained, '/front/labels/confidence':
+        lambda n: confidence(n) if n else None})
+    assert tile(report(some), 'Confidence').text.endswith('; over 3 of 4 frames')
+
+
 def test_a_drive_without_rain_that_has_labels_alone_is_told(drive, tmp_path):
     truth = write_bag(tmp_path / 'dry', {FRONT['labels']: labels})
     made = report(drive / 'a', truth=truth)

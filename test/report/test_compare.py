@@ -5,6 +5,7 @@
 import csv
 import json
 import math
+from html import unescape
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from processed_bags import (
     write_bag,
 )
 
-from ubcn_ros.bags import BagError
+from ubcn_ros.bags import IMAGE, BagError, McapBagWriter, make_header, make_image
 from ubcn_ros.report.compare import compare
 from ubcn_ros.report.measures import iou_of, pair_counts
 from ubcn_ros.report.tracks import BagPaths
@@ -70,6 +71,55 @@ def test_against_the_drive_without_rain(tmp_path):
     assert camera.frames[1].values['psnr_gain'] == pytest.approx(of_255(21) - of_255(11))
     assert camera.summary()['psnr_gain']['worst'] == pytest.approx(of_255(20) - of_255(10))
     assert camera.miou is None and camera.iou == {}
+
+
+REAR = {key: topic.replace('front', 'rear') for key, topic in FRONT.items()}
+
+
+def two_cameras(path, late_ns=0):
+    """Write a bag of two cameras; stamps of the labels of the second one are late."""
+    with McapBagWriter(path) as writer:
+        for time in range(S, S + 4 * S // 10, S // 10):
+            for camera, late in ((FRONT, 0), (REAR, late_ns)):
+                for key, image in (('topic', rainy(0)), ('derained', derained(0)),
+                                   ('labels', labels(0))):
+                    header = make_header(time + late * (key == 'labels'), 'camera')
+                    writer.write_message(camera[key], IMAGE, make_image(
+                        header, image, 'rgb8' if image.ndim == 3 else 'mono8'), time)
+    return path
+
+
+def test_a_camera_whose_outputs_share_no_stamp_is_named_and_ends_with_1(tmp_path):
+    whole, late = two_cameras(tmp_path / 'whole'), two_cameras(tmp_path / 'late', late_ns=1)
+    page = ('--out', tmp_path / 'page.html')
+    for done in (bag_compare(whole, late), ubcn('report', late, *page),
+                 ubcn('report', whole, late, *page)):
+        line, = done.stderr.splitlines()
+        assert done.exit_code == 1 and line.startswith('Error: ') and REAR['labels'] in line
+        assert 'Error: /rear: ' in line and FRONT['labels'] not in line
+    text = unescape((tmp_path / 'page.html').read_text())
+    assert 'no stamp is in all of' in text and 'comes too fast' not in text
+    found = compare(BagPaths(whole, late))
+    assert [camera.camera for camera in found.cameras] == [FRONT['topic']]
+
+
+def test_frames_of_one_bag_alone_and_those_that_lack_an_output_are_counted_apart(tmp_path):
+    a = write_bag(tmp_path / 'a', {
+        FRONT['derained']: derained, FRONT['labels']: lambda n: labels(n) if n != 2 else None})
+    b = processed(tmp_path / 'b', count=6)
+    done = bag_compare(a, b)
+    assert done.output.splitlines()[0] == \
+        '/front/image_raw: 3 frames, 2 of B alone, 1 without all outputs'
+    camera, = compare(BagPaths(a, b)).cameras
+    assert (camera.only_a, camera.only_b, camera.incomplete) == (0, 2, 1)
+
+
+@pytest.mark.parametrize('swapped', [False, True])
+def test_a_camera_that_one_bag_alone_has_is_named(tmp_path, swapped):
+    one, two = processed(tmp_path / 'one'), two_cameras(tmp_path / 'two')
+    found = compare(BagPaths(*((two, one) if swapped else (one, two))))
+    assert [camera.camera for camera in found.cameras] == [FRONT['topic']]
+    assert found.said == [f'/rear: {one} has no frame of it']
 
 
 def test_labels_of_other_classes_are_not_compared_by_ids(tmp_path):

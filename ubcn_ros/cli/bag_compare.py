@@ -49,7 +49,8 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     images, agreement of the labels (pixels, mIoU of B against A), and latency where it was
     recorded. With --truth, PSNR of each against the drive without rain is added, and B may be left
     out. Cameras are matched by the names of their topics, else by stamps that no other camera has.
-    The exit code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
+    The exit code is 1 if part of a bag cannot be read, if a bag was not processed to its end, or
+    if a camera has no frame with all outputs.
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')
@@ -73,8 +74,9 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
 
 def _camera_text(camera: CameraComparison) -> str:
     from ubcn_ros.report.compare import FIGURES
-    alone = ''.join(f', {number} of {name} alone' for name, number in (
-        ('A', camera.only_a), ('B', camera.only_b)) if number)
+    alone = ''.join(f', {number} {what}' for number, what in (
+        (camera.only_a, 'of A alone'), (camera.only_b, 'of B alone'),
+        (camera.incomplete, 'without all outputs')) if number)
     parts = [f'{camera.camera}: {len(camera.frames)} frames{alone}', table(
         ('figure', 'unit', 'frames', 'equal', 'mean', 'mean of', 'worst', 'stamp of the worst'),
         [(FIGURES[name].title, FIGURES[name].unit, str(values['frames']),

@@ -68,7 +68,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     the names of their topics, else by stamps that no other camera has. Or SOURCE is the JSON file
     of `ubcn evaluate`. The page opens offline in any browser and loads nothing from elsewhere; a
     thousand frames stay below 25 MB. It also says what was not measured. The exit code is 1 if
-    part of a bag cannot be read, or if a bag was not processed to its end.
+    part of a bag cannot be read, if a bag was not processed to its end, or if a camera has no
+    frame with all outputs.
 
     The steps of --model are computed with the options that SOURCE was made with, where it says
     them: the precision on a device of the same kind only. --precision and, for a bag, --iterations

@@ -253,5 +253,5 @@ class _Builder:
         report.not_measured = [*summary.missing(tracks, self.steps), *summary.left_out(tracks),
                                *tracks.said]
         report.errors = [*dict.fromkeys([
-            *(line for bag in tracks.bags for line in bag.lacking),
+            *tracks.lacking,
             *(f'{line}; left out' for track in tracks.tracks for line in track.malformed)])]

@@ -32,7 +32,6 @@ from ubcn_ros.evaluation.metrics import common_means
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report.measures import MEASURES, iou_of, measured, pair_counts, psnr
 from ubcn_ros.report.page import Measure
-from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.tracks import BagPaths, Track, open_tracks, stamp_text
 from ubcn_ros.whole_files import write_whole
 
@@ -64,14 +63,16 @@ class CameraComparison:
     """
     The frames of one camera.
 
-    `only_a` and `only_b` are the numbers of frames that the other bag has not; `miou` and `iou`,
-    by class, are in % over the pixels of all frames, None and {} without labels of two bags.
+    `only_a`, `only_b` and `incomplete` are the numbers of frames that are not compared, as of
+    ``Track``; `miou` and `iou`, by class, are in % over the pixels of all frames, None and {}
+    without labels of two bags.
     """
 
     camera: str
     frames: list[FrameRow]
     only_a: int
     only_b: int
+    incomplete: int
     miou: float | None
     iou: dict[str, float]
     malformed: list[str]
@@ -124,7 +125,8 @@ class BagComparison:
         """Return it as it is written to JSON."""
         return {'cameras': [{
             'camera': camera.camera, 'frames': len(camera.frames), 'only_a': camera.only_a,
-            'only_b': camera.only_b, 'miou': camera.miou, 'iou': camera.iou,
+            'only_b': camera.only_b, 'incomplete': camera.incomplete, 'miou': camera.miou,
+            'iou': camera.iou,
             'summary': camera.summary(), 'malformed': camera.malformed,
             'rows': [{'stamp_ns': row.stamp_ns, 'stamp': row.text, 'seconds': row.seconds,
                       **row.values} for row in camera.frames]} for camera in self.cameras],
@@ -145,23 +147,20 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         total, done = sum(len(track.keys) for track in tracks.tracks), count(1)
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
-        alone = [_alone(track, tracks.first, tracks.second) for track in tracks.tracks]
         tracks.leave_out_other_classes(labels)
-        result = BagComparison([], said=tracks.said, lacking=[
-            line for bag in tracks.bags for line in bag.lacking])
+        result = BagComparison([], said=tracks.said, lacking=tracks.lacking)
         for end, bag in (('a', tracks.first), ('b', tracks.second)):
             timings = bag.sidecar.get('timings', {}) if bag else {}
             if 'total' in timings.get('engine_ms', {}):
                 result.engine_ms[end] = timings['engine_ms']['total']
-        for track, only in zip(tracks.tracks, alone, strict=True):
-            result.cameras.append(_compared(track, only, labels,
-                                            lambda: progress(next(done), total)))
+        for track in tracks.tracks:
+            result.cameras.append(_compared(track, labels, lambda: progress(next(done), total)))
         return result
 
 
-def _compared(track: Track, only: tuple[int, int], labels: LabelSet | None,
-              after_frame: Callable[[], Any]) -> CameraComparison:
-    """Compare the frames of a camera; ``only`` as of `_alone`, ``labels`` for their names."""
+def _compared(track: Track, labels: LabelSet | None, after_frame: Callable[[], Any]
+              ) -> CameraComparison:
+    """Compare the frames of a camera; ``labels`` are for their names."""
     counts, rows = np.zeros((256, 256), np.int64), []
     for key, pictures, latencies in track.read(track.keys):
         values = {**measured(pictures), **latencies}
@@ -175,7 +174,8 @@ def _compared(track: Track, only: tuple[int, int], labels: LabelSet | None,
                              {name: values[name] for name in FIGURES if name in values
                               and not math.isnan(values[name])}))
         after_frame()
-    return CameraComparison(track.name, rows, *only, *_over_all(counts, labels), track.malformed)
+    return CameraComparison(track.name, rows, track.only_a, track.only_b, track.incomplete,
+                            *_over_all(counts, labels), track.malformed)
 
 
 def _over_all(counts: np.ndarray, labels: LabelSet | None
@@ -211,12 +211,3 @@ def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:
     writer.writerows([row.camera, row.stamp_ns, f'{row.seconds:.6f}',
                       *(row.values.get(name, '') for name in names)] for row in rows)
     write_whole(path, text.getvalue().encode())
-
-
-def _alone(track: Track, first: OpenBag, second: OpenBag | None) -> tuple[int, int]:
-    """Count the frames that only one of the bags has."""
-    def frames(end: str, bag: OpenBag) -> int:
-        source = track.sources.get('derained' + end) or track.sources['labels' + end]
-        return len(bag.frames[source.topic].keys() - set(track.keys))
-
-    return frames('', first), frames('_b', second) if second else 0

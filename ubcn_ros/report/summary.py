@@ -185,7 +185,11 @@ def left_out(tracks: Tracks) -> Iterator[str]:
             yield f'{skipped["topic"]} was not processed: {skipped["reason"]}'
         yield from _first([*bag.sidecar.get('malformed', []), *bag.sidecar.get('problems', []),
                            *bag.unread], str(bag.path))
+    yield from tracks.apart
     for track in tracks.tracks:
+        yield from (f'{counted(count, "frame")} of {track.name} {what}' for count, what in (
+            (track.only_a, 'in A alone'), (track.only_b, 'in B alone'),
+            (track.incomplete, 'without all outputs')) if count)
         if track.dropped:
             yield (f'no result of {counted(track.dropped, "image")} of {track.name}: the running '
                    'node drops what comes too fast, `ubcn bag process` what its options leave out')

@@ -52,14 +52,18 @@ class Track:
     The frames of one camera.
 
     ``sources`` are where its pictures come from, by the names of ``measures.Pictures``, and
-    'debug', 'debug_b'; ``keys`` those that every processed bag has, in the order of recording;
-    ``dropped`` is how many images came in without a result; ``focal_length`` is the camera's, as
-    the first bag says.
+    'debug', 'debug_b'; ``keys`` those of which every processed bag has all outputs, in the order
+    of recording. Of others there are numbers: ``only_a`` and ``only_b``, of which the other bag
+    has no output; ``incomplete``, of which an output is missing; ``dropped``, images that came in
+    without a result. ``focal_length`` is the camera's, as the first bag says.
     """
 
     name: str
     sources: dict[str, BagTopic]
     keys: list[FrameKey]
+    only_a: int = 0
+    only_b: int = 0
+    incomplete: int = 0
     dropped: int = 0
     focal_length: float | None = None
     malformed: list[str] = field(default_factory=list)
@@ -91,13 +95,23 @@ class Track:
 
 @dataclass
 class Tracks:
-    """All cameras of a report, the bags they are in, and what must be said of them."""
+    """
+    All cameras of a report, the bags they are in, and what must be said of them.
+
+    ``apart`` are lines on cameras of which there is no frame with all outputs.
+    """
 
     first: OpenBag
     second: OpenBag | None
     tracks: list[Track]
     bags: list[OpenBag] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+
+    @property
+    def lacking(self) -> list[str]:
+        """What is not whole, a line each: of the bags, and cameras without a frame."""
+        return [*(line for bag in self.bags for line in bag.lacking), *self.apart]
 
     @property
     def names(self) -> set[str]:
@@ -107,6 +121,8 @@ class Tracks:
     def say_lacking(self, inputs: BagPaths) -> None:
         """
         Name the cameras that lack an input, or images or labels without rain, if others have them.
+
+        Also those that have them of some frames alone.
 
         :raises BagError: a bag was given for them that has those of no camera.
         """
@@ -122,6 +138,11 @@ class Tracks:
             lacking = [name for name, kinds in cameras.items() if kind not in kinds]
             if 0 < len(lacking) < len(cameras):
                 self.said.append(f'{what} of {", ".join(lacking)}: in none of the bags')
+            for track in self.tracks:
+                source = track.sources.get(kind)
+                if source and (frames := {*track.keys} - source.bag.frames[source.topic].keys()):
+                    self.said.append(f'{what} of {len(frames)} of {len(track.keys)} frames of '
+                                     f'{track.name}: not in {source.bag.path}')
 
     def bag_of(self, name: str) -> OpenBag | None:
         """Return the bag of what any camera has, as of ``Track.sources``; None where none has."""
@@ -166,13 +187,23 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     if not chosen:
         raise BagError(f'{inputs.bag} has no camera {", ".join(map(repr, inputs.topics))} '
                        f'(--topic): its cameras are {", ".join(c.name for c in cameras)}')
-    for camera in chosen:
-        partner = second and first.counterpart(camera, second, second.cameras())
+    partners = [second and first.counterpart(c, second, second.cameras()) for c in cameras]
+    for camera, partner in zip(cameras, partners, strict=True):
+        if camera not in chosen:
+            continue
         if second is not None and partner is None:
             result.said.append(f'{camera.name}: {second.path} has no frame of it')
             continue
-        result.tracks.append(_track(camera, partner, first, second, source, truth))
-    if not any(track.keys for track in result.tracks):
+        track = _track(camera, partner, first, second, source, truth)
+        if track.keys:
+            result.tracks.append(track)
+        else:
+            result.apart.append(f'{camera.name}: no frame of it has all outputs: no stamp is in '
+                                f'all of {_outputs_text(track)}; record those of one run')
+    for camera in second.cameras() if second else ():
+        if camera not in partners and (not inputs.topics or _is_one_of(camera, inputs.topics)):
+            result.said.append(f'{camera.name}: {first.path} has no frame of it')
+    if not result.tracks:
         raise BagError(
             f'{inputs.bag} has no frame of which all outputs are there: its derained images and '
             'labels share no stamp; record those of one run' if inputs.other is None else
@@ -196,17 +227,18 @@ def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
     if partner is not None:
         sources |= {name + '_b': BagTopic(second, topic)
                     for name, topic in partner.outputs.items()}
-    main = [sources[name] for name in ('derained', 'labels', 'derained_b', 'labels_b')
-            if name in sources]
-    keys = set.intersection(*({*s.bag.frames[s.topic]} for s in main))
-    dropped = 0
+    ours, theirs = ([{*s.bag.frames[s.topic]} for name in ('derained', 'labels')
+                     if (s := sources.get(name + end))] for end in ('', '_b'))
+    keys = set.intersection(*ours, *theirs)
+    in_a, dropped = set().union(*ours), 0
+    in_b = set().union(*theirs) if theirs else in_a
     for bag in filter(None, (source, first, second)):
         # its name, where it is known, is that of the bag which was processed
         of_name = [c for c in bag.sources() if camera.input is None or camera.is_like(c)]
         if found := first.counterpart(camera, bag, of_name):
             camera = replace(camera, input=found.input)
             sources['input'] = BagTopic(bag, found.input)
-            dropped = len(bag.frames[found.input].keys() - keys)
+            dropped = len(bag.frames[found.input].keys() - in_a - in_b)
             break
     if truth is not None:
         if dry := first.counterpart(camera, truth, truth.sources()):
@@ -214,9 +246,16 @@ def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
         labelled = [replace(c, derained=None) for c in truth.cameras() if c.labels]
         if dry := first.counterpart(camera, truth, labelled):
             sources['truth_labels'] = BagTopic(truth, dry.labels)
-    times = first.frames[main[0].topic]
-    return Track(camera.name, sources, sorted(keys, key=lambda key: (times[key], key)), dropped,
+    times = first.frames[camera.derained or camera.labels]
+    return Track(camera.name, sources, sorted(keys, key=lambda key: (times[key], key)),
+                 len(in_a - in_b), len(in_b - in_a), len((in_a & in_b) - keys), dropped,
                  first.focal_length(camera))
+
+
+def _outputs_text(track: Track) -> str:
+    """Name the topics whose stamps must be alike, and the bags they are in."""
+    return ', '.join(f'{s.topic} of {s.bag.path}' for name in (
+        'derained', 'labels', 'derained_b', 'labels_b') if (s := track.sources.get(name)))
 
 
 def _is_one_of(camera: CameraTopics, topics: Sequence[str]) -> bool:
