@@ -29,11 +29,12 @@ from processed_bags import (
     write_bag,
 )
 
-from ubcn_ros.bags import BagError
+from ubcn_ros.bags import BagError, make_compressed, make_header
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import read_image
 from ubcn_ros.labels import numbered_labels
 from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report, play_command
+from ubcn_ros.report.compare import compare
 from ubcn_ros.report.recording import FrameKey
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import stamp_text
@@ -381,6 +382,34 @@ def test_what_is_malformed_is_left_out_and_said(tmp_path):
         '/front/derained/image_raw': derained})
     made = report(cut)
     assert len(made.frames) == 3 and said(made, '1.100000000', 'differ in size')
+
+
+def test_a_mask_that_is_a_jpeg_is_refused(tmp_path):
+    """Its ids beside edges are those of classes that nobody predicted."""
+    def compressed(number):
+        data = cv2.imencode('.png' if number else '.jpg', labels(number))[1].tobytes()
+        return make_compressed(make_header(SECOND + number * SECOND // 10, 'camera'), data)
+
+    bag = write_bag(tmp_path / 'bag', {FRONT['derained']: derained,
+                                       FRONT['labels'] + '/compressed': compressed})
+    made = report(bag)
+    assert [frame.stamp for frame in made.frames] == ['1.100000000', '1.200000000', '1.300000000']
+    assert 'labels is a JPEG' in made.errors[0] and 'PNG' in made.errors[0]
+
+
+@pytest.mark.parametrize('named, largest', [(True, 10), (False, 199)])
+def test_ids_that_are_no_class_are_refused(tmp_path, named, largest):
+    topics = {FRONT['topic']: rainy, FRONT['derained']: derained, FRONT['labels']: lambda n: (
+        labels(n) + np.uint8((0, largest - 3, largest - 2, 252)[n]))}
+    bags = [write_bag(tmp_path / name, topics) for name in 'ab']
+    if named:
+        list(map(sidecar, bags))
+    made, found = report(bags[0]), compare(BagPaths(*bags))
+    assert [frame.stamp for frame in made.frames] == ['1.000000000', '1.100000000']
+    for error, number in zip(made.errors, (largest + 1, 252), strict=True):
+        assert f'labels has the id {number}, but ids are 0 to {largest} ' in error
+    assert len(found.frames) == 2 == len(found.cameras[0].malformed)
+    assert sum(cells[0] for _, _, cells in made.tables[0].rows) == pytest.approx(100)
 
 
 def test_bags_without_a_frame_that_can_be_read_are_clear_errors(tmp_path):

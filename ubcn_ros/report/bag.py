@@ -234,7 +234,7 @@ class _Builder:
         elif known is None and (mask := next(filter(None, map(tracks.bag_of, MASKS)), None)):
             tracks.said.append(f'Names of classes: {mask.path} has neither process.json nor '
                                'labels/label_info; --model takes those of a model')
-        tracks.leave_out_other_classes(known)
+        tracks.use_classes(known)
         return known
 
     def _title(self) -> str:

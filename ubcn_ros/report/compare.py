@@ -147,7 +147,7 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         total, done = sum(len(track.keys) for track in tracks.tracks), count(1)
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
-        tracks.leave_out_other_classes(labels)
+        tracks.use_classes(labels)
         result = BagComparison([], said=tracks.said, lacking=tracks.lacking)
         for end, bag in (('a', tracks.first), ('b', tracks.second)):
             timings = bag.sidecar.get('timings', {}) if bag else {}
@@ -187,8 +187,7 @@ def _over_all(counts: np.ndarray, labels: LabelSet | None
         return None, {}
     names = labels or numbered_labels(int(present[-1]) + 1)
     return float(np.mean(ious[present])), {
-        names.classes[number] if number < names.num_classes else str(number):
-        float(ious[number]) for number in present}
+        names.classes[number]: float(ious[number]) for number in present}
 
 
 def _mean(ious: np.ndarray) -> float:

@@ -14,7 +14,8 @@ import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.bags.errors import in_seconds
-from ubcn_ros.labels import LabelSet
+from ubcn_ros.labels import MAX_CLASSES, UNLABELED, LabelSet
+from ubcn_ros.report.measures import MASKS
 from ubcn_ros.report.recording import (
     CameraTopics,
     FrameKey,
@@ -24,6 +25,7 @@ from ubcn_ros.report.recording import (
 )
 
 _LATENCY = 'pipeline latency (ms)'
+_JPEG = b'\xff\xd8'  # that it begins with
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Track:
     'debug', 'debug_b'; ``keys`` those of which every processed bag has all outputs, in the order
     of recording. Of others there are numbers: ``only_a`` and ``only_b``, of which the other bag
     has no output; ``incomplete``, of which an output is missing; ``dropped``, images that came in
-    without a result. ``focal_length`` is the camera's, as the first bag says.
+    without a result. ``focal_length`` is the camera's, as the first bag says; ``classes`` is how
+    many there are.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Track:
     incomplete: int = 0
     dropped: int = 0
     focal_length: float | None = None
+    classes: int = MAX_CLASSES
     malformed: list[str] = field(default_factory=list)
 
     def seconds(self, key: FrameKey) -> float:
@@ -79,7 +83,7 @@ class Track:
         Yield frames: their pictures, as of ``measures.Pictures``, and their latencies.
 
         A frame of which a message is malformed, or not of the size of the others, is left out,
-        and noted.
+        and noted; so is one whose mask is a JPEG, or has ids that are no class.
         """
         bags = {id(s.bag): s.bag for s in self.sources.values()}
         readings = {i: Reading(bag, [s.topic for s in self.sources.values() if s.bag is bag],
@@ -88,7 +92,7 @@ class Track:
             try:
                 found = {name: readings[id(s.bag)].message(s.topic, key)
                          for name, s in self.sources.items()}
-                yield key, *_decoded(found)
+                yield key, *_decoded(found, self.classes)
             except MalformedMessage as error:
                 self.malformed.append(f'{self.name}, stamp {stamp_text(key)}: {error}')
 
@@ -149,8 +153,14 @@ class Tracks:
         return next((track.sources[name].bag for track in self.tracks if name in track.sources),
                     None)
 
-    def leave_out_other_classes(self, known: LabelSet | None) -> None:
-        """Leave out, and name, masks of B and of the dry drive that have other classes."""
+    def use_classes(self, known: LabelSet | None) -> None:
+        """
+        Take masks to be of these classes; None where nothing says them.
+
+        Masks of B and of the dry drive that have others are left out, and named.
+        """
+        for track in self.tracks:
+            track.classes = known.num_classes if known else MAX_CLASSES
         for name, bag in (('labels_b', 'B'), ('truth_labels', 'the drive without rain')):
             of_mask = self.bag_of(name)
             other = of_mask and of_mask.label_set()
@@ -263,7 +273,8 @@ def _is_one_of(camera: CameraTopics, topics: Sequence[str]) -> bool:
     return any(topic.strip('/') in known for topic in topics)
 
 
-def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def _decoded(messages: dict[str, Any], classes: int
+             ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Decode what a frame has; sizes must agree."""
     from ubcn_ros.bags import decode
     pictures, latencies = {}, {}
@@ -275,14 +286,27 @@ def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str,
             if _LATENCY in said:
                 latencies['latency_ms' + name.removeprefix('debug')] = _number(said[_LATENCY])
             continue
+        if name in MASKS and hasattr(message, 'format') and bytes(message.data[:2]) == _JPEG:
+            raise MalformedMessage(f'{name} is a JPEG, which changes ids of classes: record '
+                                   'labels as Image, or as PNG')
         image = decode(message)
         pictures[name] = image if name.removesuffix('_b') in ('input', 'derained', 'truth') \
             else np.ascontiguousarray(image[..., 0])
+        if name in MASKS:
+            _check_ids(name, pictures[name], classes)
     sizes = {name: f'{image.shape[1]}x{image.shape[0]}' for name, image in pictures.items()}
     if len(set(sizes.values())) > 1:
         raise MalformedMessage('its pictures differ in size: ' + ', '.join(
             f'{name} {size}' for name, size in sizes.items()))
     return pictures, latencies
+
+
+def _check_ids(name: str, mask: np.ndarray, classes: int) -> None:
+    other = mask[(mask >= classes) & (mask != UNLABELED)]
+    if other.size:
+        raise MalformedMessage(f'{name} has the id {other[0]}, but ids are 0 to {classes - 1} for '
+                               f'{classes} classes, and {UNLABELED}: record labels with the '
+                               'process.json or labels/label_info that names their classes')
 
 
 def _number(text: str) -> float:
