@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,6 +198,14 @@ def test_another_label_set_is_refused(identity, camvid_folder):
     scenes = replace(open_data([camvid_folder]).split('val'), label_set=VOC2012)
     with pytest.raises(ValueError, match='Sky, Building.*background, aeroplane'):
         measure_scenes(identity, scenes, [0], [0.0], 1)
+
+
+@pytest.mark.parametrize('name', ['own', 'clean'])
+def test_a_baseline_of_a_segmentations_name_is_checked_too(identity, tiny, camvid_folder, name):
+    scenes = open_data([camvid_folder]).split('val')
+    other = replace(tiny, network=SimpleNamespace(label_set=VOC2012))
+    with pytest.raises(ValueError, match=f'classes of {name} are background, aeroplane'):
+        measure_scenes(identity, scenes, [0], [0.0], 1, {'clean': tiny}, {name: other})
 
 
 def test_pairs_by_hand(identity, pairs_folder):

@@ -219,7 +219,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     """
     segmentations = {'own': model, **(segmentations or {})}
     loops = {'': model, **(baselines or {})}
-    for name, loaded in {**loops, **segmentations}.items():
+    for name, loaded in chain(loops.items(), segmentations.items()):
         check_classes(name or 'the model', loaded.network.label_set, scenes)
     device = model.device
 
