@@ -271,6 +271,23 @@ def test_stamps_that_come_twice_or_fall_back_lose_no_frame(tmp_path, stamps):
     assert len({f.stamp for f in made.frames}) == 4
 
 
+@pytest.mark.parametrize('early, late', [
+    ([0.0, 0.1], [1.7e9, 1.7e9 + 0.1]), ([0.0], [61.0, 61.1, 61.2]), ([0.0, 0.1, 0.2], [100.0])])
+def test_a_clock_that_is_set_leaves_no_gap_on_the_axis(tmp_path, early, late):
+    times = [SECOND + round(time * SECOND) for time in (*early, *late)]
+    made = report(processed(tmp_path / 'bag', times=times))
+    assert [frame.seconds for frame in made.frames] == pytest.approx([0, .1, .2, .3], abs=1e-6)
+    assert [frame.title for frame in made.frames] == [f'{time:.2f} s' for time in (*early, *late)]
+    assert tile(made, 'Frames').text.endswith('0.3 s of the drive')
+    assert said(made, '1 gap of more than 60 s')
+
+
+def test_frames_that_are_not_shown_leave_no_gap_to_close(tmp_path):
+    times = [SECOND + 50 * n * SECOND for n in range(5)]
+    made = report(processed(tmp_path / 'bag', count=5, times=times), frames=2)
+    assert [frame.seconds for frame in made.frames] == [50, 150] and not said(made, 'gap')
+
+
 def test_a_recording_of_the_node_says_its_latency(tmp_path):
     bag = write_bag(tmp_path / 'bag', {
         '/camera/image_raw': rainy, '/derained/image_raw': derained,

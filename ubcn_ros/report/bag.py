@@ -20,8 +20,10 @@ import numpy as np
 from ubcn_ros.bags import BagError
 from ubcn_ros.evenly import evenly
 from ubcn_ros.images.files import write_image
+from ubcn_ros.images.video_writer import LONGEST_GAP_S
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
+from ubcn_ros.report.drive_time import DriveTime
 from ubcn_ros.report.measures import MASKS, WORST, Classes, available, measured
 from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import BUDGET, Album
@@ -34,6 +36,7 @@ from ubcn_ros.report.tracks import (
     open_tracks,
     stamp_text,
 )
+from ubcn_ros.text_table import counted
 
 _PLAY_SECONDS = 0.5
 _ROW = 1500  # bytes of a page that a frame takes beside its pictures
@@ -114,6 +117,12 @@ class _Builder:
             tracks.said.append(f'{total - self.count} of {total} frames are not shown and not '
                                'measured: those that are, are spread evenly over the drive '
                                '(--frames)')
+        self.time = DriveTime(track.seconds(key) for track in tracks.tracks for key in track.keys)
+        if self.time.gaps:
+            tracks.said.append(f'{counted(self.time.gaps, "gap")} of more than '
+                               f'{LONGEST_GAP_S:.0f} s between frames, as where a clock is set: '
+                               '"Over the drive" and its seconds are without them; names of '
+                               'frames and commands have the seconds of the bag')
         self.classes = Classes()
         self.places: list[tuple[Track, FrameKey]] = []
 
@@ -154,7 +163,7 @@ class _Builder:
         height, width = next(iter(pictures.values())).shape[:2]
         seconds = track.seconds(key)
         return ReportFrame(f'{seconds:.2f} s', track.name, stamp_text(key), (width, height),
-                           seconds, play_command(self.inputs.bag, seconds),
+                           self.time(seconds), play_command(self.inputs.bag, seconds),
                            files=self._full_size(track.name, number, pictures))
 
     def _full_size(self, camera: str, number: int, pictures: dict[str, np.ndarray]

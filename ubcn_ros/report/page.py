@@ -72,7 +72,7 @@ class ReportFrame:
     :param topic: of a bag, or the data set.
     :param stamp: of its header, or what else names it.
     :param size: (width, height), pixels, of what was processed.
-    :param seconds: since the first frame; None where frames have no time.
+    :param seconds: on the axis of the drive; None where frames have no time.
     :param command: that shows it again; '' for none.
     :param values: by key of measure; no entry where it could not be measured.
     :param pictures: data URIs by key of view.
