@@ -94,7 +94,6 @@ class OpenBag:
     sidecar: dict[str, Any]
     frames: dict[str, dict[FrameKey, int]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
-    repeated: set[int] = field(default_factory=set)  # stamps, as of ``by_recording``
 
     @classmethod
     def open(cls, path: Path, stack: ExitStack) -> OpenBag:
@@ -129,17 +128,16 @@ class OpenBag:
     def records(self, connections: Iterable[Connection]
                 ) -> Iterator[tuple[Record, FrameKey | None]]:
         """Yield the records of topics, and their keys; None for one without a header."""
-        counts: Counter[tuple[str, int, int | None]] = Counter()
+        counts: Counter[tuple[str, int]] = Counter()
         for record in self.reader.records(self.reader.channels_of(*connections)):
             try:
                 stamp = header_stamp_ns(record.data)
             except ValueError:
                 yield record, None
                 continue
-            recorded = record.time_ns if stamp in self.repeated else None
-            topic = record.channel.topic
-            yield record, FrameKey(stamp, counts[topic, stamp, recorded], recorded)
-            counts[topic, stamp, recorded] += 1
+            place = record.channel.topic, stamp
+            yield record, FrameKey(stamp, counts[place])
+            counts[place] += 1
 
     @property
     def connections(self) -> list[Connection]:
@@ -269,7 +267,6 @@ def by_recording(bags: Sequence[OpenBag]) -> bool:
     if not repeated or published or not all(times[0] & other for other in times[1:]):
         return bool(repeated)
     for bag in bags:
-        bag.repeated = repeated
         bag.frames = {topic: _by_recording(frames, repeated)
                       for topic, frames in bag.frames.items()}
     return any(key.number for bag in bags for frames in bag.frames.values() for key in frames)
@@ -284,35 +281,3 @@ def _by_recording(frames: dict[FrameKey, int], repeated: Collection[int]) -> dic
             counts[key.stamp_ns, time] += 1
         found[key] = time
     return found
-
-
-class Reading:
-    """
-    One pass over a bag for chosen frames, in their order.
-
-    :param topics: to read.
-    :param keys: of the frames; of others nothing is kept.
-    """
-
-    def __init__(self, bag: OpenBag, topics: Iterable[str], keys: Collection[FrameKey]) -> None:
-        self._bag, self._keys = bag, set(keys)
-        wanted = {*topics}
-        self._records = bag.records([c for c in bag.connections if c.topic in wanted])
-        self._kept: dict[tuple[str, FrameKey], Record] = {}
-
-    def message(self, topic: str | None, key: FrameKey) -> Any | None:
-        """
-        Return a message; None where the bag has none of this key.
-
-        :raises MalformedMessage: the data are not of the topic's type.
-        """
-        if topic is None or key not in self._bag.frames.get(topic, {}):
-            return None
-        while (topic, key) not in self._kept:
-            found, its_key = next(self._records, (None, None))
-            if found is None:
-                return None
-            if its_key in self._keys:
-                self._kept[found.channel.topic, its_key] = found
-        record = self._kept.pop((topic, key))
-        return deserialize(record.data, record.channel.msgtype)

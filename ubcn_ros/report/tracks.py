@@ -16,11 +16,11 @@ from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.bags.errors import in_seconds
 from ubcn_ros.labels import MAX_CLASSES, UNLABELED, LabelSet
 from ubcn_ros.report.measures import MASKS
+from ubcn_ros.report.reading import Reading
 from ubcn_ros.report.recording import (
     CameraTopics,
     FrameKey,
     OpenBag,
-    Reading,
     by_recording,
 )
 
