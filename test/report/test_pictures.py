@@ -32,6 +32,33 @@ def test_pictures_stay_within_their_budget(budget):
     assert 0.3 * budget < total <= budget
 
 
+def speckled(seed, share):
+    """Ids of large blobs, a share of the pixels being any other."""
+    mask = noise(seed, 5, 8).repeat(36, 0).repeat(40, 1) % 11
+    return np.where(noise(seed + 99, *mask.shape) < 255 * share, noise(seed, *mask.shape) % 11,
+                    mask).astype(np.uint8)
+
+
+@pytest.mark.parametrize('share, width', [(0, 320), (0.1, 140), (0.3, 90)])
+def test_masks_with_speckle_leave_room_for_the_last_pictures(share, width):
+    """The smallest of them decides: they shrank to 52 pixels, as masks ate their room."""
+    count, widths, total = 40, [], 0
+    album = Album(count, count, 12_000 * count)
+    image = cv2.resize(noise(0, 12, 20, 3), (320, 180), interpolation=cv2.INTER_CUBIC)
+    for seed in range(count):
+        for uri in (album.image(image), album.mask(speckled(seed, share))):
+            widths.append(decoded(uri).shape[1])
+            total += len(uri)
+    assert min(widths) >= width and total <= 12_000 * count
+
+
+def test_one_odd_mask_makes_no_small_pictures():
+    album = Album(100, 100, 1_200_000)
+    image = cv2.resize(noise(0, 12, 20, 3), (320, 180), interpolation=cv2.INTER_CUBIC)
+    album.mask(noise(0, 180, 320))
+    assert decoded(album.image(image)).shape[1] > 250
+
+
 def test_few_pictures_are_kept_as_large_as_they_are():
     image = cv2.resize(noise(0, 6, 8, 3), (128, 72), interpolation=cv2.INTER_LINEAR)
     shown = decoded(Album(2, 1).image(image))
