@@ -186,6 +186,16 @@ def test_what_lasts_is_logged_once_a_minute(camera, capfd):
     assert capfd.readouterr().err.count('a calibration of another size') == 1
 
 
+def test_another_silence_is_logged_at_once(camera, clock, capfd):
+    for _ in range(2):  # a driver that starts late, and ends
+        clock.now += 6.0
+        camera.report()
+        camera.report()
+        assert capfd.readouterr().err.count('no image') == 1
+        camera.on_image(image_message(), {})
+        camera.report()
+
+
 def test_a_camera_that_is_opened_again_has_no_calibration_of_before(camera):
     camera.on_camera_info(CameraInfo(height=480, width=640))
     assert camera.outputs.camera_info(image_message().header).width == 640

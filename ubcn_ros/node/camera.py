@@ -157,6 +157,8 @@ class Camera:
             self.remind('publishers', text)
         since, opened = self.statistics.silence() or 0.0, self._clock() - self._opened
         quiet = min(since, opened) if self.statistics.received else opened
+        if quiet < SILENCE_SECONDS:  # the next silence is another one
+            self._minute_throttle.forget('silence')
         if quiet >= SILENCE_SECONDS:
             text = hints.explain_silence(self._node, hints.Silence(
                 self.topic, self._transport, self._remap, quiet, self.statistics.received,

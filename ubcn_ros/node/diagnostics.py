@@ -316,6 +316,11 @@ class Throttle:
         self._seen: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
+    def forget(self, key: str) -> None:
+        """Let the next message of a key through."""
+        with self._lock:
+            self._seen.pop(key, None)
+
     def passes(self, key: str) -> int | None:
         """Return how many were held back since the last one that passed; None holds this one."""
         with self._lock:

@@ -29,7 +29,7 @@ from ubcn_ros.node.middleware import (
 )
 from ubcn_ros.node.processing import image_size
 from ubcn_ros.node.qos import OVERRIDABLE, OVERRIDES, input_qos
-from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
+from ubcn_ros.node.topics import COMPRESSED, IMAGE, base_topic, inputs
 from ubcn_ros.text_table import counted
 
 SHARED_MEMORY = Path('/dev/shm')
@@ -315,8 +315,10 @@ def _where_to_remap(node: Any, silence: Silence) -> str:
     text += f'nobody publishes {wanted} at all'
     for transport, other in TYPES.items():
         if published[other]:
+            name = silence.remap.removesuffix(COMPRESSED)
+            bases = ' or '.join(map(base_topic, published[other]))
             return f'{text}, but {other} on {", ".join(published[other])}: for these set ' \
-                f'input_transport to {transport}'
+                f'input_transport to {transport} and remap {name} to {bases}'
     return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
 
 

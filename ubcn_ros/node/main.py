@@ -71,8 +71,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
             node = UBCNNode(**({'load': load} if load else {}), stopping=lambda: signals.stopping)
             if node.settings.autostart and not node.start() and not signals.stopping:
                 code = 1
-                node.get_logger().fatal('autostart failed, ending; start with autostart:=false '
-                                        'to configure by hand')
+                node.get_logger().fatal('autostart failed, ending: the error above says why')
             else:
                 executor = ReportingExecutor(node.callback_failed)
                 executor.add_node(node)

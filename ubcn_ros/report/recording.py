@@ -121,8 +121,8 @@ class OpenBag:
     @property
     def lacking(self) -> list[str]:
         """What of it is missing, a line each: what was not processed, or could not be read."""
-        rest = [f'The rest of {self.path}: it was not processed to its end; `ubcn bag process '
-                '--resume` goes on']
+        rest = [f'{self.path} was not processed to its end: go on with it by the same `ubcn bag '
+                'process` and --resume']
         return rest * (not self.sidecar.get('finished', True)) + self.unread
 
     def records(self, connections: Iterable[Connection]
