@@ -48,7 +48,7 @@ def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end(number):
         with signals_noted() as noted:
             assert not noted
             with signals_held():
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
             steps.append([*noted])
         steps.append('too late')
     assert steps == [[number]] and signal.getsignal(number) == before
@@ -61,7 +61,7 @@ def test_a_signal_waits_for_the_end_of_a_step_and_closes_what_makes_the_steps():
         try:
             for number in range(3):
                 if number == 1:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGTERM)
                 done.append(number)
                 yield number
         finally:
@@ -95,7 +95,7 @@ class Last:
     """What a signal ends."""
 
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_a_signal_in_a_destructor_is_sent_again(capfd):
@@ -107,10 +107,14 @@ def test_a_signal_in_a_destructor_is_sent_again(capfd):
 
 
 def interrupted(name):
-    """Return a method of a timer in which another signal comes the first time."""
+    """
+    Return a method of a timer in which another signal comes the first time.
+
+    To this thread: one to the process may be taken by another, after the block.
+    """
     def method(timer):
         if not sent:
-            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+            sent.append(signal.raise_signal(signal.SIGTERM))
         return before(timer)
 
     before, sent = getattr(threading.Timer, name), []
