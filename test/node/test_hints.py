@@ -96,6 +96,9 @@ def test_images_of_the_other_transport_are_named(node, driver):
         'nobody publishes sensor_msgs/msg/Image at all, but sensor_msgs/msg/CompressedImage on '
         '/rig/front/compressed: for these set input_transport to compressed and remap front/image '
         'to /rig/front')
+    driver('/rig/jpeg', CompressedImage)
+    assert explain_silence(node, RAW).endswith(
+        ' and remap front/image to /rig/front or remap front/image/compressed to /rig/jpeg')
 
 
 def test_a_topic_of_another_type_is_named(node, driver):

@@ -294,9 +294,14 @@ def _other_transport(node: Any, silence: Silence) -> str:
     text = f'{TYPES[other]} comes on {topic}: set input_transport to {other}'
     if node.resolve_topic_name(inputs(node, name.removesuffix(IMAGE), other).image) == topic:
         return text
-    if other == 'compressed' and topic.endswith(COMPRESSED):
-        return f'{text} and remap {name} to {base}'
-    return f'{text} and remap {name}{COMPRESSED if other == "compressed" else ""} to {topic}'
+    return f'{text} and {_remapping(name, other, topic)}'
+
+
+def _remapping(name: str, transport: str, topic: str) -> str:
+    """Say what to remap for images of a transport on a topic; `name` is that of raw images."""
+    if transport == 'compressed' and topic.endswith(COMPRESSED):
+        return f'remap {name} to {base_topic(topic)}'
+    return f'remap {name}{COMPRESSED if transport == "compressed" else ""} to {topic}'
 
 
 def _where_to_remap(node: Any, silence: Silence) -> str:
@@ -316,9 +321,10 @@ def _where_to_remap(node: Any, silence: Silence) -> str:
     for transport, other in TYPES.items():
         if published[other]:
             name = silence.remap.removesuffix(COMPRESSED)
-            bases = ' or '.join(map(base_topic, published[other]))
+            remappings = ' or '.join(_remapping(name, transport, topic)
+                                     for topic in published[other])
             return f'{text}, but {other} on {", ".join(published[other])}: for these set ' \
-                f'input_transport to {transport} and remap {name} to {bases}'
+                f'input_transport to {transport} and {remappings}'
     return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
 
 
