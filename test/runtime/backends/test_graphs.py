@@ -363,6 +363,20 @@ def test_a_model_that_overflows_half_precision_is_refused(tiny_model, tmp_path, 
     assert engine.batch(batch)[0].derained.any()
 
 
+@pytest.mark.parametrize(('stage', 'without', 'options'), [
+    ('attend', {'iterations': 1}, {'iterations': 2}),
+    ('segment', {'iterations': 1, 'labels': False}, {'iterations': 1})])
+def test_a_stage_that_a_first_frame_left_out_is_looked_at_when_it_runs(tiny_model, stage, without,
+                                                                       options):
+    eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'))
+    called = getattr(eager.stages, stage)
+    eager.stages = replace(eager.stages, **{stage: lambda *given: called(*given) * float('inf')})
+    engine = Engine(eager)
+    engine(images(1)[0], **without)
+    with pytest.raises(PrecisionError):
+        engine(images(1)[0], **options)
+
+
 def test_what_half_precision_cannot_hold_is_not_counted_against_graphs(tiny_model, caplog):
     eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'))
     attend = eager.stages.attend

@@ -73,7 +73,8 @@ class Backend(Protocol):
 
         What is not asked for is neither worked out nor downloaded. Confidence comes with labels.
 
-        :raises PrecisionError: a first frame of its sizes has results that are not finite.
+        :raises PrecisionError: a first frame of its sizes and stages has results that are not
+            finite.
 
         From a GPU they may be on their way: their values are there once the device is
         synchronised. They are the caller's; no later frame changes them.

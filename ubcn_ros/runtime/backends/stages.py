@@ -92,7 +92,8 @@ class StagesBackend:
         self.info, self.device, self.precision = info, device, precision
         self.stages = stages
         self._working: WorkingSize = None
-        self._finite: set[tuple[torch.Size, WorkingSize]] = set()
+        self._attended = False
+        self._finite: set[tuple[torch.Size, WorkingSize, bool, bool]] = set()
 
     def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
         """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1; begins a frame."""
@@ -101,12 +102,14 @@ class StagesBackend:
 
     def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment."""
+        self._attended = False
         derained, rainy, rain = self.stages.derain(image)
         mark('derain')
         return Step(derained, self._segment(derained, mark) if segment else None, rainy, rain)
 
     def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again."""
+        self._attended = True
         step = previous._replace(image=self.stages.attend(previous, self._working))
         mark('attend')
         return step._replace(logits=self._segment(step.image, mark)) if segment else step
@@ -116,13 +119,13 @@ class StagesBackend:
         """
         Return the step's results; a GPU's are complete.
 
-        :raises PrecisionError: as ``require_finite``, for the first frame of its sizes: later ones
-            do not wait for it.
+        :raises PrecisionError: as ``require_finite``, for the first frame of its sizes and stages:
+            later ones do not wait for it.
         """
-        sizes = step.image.shape, self._working
-        if sizes not in self._finite:
+        kind = step.image.shape, self._working, self._attended, labels
+        if kind not in self._finite:
             self.require_finite(step)
-            self._finite.add(sizes)
+            self._finite.add(kind)
         return download(step, confidence, self.info.temperature, derained, labels)
 
     def require_finite(self, step: Step) -> None:
