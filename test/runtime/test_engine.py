@@ -343,12 +343,13 @@ def test_what_is_given_back_is_of_the_processing_size(trained_model, monkeypatch
     assert released == [((2, 96, 131), (40, 56)), ((1, 96, 128), None)]
 
 
+@pytest.mark.parametrize('value', [-5, 10 ** 400], ids=['negative', 'no float'])
 @pytest.mark.parametrize('key', [
     'trained_short_side', 'trained_derain_side', 'trained_focal_length', 'temperature'])
 def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path,
-                                                                          key):
-    save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {key: -5})
-    with pytest.raises(ModelFileError, match=f'{key} is -5'):
+                                                                          key, value):
+    save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {key: value})
+    with pytest.raises(ModelFileError, match=f'{key} is {value}'):
         Engine.load(tmp_path / 'odd.safetensors', 'cpu')
 
 

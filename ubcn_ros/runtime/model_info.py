@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.network.step import DERAIN_TRAINED, derain_side
+from ubcn_ros.runtime.processing import LARGEST
 
 PARTS = ('derain', 'segmentation', 'attention')
 """Parts of a network, which the stages of training train one by one."""
@@ -104,9 +105,9 @@ class ModelInfo:
 
     def _pixels(self, key: str) -> int | None:
         side = self.metadata.get(key)
-        if side is not None and (type(side) is not int or side <= 0):
-            raise ModelFileError(f'{self.path} says that its {key} is {side!r}: expected pixels; '
-                                 'train or export it again')
+        if side is not None and (type(side) is not int or not 0 < side <= LARGEST):
+            raise ModelFileError(f'{self.path} says that its {key} is {side!r}: expected 1 to '
+                                 f'{LARGEST} pixels; train or export it again')
         return side
 
     @property
@@ -117,7 +118,8 @@ class ModelInfo:
         :raises ModelFileError: the key holds something else.
         """
         length = self.metadata.get('trained_focal_length')
-        if length is not None and (type(length) not in (int, float) or not 0 < length < math.inf):
+        if length is not None and (type(length) not in (int, float)
+                                   or not 0 < length <= sys.float_info.max):
             raise ModelFileError(f'{self.path} says that its trained_focal_length is {length!r}: '
                                  "expected a share of the image's short side; train or export it "
                                  'again')
