@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import product
 
 import numpy as np
 import torch
@@ -19,9 +18,6 @@ from ubcn_ros.runtime.transfer import HostBuffers, Result, find_labels, image_by
 
 RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
-# derained image, labels and confidence, which comes with labels: what can be asked for
-_ASKED = ((True, False, False), *((derained, True, confidence) for derained, confidence
-                                  in product((False, True), repeat=2)))
 STRIPS = 4
 """Parts of an image that are sent one by one: while one is on its way, the next is copied."""
 _CHECKED_STEPS = 3
@@ -96,7 +92,7 @@ class StaticBuffers:
         return self.step
 
     def run(self, name: str) -> None:
-        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or one of `_packing`."""
+        """Repeat recorded work, by a name of ``_work_on``."""
         self._work[name]()
 
     def upload(self, images: Sequence[np.ndarray], _working: WorkingSize = None
@@ -116,15 +112,17 @@ class StaticBuffers:
     def download(self, _step: Step, confidence: bool, derained: bool = True, labels: bool = True
                  ) -> list[Result]:
         """Return the last step's results; from a GPU they are on their way."""
-        asked = derained, labels, confidence
-        self.run(_packing(*asked))
+        if derained:
+            self.run('pack image')
+        if labels:
+            self.run('pack labels and confidence' if confidence else 'pack labels')
         tensor, array = self._results.lend()
         count = len(self._packed) // 5
         part = slice(0 if derained else 3 * count, (3 + labels + confidence) * count)
         tensor[part].copy_(self._packed[part], non_blocking=True)
         views = _views(array, self._size)
         return [tuple(view[i] if wanted else None
-                      for view, wanted in zip(views, asked, strict=True))
+                      for view, wanted in zip(views, (derained, labels, confidence), strict=True))
                 for i in range(self._size[0])]
 
 
@@ -162,22 +160,21 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, step: Step, views: tuple
     def attend() -> None:
         image.copy_(stages.attend(step, working))
 
-    def pack(derained: bool, labels: bool, confidence: bool) -> None:
-        for i in range(len(image)):
-            found = (image_bytes(image[i]) if derained else None,
-                     *(find_labels(logits[i], image.shape[-2:], confidence, temperature)
-                       if labels else (None, None)))
-            for view, values in zip(views, found, strict=True):
+    def pack_image() -> None:
+        for each, view in zip(image, views[0], strict=True):
+            view.copy_(image_bytes(each))
+
+    def pack_labels(confidence: bool) -> None:
+        for i, each in enumerate(logits):
+            found = find_labels(each, image.shape[-2:], confidence, temperature)
+            for view, values in zip(views[1:], found, strict=True):
                 if values is not None:
                     view[i].copy_(values)
 
     return {'unpack': lambda: _unpack(pixels, rainy), 'derain': derain, 'segment': segment,
-            'attend': attend, **{_packing(*asked): partial(pack, *asked) for asked in _ASKED}}
-
-
-def _packing(derained: bool, labels: bool, confidence: bool) -> str:
-    """Name the work that puts what is asked for into the packed buffer."""
-    return f'pack{derained * " derained"}{labels * " labels"}{confidence * " confidence"}'
+            'attend': attend, 'pack image': pack_image,
+            'pack labels': partial(pack_labels, False),
+            'pack labels and confidence': partial(pack_labels, True)}
 
 
 def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
@@ -214,7 +211,8 @@ def check(buffers: StaticBuffers, size: Size, reference: StagesBackend,
     _require(found.rainy, seen, 1 / 255, 'what SAM takes of the rainy image')
     if rain is not None:
         _require(found.rain, rain, 0.05, 'rain')
-    buffers.run(_packing(derained=True, labels=True, confidence=True))
+    buffers.run('pack image')
+    buffers.run('pack labels and confidence')
     for i in range(size[0]):
         _require(buffers.derained[i], image_bytes(found.image[i]), 0.01, 'packed image')
         labels, sure = find_labels(found.logits[i], size[1:], True, buffers.temperature)
