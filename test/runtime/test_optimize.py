@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ubcn_ros.network import build_segmentation
+from ubcn_ros.labels import numbered_labels
+from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build, build_segmentation
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
+from ubcn_ros.runtime import Engine, ModelFileError, save_model
 from ubcn_ros.runtime.kernels.choices import choices_of
 from ubcn_ros.runtime.optimize import fold_batch_norm, use_fused_kernels
 
@@ -77,6 +80,54 @@ def test_modules_that_compute_something_else_stay(kind):
     with torch.inference_mode():
         before = network(image)
         assert fold_batch_norm(network) == 0 and torch.equal(network(image), before)
+
+
+class Own(SegmentationNetwork):
+    """A network whose features are one layer, ``count`` modules of which are called at once."""
+
+    feature_channels = 4
+
+    def __init__(self, num_classes, count, norm, kind=nn.Sequential):
+        super().__init__()
+        self.count = count
+        self.layer = kind(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if norm else nn.Identity(),
+                          nn.ReLU())
+        self.classifier = nn.Conv2d(4, num_classes, 1)
+
+    def encode(self, x):
+        before = self.layer[:self.count](x)
+        return self.layer[self.count:](before), before
+
+    def classify(self, features, before):
+        return self.classifier(features - before)
+
+
+class Parts(nn.Sequential):
+    """To be taken apart."""
+
+
+class OwnOfASubclass(Own):
+    """The same, its layer of a class of its own."""
+
+    def __init__(self, num_classes, count, norm):
+        super().__init__(num_classes, count, norm, Parts)
+
+
+@pytest.mark.parametrize('norm', [True, False])
+@pytest.mark.parametrize('count', [1, 2])
+def test_an_own_network_that_folding_changes_is_refused(tmp_path, count, norm):
+    def saved(kind, count):
+        network = build(UBCNConfig(
+            numbered_labels(3), IDMConfig(4, 1), SAMConfig(4, 1), f'{__name__}:{kind}',
+            {'count': count, 'norm': norm}))
+        save_model(tmp_path / 'own.safetensors', network, {})
+        return tmp_path / 'own.safetensors'
+
+    torch.manual_seed(0)
+    for kind, whole in (('Own', 3), ('OwnOfASubclass', count)):
+        Engine.load(saved(kind, whole), 'cpu', 'bf16')
+    with pytest.raises(ModelFileError, match="test_optimize:Own' gives something else"):
+        Engine.load(saved('Own', count), 'cpu', 'bf16')
 
 
 @pytest.mark.parametrize('writable', [True, False])

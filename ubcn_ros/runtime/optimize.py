@@ -11,10 +11,13 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ubcn_ros.network import UBCN, build_segmentation
+from ubcn_ros.network.segmentation import REGISTRY
 from ubcn_ros.runtime.cache import keep_kernels
 from ubcn_ros.runtime.kernels.cpu_path_mix import mix_in_strips
 from ubcn_ros.runtime.kernels.onednn_convolution import fuse_by_onednn
 from ubcn_ros.runtime.kernels.swap import is_plain
+from ubcn_ros.runtime.model_info import NetworkError
 from ubcn_ros.runtime.sparse_attention import sparsify
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +47,35 @@ def fold_batch_norm(module: nn.Module) -> int:
     return folded
 
 
+@torch.no_grad()
+def check_own_segmentation(network: UBCN) -> None:
+    """
+    Check that somebody's own segmentation network, prepared, gives what it gave before.
+
+    Not so where it takes, out of a Sequential, what a convolution gives: the normalisation and
+    the activation that follow are in it then.
+
+    :param network: in evaluation mode, not prepared yet.
+    :raises NetworkError: it gives something else.
+    """
+    config, cpu = network.config, torch.device('cpu')
+    if config.segmentation in REGISTRY:
+        return
+    with cpu, torch.autocast('cpu', enabled=False):
+        own = build_segmentation(config.segmentation, network.label_set.num_classes,
+                                 **config.segmentation_options).eval()
+        own.load_state_dict(network.segmentation.state_dict())
+        image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0),
+                           dtype=torch.float32)
+        expected = own(image)
+        difference = (prepare(own, cpu, torch.float32)(image) - expected).abs().mean()
+    if difference > 1e-3 * expected.abs().max():
+        raise NetworkError(f'the segmentation network {config.segmentation!r} gives something '
+                           'else once what follows its convolutions is folded into them: call '
+                           'each nn.Sequential of these as a whole, or make it of a subclass of '
+                           'nn.Sequential, which stays as it is')
+
+
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
             channels_last: bool = True, fast_attention: bool = True,
             fused: bool = True, autotune: bool = True,
@@ -62,8 +94,11 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         convolutions with what follows them.
     :param autotune: as in ``Engine.load``.
     :param progress: called with lines of text about kernels, now and when they are chosen.
+    :raises NetworkError: as ``check_own_segmentation``.
     """
     network.eval().requires_grad_(False)
+    if isinstance(network, UBCN):
+        check_own_segmentation(network)
     if fold:
         fold_batch_norm(network)
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -35,7 +35,8 @@ def load_eager(options: LoadOptions, **preparation: bool) -> EagerBackend:
     Load a model and prepare it.
 
     :param preparation: options of ``prepare``.
-    :raises ModelFileError: of the model's file, also where a needed part was never trained.
+    :raises ModelFileError: of the model's file, also where a needed part was never trained; as
+        of ``prepare``.
     :raises ValueError: the precision is unknown.
     """
     precision = resolve_precision(options.precision, options.device)
