@@ -298,6 +298,15 @@ def test_a_description_with_sizes_that_are_none_is_refused(exported, tmp_path, n
         read_exported(tmp_path)
 
 
+# it names a folder of TensorRT's
+@pytest.mark.parametrize('precision', ['bf16', '../../elsewhere', None, ['fp32']])
+def test_a_description_of_a_precision_that_is_none_is_refused(exported, tmp_path, precision):
+    said = json.loads((exported[0] / 'export.json').read_text()) | {'precision': precision}
+    (tmp_path / 'export.json').write_text(json.dumps(said))
+    with pytest.raises(ModelFileError, match='its precision is .*: expected one of fp32, fp16'):
+        read_exported(tmp_path)
+
+
 def test_an_export_is_there_where_nothing_can_be_printed(exported, tiny_model, tmp_path,
                                                          monkeypatch, unheard):
     monkeypatch.setattr('ubcn_ros.runtime.export.write.write_stages', writes(exported[0]))

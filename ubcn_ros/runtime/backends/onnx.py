@@ -23,9 +23,15 @@ from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
 from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, shown_name, versions
 from ubcn_ros.runtime.export.check import compare, require_equal
-from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
+from ubcn_ros.runtime.export.folder import (
+    EXPORTED_PRECISIONS,
+    Exported,
+    atomic_folder,
+    is_exported,
+    read_exported,
+)
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
-from ubcn_ros.runtime.export.write import EXPORTED_PRECISIONS, write_description, write_stages
+from ubcn_ros.runtime.export.write import write_description, write_stages
 from ubcn_ros.runtime.model_info import ModelFileError
 from ubcn_ros.runtime.weights import expanded, load_model
 

@@ -29,6 +29,7 @@ from ubcn_ros.whole_files import errors_named
 
 FORMAT = 'ubcn_ros.export/6'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
+EXPORTED_PRECISIONS = ('fp32', 'fp16')
 _FILES = {EXPORTED, *(stage + suffix for stage in EXPORT_STAGES for suffix in SUFFIXES.values())}
 
 
@@ -69,6 +70,9 @@ def read_exported(folder: Path | str) -> Exported:
         if not isinstance(said, dict) or said.get('format') != FORMAT:
             raise ModelFileError(f'{path} does not describe an export of this version (expected '
                                  f'format {FORMAT!r}): {remedy}')
+        if said['precision'] not in EXPORTED_PRECISIONS:
+            raise ValueError(f'its precision is {said["precision"]!r}: expected one of '
+                             f'{", ".join(EXPORTED_PRECISIONS)}')
         image, label = (_size(said['sizes'], name) for name in ('image', 'label'))
         # where the size is fixed no camera's focal length can ask for another
         metadata = said['metadata'] | ({'trained_focal_length': None} if image else {})

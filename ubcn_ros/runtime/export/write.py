@@ -29,14 +29,13 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import files_digest, versions
 from ubcn_ros.runtime.device import PRECISIONS
-from ubcn_ros.runtime.export.folder import FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.folder import EXPORTED_PRECISIONS, FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.loop import loop_sizes, loop_text
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.installed import EXPORTED
 from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.optimize import fold_batch_norm
 
-EXPORTED_PRECISIONS = ('fp32', 'fp16')
 OPSET = 17
 """Of ONNX: old enough for the TensorRT of JetPack 5 and 6."""
 # Small, as tracing computes; large, as torch.export computes nothing but tells sizes of 1 from
