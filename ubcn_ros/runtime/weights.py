@@ -58,7 +58,8 @@ def find_model(name_or_path: str | Path) -> Path:
             'node, in Engine.load or in ubcn benchmark engine, or give the '
             f'{SUFFIX} file it was made of'
             if os.path.isfile(path / EXPORTED)
-            else f'give a {SUFFIX} file'))
+            else f"give a {SUFFIX} file, or to the backend 'onnxruntime' the folder of an export "
+            '(`ubcn export --format onnx`)'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(
         f'no model {str(name_or_path)!r}{_trouble(path)}: give the path of a {SUFFIX} file, or '

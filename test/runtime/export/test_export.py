@@ -263,7 +263,7 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     for path in exported[0].iterdir():
         (damaged / path.name).write_bytes(path.read_bytes())
     (damaged / 'attend.onnx').write_bytes(b'no model')
-    for folder, told in ((damaged, 'attend.onnx'), (tmp_path, 'without an export')):
+    for folder, told in ((damaged, 'attend.onnx'), (tmp_path, 'the folder of an export')):
         with pytest.raises(ModelFileError, match=told):
             Engine.load(folder, device='cpu', backend='onnxruntime')
     (damaged / 'export.json').write_text('[' * 100_000)
@@ -349,6 +349,19 @@ def test_an_export_says_which_parts_were_trained(exported, partial_model, tmp_pa
     with pytest.raises(ModelFileError, match='random numbers for derain'):
         Engine.load(partial_model, device='cpu', backend='onnxruntime')
     assert not (tmp_path / 'cache').exists()
+
+
+def test_a_shipped_model_is_found_beside_a_folder_of_its_name(partial_model, tmp_path,
+                                                              monkeypatch):
+    models = tmp_path / 'share/ubcn_ros/models'
+    models.mkdir(parents=True)
+    shutil.copy(partial_model, models / 'shipped.safetensors')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    (tmp_path / 'shipped').mkdir()
+    monkeypatch.chdir(tmp_path)
+    for backend in ('eager', 'onnxruntime'):
+        with pytest.raises(ModelFileError, match='shipped.safetensors holds random numbers'):
+            Engine.load('shipped', device='cpu', backend=backend)
 
 
 def test_a_processing_size_is_resized_to_outside_the_models(exported, tiny_model, tiny_engine):

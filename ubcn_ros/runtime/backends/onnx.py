@@ -9,7 +9,6 @@ Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from ubcn_ros.runtime.export.folder import (
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.export.write import write_description, write_stages
 from ubcn_ros.runtime.model_info import ModelFileError
-from ubcn_ros.runtime.weights import expanded, load_model
+from ubcn_ros.runtime.weights import load_model
 
 _SIZES = 48
 
@@ -68,9 +67,6 @@ def build(options: LoadOptions) -> OnnxBackend:
     model, device, precision = options.model, options.device, options.precision
     providers(_onnxruntime(), device, '', Path())  # before the seconds of exporting
     if not is_exported(model):
-        if os.path.isdir(expanded(model)):
-            raise ModelFileError(f'{model} is a folder without an export: make one with '
-                                 '`ubcn export --format onnx`')
         exported = cached_export(options, export_precision(precision, device))
         return OnnxBackend(exported, device, options.autotune)
     exported = read_exported(model)
