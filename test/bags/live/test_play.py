@@ -156,7 +156,7 @@ def test_what_was_latched_before_the_start_is_published_too(ros, bag):
     try:
         result, _, _ = played(bag, start=0.3, topics=('/map', '/text'), wait_for=('/map',))
         wait_until(spun, 'the latched message')
-        assert got == ['number -1'] and result.messages == 10
+        assert got == ['number -1'] and result.messages == 11
     finally:
         node.destroy_node()
 
@@ -173,8 +173,21 @@ def test_who_comes_late_gets_all_static_transforms(ros, tmp_path, monkeypatch, t
         return Mock(publish=sent.append)  # tf2_msgs need not be installed
 
     monkeypatch.setattr(player, '_publisher', publisher)
-    assert played(path, start=0.9)[0].messages == 1
+    assert played(path, start=0.9)[0].messages == 16
     assert depths == {topic: 16} and sent == [record.data for record in static]
+
+
+def test_each_lap_begins_with_what_was_latched_before_the_start(tmp_path):
+    """A publisher that keeps as many messages as the bag has would soon have the last alone."""
+    times = (0, 1, 10, 11)
+    path = write_bag(tmp_path / 'bag.mcap', [
+        transforms('/tf_static', time, f'sensor_{time}') for time in times])
+    with open_bag(path) as reader:
+        laps = [(lap, record.data) for lap, record in islice(
+            _laps(reader, reader.channels, 5, 12, True, print), 12)]
+    assert laps == [(lap, record.data) for lap in range(3)
+                    for record in map(transforms, ['/tf_static'] * 4, times,
+                                      [f'sensor_{time}' for time in times])]
 
 
 def test_topics_are_offered_by_the_qos_of_the_recording(ros, tmp_path):

@@ -62,7 +62,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
     Play a bag over DDS.
 
     What is late goes out at once, and nothing is left out for it. Messages of latched topics
-    (transient local, as /tf_static) from before the start are published first.
+    (transient local, as /tf_static) from before the start are published first, in each lap.
 
     :param played: updated after each message, so that it is right after an interruption, too.
     :param say: is given what is being waited for and played.
@@ -92,9 +92,6 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
                                'types that are installed')
             clock = _clock_publisher(node) if options.clock_hz else None
             publishers.wait_for(options.wait_for, say)
-            if options.start:
-                for record in latched_before(reader, publishers.channels, first):
-                    publishers.publish(record)
             laps = _laps(reader, publishers.channels, first, end, options.loop, warn)
             with read_ahead(laps) as records:
                 head = next(records, None)  # before the time begins: opening a bag may take some
@@ -132,10 +129,15 @@ def _counts(reader: BagReader) -> Counter[str]:
 
 def _laps(reader: BagReader, channels: Sequence[Channel], first: int, end: int, loop: bool,
           warn: Callable[[str], Any]) -> Generator[tuple[int, Record], None, None]:
-    """Yield records with the number of their lap."""
+    """Yield records with the number of their lap, what was latched before first in each."""
     found, told, last = False, set(), first
+    # each time: those of the lap before are the publisher's last messages by then
+    latched = [record._replace(time_ns=first)
+               for record in latched_before(reader, channels, first)]
     for lap in count() if loop else range(1):
-        for record in reader.records(channels, first, end):
+        for number, record in enumerate(reader.records(channels, first, end)):
+            if not number:
+                yield from ((lap, each) for each in latched)
             found = True
             gap = record.time_ns - last
             if lap == 0 and gap > _GAP_NS:
