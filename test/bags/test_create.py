@@ -4,6 +4,7 @@
 
 import os
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -145,6 +146,17 @@ def test_broken_images_are_named_and_left_out(tmp_path, broken, name, text):
     assert [(image.stamp_ns - first) / SECOND for image in images] == whole
     assert all(np.array_equal(image.image, noise(number))
                for image, number in zip(images, whole, strict=True))
+
+
+@pytest.mark.parametrize('broken', [False, True])
+def test_what_is_not_read_of_a_file_is_a_warning(tmp_path, broken):
+    write_image(tmp_path / 'in' / '0.png', noise())
+    cv2.imwritemulti(str(tmp_path / 'in' / '1.tif'), [noise(1), noise(2)])
+    if broken:
+        (tmp_path / 'in' / '2.png').write_bytes(b'broken')
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
+    assert done.exit_code == broken
+    assert '\nWarning: 1 image file holds several pages' in '\n' + done.output
 
 
 def test_without_a_whole_image_there_is_no_bag(tmp_path):

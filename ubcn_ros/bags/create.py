@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,12 +25,10 @@ from ubcn_ros.bags.messages import (
 )
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.topics import check_names
-from ubcn_ros.images.files import ImageFileError, left_out_notes, read_image
+from ubcn_ros.images.files import ImageFileError, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.images.video import VideoError
 from ubcn_ros.node import topics as node_topics
-
-_LOG = logging.getLogger(__name__)
 
 
 def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: Path | str,
@@ -39,7 +36,8 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
            compressed: bool = False, frame_id: str = 'camera',
            progress: Callable[[int], Any] | None = None, calibration: Path | str | None = None,
            rain: Callable[[np.ndarray, float], np.ndarray] | None = None,
-           on_error: Callable[[str], Any] | None = None) -> int:
+           on_error: Callable[[str], Any] | None = None,
+           left_out: Counter[str] | None = None) -> int:
     """
     Make a bag of images.
 
@@ -56,6 +54,7 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     :param rain: renders rain on an image at seconds since the first, as RainSequence.
     :param on_error: called with what is wrong with a file that cannot be read, or with a video
         that is not whole; the bag is made of the rest, whose stamps stay. None: that is raised.
+    :param left_out: counts what is not read of image files, as of `read_image`.
     :return: the number of images that were written.
     :raises BagError: the rate, topic, frame id or calibration is invalid, an image has another
         size than the calibration, `out` exists or cannot be written, or nothing can be read; no
@@ -73,7 +72,6 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     if compressed and topic == node_topics.base_topic(topic):
         topic += node_topics.COMPRESSED
     errors: list[ValueError] = []
-    left_out: Counter[str] = Counter()
 
     def failed(error: ValueError) -> None:
         if on_error is None:
@@ -109,13 +107,11 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     except Exception:  # not where a signal ends it: what is there is whole then
         writer.remove()
         raise
-    for note in left_out_notes(left_out):
-        _LOG.warning(note)
     return count
 
 
 def _readable(frames: Iterable[tuple[int, Path | np.ndarray]],
-              failed: Callable[[ValueError], None], left_out: Counter[str]
+              failed: Callable[[ValueError], None], left_out: Counter[str] | None
               ) -> Iterator[tuple[int, int, Path | np.ndarray, np.ndarray]]:
     """Yield number from 1, stamp, image and pixels of each that can be read."""
     try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -55,10 +56,12 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
     from ubcn_ros.bags.create import create
     from ubcn_ros.bags.image_source import image_source
     from ubcn_ros.data.rain_sequence import RainSequence
+    from ubcn_ros.images.files import left_out_notes
     from ubcn_ros.stopping import Stopped
     if not rain_mm_h:
         refuse_options(('seed',), 'no rain is rendered without --rain')
     count, broken = 0, False
+    left_out: Counter[str] = Counter()
     images = image_source(source, rate_hz, stamps)
     for note in images.notes:
         warn(note)
@@ -76,9 +79,12 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
                 say_error(text)
 
             create(images, out, topic, rate_hz, compressed, frame_id, show, calibration,
-                   RainSequence(rain_mm_h, seed) if rain_mm_h else None, tell)
+                   RainSequence(rain_mm_h, seed) if rain_mm_h else None, tell, left_out)
     except Stopped as stop:
         exit_stopped(stop, f'{count} of {images.total or "all"} images', out)
+    finally:
+        for note in left_out_notes(left_out):
+            warn(note)
     click.echo(f'{counted(count, "image")} written to {out}; stamps: {images.text}')
     if broken:
         sys.exit(1)
