@@ -303,6 +303,14 @@ def test_json_on_standard_output_is_nothing_but_that(tmp_path):
     assert json.loads(done.stdout)['cameras'][0]['only_a'] == 1
 
 
+def test_infinite_figures_are_null_in_json_as_the_help_says(tmp_path):
+    processed(tmp_path / 'a')
+    done = bag_compare(tmp_path / 'a', tmp_path / 'a', '--json', '-')
+    (camera,) = json.loads(done.stdout)['cameras']
+    assert {row['psnr_between'] for row in camera['rows']} == {None}
+    assert 'with null for infinite figures' in ' '.join(bag_compare('--help').output.split())
+
+
 def test_malformed_frames_are_left_out_and_told(tmp_path):
     processed(tmp_path / 'a')
     write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: (

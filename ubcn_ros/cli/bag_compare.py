@@ -36,7 +36,8 @@ _BEFORE_S = 0.25  # of the worst frame, from where it is played
               help='Show this many of the worst frames.')
 @click.option('--csv', 'csv_path', type=CSV, help='Write one line per frame to this file.')
 @json_option(type=JSON_OR_DASH,
-             help='Write everything to this file; - writes to standard output instead of the '
+             help='Write everything to this file, with null for infinite figures (PSNR of equal '
+                  'images, and gains from or to it); - writes to standard output instead of the '
                   'tables.')
 def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
                 topics: tuple[str, ...], count: int, csv_path: Path | None,

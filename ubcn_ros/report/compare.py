@@ -122,7 +122,7 @@ class BagComparison:
                       key=lambda row: row.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as it is written to JSON."""
+        """Return it as it is written to JSON, where infinite figures become null."""
         return {'cameras': [{
             'camera': camera.camera, 'frames': len(camera.frames), 'only_a': camera.only_a,
             'only_b': camera.only_b, 'incomplete': camera.incomplete, 'miou': camera.miou,
