@@ -44,6 +44,17 @@ def test_raw_comes_before_compressed_of_the_same_base(tmp_path):
                        'the other transport of /front/image, which is processed'}
 
 
+@pytest.mark.parametrize('chosen, twins', [
+    (('/front/image',), ['/front/image/compressed']),
+    (('/front/image/compressed', '/rear/image/compressed'), ['/front/image', None]),
+    (('/front/image', '/front/image/compressed'), [None, None])])
+def test_the_other_transport_of_a_chosen_camera_is_its_twin(tmp_path, chosen, twins):
+    cameras, _ = found(tmp_path, [
+        jpeg('/front/image/compressed', 1, 1000), image('/front/image', 1, 1001),
+        jpeg('/rear/image/compressed', 1, 1002), raw('/rear/image', '16UC1', 64, 3)], chosen)
+    assert [camera.twin for camera in cameras] == twins
+
+
 @pytest.mark.parametrize('chosen', [(), ('/front/image',)])
 def test_of_a_topic_of_two_types_one_that_can_be_read_is_taken(tmp_path, chosen):
     both = [image('/front/image', 1, 1000), jpeg('/front/image', 1, 1001)]

@@ -209,7 +209,8 @@ def test_the_command_says_what_was_done(tmp_path):
     done = ubcn('rain', tmp_path / 'dry', tmp_path / 'out', '--rate', '10:100', '--topic', FRONT)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-1] == (
-        f'rain rendered on images: 6 of {FRONT}; written to {tmp_path}/out')
+        f'rain rendered on images: 6 of {FRONT}, 6 of {FRONT}/compressed; written to '
+        f'{tmp_path}/out')
     again = ubcn('rain', tmp_path / 'dry', tmp_path / 'out')
     assert again.exit_code == 1 and 'exists already' in again.output
 

@@ -82,7 +82,8 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
     found = _Topics(reader, topics)
     if chosen:
         names = list(dict.fromkeys(found.named(name) for name in chosen))
-        cameras = [found.camera(name) for name in names]
+        cameras = [replace(camera, twin=found.twin(camera, names))
+                   for camera in map(found.camera, names)]
         return cameras, [Skipped(name, kind, _of_this(camera)) for camera in cameras
                          for name, kind in found.kinds()
                          if name == camera.topic and kind != camera.type]
@@ -188,6 +189,12 @@ class _Topics:
             return BagCamera(topic, kind, self._counts[topic, kind])
         return BagCamera(topic, kind, self._counts[topic, kind], info,
                          self._focal_length(infos))
+
+    def twin(self, camera: BagCamera, chosen: Collection[str]) -> str | None:
+        """Find the other transport of a chosen camera, unless that is chosen, too."""
+        return next((name for name, kind in self.kinds()
+                     if base_topic(name) == base_topic(camera.topic) and name not in chosen
+                     and not self.why_not(name, kind).reason), None)
 
     def why_not(self, topic: str, kind: str) -> _Look:
         """Say why a topic is not a camera, without a reason where it is one."""

@@ -71,7 +71,7 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
     at the end it is opened again, and its counts compared with what was written.
 
     :param make_rain: given the name of a camera and the bag's duration in seconds, makes its rain.
-    :param cameras: topics; none takes all that `find_cameras` finds.
+    :param cameras: topics, of either transport; none takes all that `find_cameras` finds.
     :param progress: called with the number of messages written and of all.
     :raises BagError: a bag cannot be read or written, or holds no camera.
     """
