@@ -130,6 +130,8 @@ def test_the_clock_takes_times_that_no_stamp_can_hold(ros, tmp_path):
     late = ros_channel('/text', TEXT)
     write_bag(path, [Record(late, 2**63 + n, 2**63 + n, 0, text(n)) for n in range(3)])
     assert played(path, clock_hz=10)[0].messages == 3
+    write_rosbag2(tmp_path / 'early', [('/text', TEXT, n - 2, text(n)) for n in range(3)])
+    assert played(tmp_path / 'early', clock_hz=10)[0].messages == 3
 
 
 def test_a_recorded_clock_gives_way_to_the_players(ros, tmp_path):

@@ -239,10 +239,10 @@ def _publisher(node: Any, topic: str, msgtype: str, serialization: str, profile:
 
 
 def _clock_publisher(node: Any) -> Callable[[int], None]:
-    """Return what publishes a time, ns, on /clock."""
+    """Return what publishes a time, ns, on /clock, or the nearest that a stamp can hold."""
     from rclpy.qos import QoSProfile
     from rclpy.time import Time
     from rosgraph_msgs.msg import Clock
     publisher = node.create_publisher(Clock, _CLOCK, QoSProfile(depth=10))
     return lambda time_ns: publisher.publish(Clock(clock=Time(
-        nanoseconds=min(time_ns, LATEST_STAMP_NS)).to_msg()))
+        nanoseconds=min(max(time_ns, 0), LATEST_STAMP_NS)).to_msg()))
