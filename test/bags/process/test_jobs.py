@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from bag_files import write_rosbag2
-from drives import drive, image, imu, message, processed, write_bag
+from drives import MS, decoded, drive, image, imu, message, processed, write_bag
+from rosbags.rosbag1 import Writer as Ros1Writer
+from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.bags import BagError
+from ubcn_ros.bags import IMAGE, BagError
 from ubcn_ros.bags.process import Options, plan, read_sidecar
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 from ubcn_ros.bags.process.sidecar import write_sidecar
@@ -76,6 +78,44 @@ def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
     with pytest.raises(BagError, match='has /front/derained/image_raw already'):
         processed(source, tmp_path / 'out', Options(cameras=cameras, drop_inputs=True))
     processed(source, tmp_path / 'out', Options(cameras=cameras, outputs_only=True))
+
+
+def write_mcap_file(path, records):
+    return write_bag(path.with_suffix('.mcap'), records)
+
+
+def write_sqlite(path, records):
+    return write_rosbag2(path, [(r.channel.topic, r.channel.msgtype, r.time_ns, r.data)
+                                for r in records])
+
+
+def write_ros1(path, records):
+    ros1 = get_typestore(Stores.ROS1_NOETIC)
+    with Ros1Writer(path.with_suffix('.bag')) as writer:
+        writer.chunk_threshold = 20_000
+        connection = writer.add_connection('/front/image_raw', IMAGE, typestore=ros1)
+        for record in records:
+            value = decoded(record)
+            value.header = ros1.types['std_msgs/msg/Header'](0, value.header.stamp, 'front')
+            writer.write(connection, record.time_ns, ros1.serialize_ros1(value, IMAGE))
+    return path.with_suffix('.bag')
+
+
+@pytest.mark.parametrize('write', [write_mcap_file, write_sqlite, write_ros1])
+def test_pieces_are_of_equal_time_though_the_clock_was_set(tmp_path, monkeypatch, write):
+    """As a computer without a battery does, once it has a network."""
+    monkeypatch.setattr('ubcn_ros.bags.process.jobs.PIECE_IMAGES', 10)
+    times = [*range(1000, 2000, 100), *range(1_700_000_000_000, 1_700_000_003_000, 100)]
+    source = write(tmp_path / 'in', [image('/front/image_raw', n, time)
+                                     for n, time in enumerate(times)])
+    for options, pieces, counts in (
+            (Options(), None, [10] * 4), (Options(), 2, [20] * 2), (Options(), 1, [40]),
+            (Options(start_s=1.7e9), None, [10] * 2), (Options(start_s=60.0, duration_s=9.0), 3,
+                                                       [0] * 3)):
+        jobs = plan(source, tmp_path / 'out', options, pieces)
+        assert [first.end_ns for first in jobs[:-1]] == [later.start_ns for later in jobs[1:]]
+        found = [sum(job.start_ns <= time * MS < job.end_ns for time in times) for job in jobs]
+        assert found == pytest.approx(counts, abs=2), options
 
 
 def test_a_message_of_a_negative_time_is_named_and_may_be_left_out(tmp_path):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -27,6 +27,7 @@ PIECE_IMAGES = 1000
 MOST_PIECES = 64
 """Most pieces of a bag then: each is a file of the output."""
 _NS = 1_000_000_000
+_PAUSE_NS = 60 * _NS  # without a message, as where the clock was set: it is no work
 
 
 def plan(source: Path, out: Path, options: Options, pieces: int | None = 1) -> list[Job]:
@@ -36,10 +37,10 @@ def plan(source: Path, out: Path, options: Options, pieces: int | None = 1) -> l
     Of several pieces, each is a bag in the folder `pieces_folder(out)`, for `join`.
 
     :param source, out: input and output.
-    :param pieces: ranges of equal time that the bag is cut into; None: one for every thousand
-        images, and one where each would go through all of the bag: it has no index, or a file of
-        it is compressed as a whole. Always one with `every`, which counts images from the
-        beginning.
+    :param pieces: ranges of equal time that the bag is cut into, not counting a minute or more
+        without a message; None: one for every thousand images, and one where each would go
+        through all of the bag: it has no index, or a file of it is compressed as a whole. Always
+        one with `every`, which counts images from the beginning.
     :raises BagError: the bag cannot be read, has no camera, would be written to itself or
         under a name that is not UTF-8, or has topics with the names of outputs.
     """
@@ -103,8 +104,11 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     first, end = _range(reader, options)
     begin = max(first, 0)  # before that nothing can be written
     end = max(end, begin + 1)
-    pieces = pieces or _choose_pieces(reader, cameras, end - begin)
-    cuts = [begin + (end - begin) * piece // pieces for piece in range(pieces + 1)]
+    parts = [] if pieces == 1 else reader.parts(_PAUSE_NS)
+    within = [(max(start, begin), min(stop, end)) for start, stop in parts
+              if start < end and stop > begin]
+    pieces = pieces or _choose_pieces(reader, cameras, _length(within) / _length(parts))
+    cuts = [begin, *_cuts(within or [(begin, end)], pieces), end]
     outs = [out] if pieces == 1 else [
         pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
     notes = () if pieces == 1 or reader.indexed else (
@@ -132,13 +136,27 @@ def _infos_left_out(reader: BagReader, topics: Collection[str], prefixes: dict[s
             if (info := camera_info_topic(camera)) in there and info not in topics]
 
 
-def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: int) -> int:
+def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], share: float) -> int:
     """Choose by the bag alone, so that another number of workers can go on with it."""
     if not reader.indexed:
         return 1
-    first, end = whole_range(reader)
-    images = sum(camera.messages for camera in cameras) * length_ns / (end - first)
+    images = sum(camera.messages for camera in cameras) * share
     return min(MOST_PIECES, max(1, round(images / PIECE_IMAGES)))
+
+
+def _cuts(parts: Sequence[tuple[int, int]], pieces: int) -> Iterator[int]:
+    """Yield the times between pieces of equal time, of which pauses between parts are none."""
+    for piece in range(1, pieces):
+        left = _length(parts) * piece // pieces
+        for start, stop in parts:
+            if left < stop - start:
+                yield start + left
+                break
+            left -= stop - start
+
+
+def _length(parts: Sequence[tuple[int, int]]) -> int:
+    return sum(stop - start for start, stop in parts)
 
 
 def _range(reader: BagReader, options: Options) -> tuple[int, int]:

@@ -42,6 +42,7 @@ from ubcn_ros.bags.storage.reach import check_in_reach
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _EXTRAS = {Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata}
+_LONG_NS = 10_000_000_000
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
 
 
@@ -110,6 +111,16 @@ class McapFile(Storage):
         if not self._blocks:
             return None
         return self._blocks[0].first, max(block.last for block in self._blocks)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Yield times of the first and last message of each block, of a long one of each, ns."""
+        for block in self._blocks:
+            if block.last - block.first < _LONG_NS:
+                yield block.first, block.last
+            else:  # the clock may have been set in it
+                yield from ((record.time, record.time)
+                            for record in self._parse_block(block.offset, block.end)
+                            if isinstance(record, Message))
 
     def records(self, channels: set[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""

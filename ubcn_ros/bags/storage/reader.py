@@ -9,6 +9,7 @@ import resource
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,20 @@ class BagReader:
     def end_ns(self) -> int | None:
         """Time of recording of the last message, ns; None for an empty bag."""
         return max((span[1] for storage in self._storages if (span := storage.span)), default=None)
+
+    def parts(self, pause_ns: int) -> list[tuple[int, int]]:
+        """
+        Return the ranges of time, ns, that lie between longer pauses, in order, ends not included.
+
+        :param pause_ns: without a message of any topic.
+        """
+        parts: list[tuple[int, int]] = []
+        for first, last in sorted(chain.from_iterable(s.spans() for s in self._storages)):
+            if parts and first - parts[-1][1] < pause_ns:
+                parts[-1] = parts[-1][0], max(parts[-1][1], last + 1)
+            else:
+                parts.append((first, last + 1))
+        return parts
 
     @property
     def indexed(self) -> bool:

@@ -96,6 +96,10 @@ class Storage(Protocol):
     def span(self) -> tuple[int, int] | None:
         """Times of the first and last message; None where there is none."""
 
+    def spans(self) -> Iterable[tuple[int, int]]:
+        """Return times of first and last messages of parts, in any order; by default of all."""
+        return [self.span] if self.span else []
+
     def records(self, channels: Collection[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end, by time."""
 

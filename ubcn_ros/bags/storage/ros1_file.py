@@ -93,6 +93,11 @@ class Ros1File(Storage):
             return None
         return self._reader.start_time, self._reader.end_time - 1
 
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the time of each message, ns, as first and last."""
+        return [(entry.time, entry.time) for entries in self._reader.indexes.values()
+                for entry in entries]
+
     def records(self, channels: set[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         chosen = [c for c in self._reader.connections if c.id in channels]

@@ -113,6 +113,15 @@ class SqliteFile(Storage):
             return (times[0], times[-1]) if times else None
         return None if first is None else (first, last)
 
+    def spans(self) -> Iterable[tuple[int, int]]:
+        """Return times of the first and last message in each ten seconds, ns."""
+        time = 'CAST(timestamp AS INTEGER)'
+        try:
+            return list(self._query(f'SELECT min({time}), max({time}) FROM messages '
+                                    f'WHERE {_TIMED} GROUP BY {time} / 10000000000'))
+        except _ERRORS:
+            return super().spans()
+
     def records(self, channels: set[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         for number, time, topic in self._rows(channels, start, end):
