@@ -192,6 +192,13 @@ def test_each_lap_begins_with_what_was_latched_before_the_start(tmp_path):
                                       [f'sensor_{time}' for time in times])]
 
 
+def test_a_middleware_without_acknowledgements_plays_to_the_end(ros, bag, monkeypatch):
+    from rclpy.impl.implementation_singleton import rclpy_implementation
+    refuse = Mock(side_effect=rclpy_implementation.RCLError('Failed to wait for all'))
+    monkeypatch.setattr(player, '_publisher', lambda *_: Mock(wait_for_all_acked=refuse))
+    assert played(bag, rate=10.0, topics=('/text',))[0].messages == 40 and refuse.called
+
+
 def test_topics_are_offered_by_the_qos_of_the_recording(ros, tmp_path):
     from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
