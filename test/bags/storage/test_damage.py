@@ -123,6 +123,16 @@ def test_rows_before_and_after_damaged_pages_are_read(database, name, whole):
         assert f'20 messages are announced, {len(seconds)} were found' in error
 
 
+def test_where_the_times_of_rows_are_damaged_they_count_as_without_a_pause(database):
+    path, page = database
+    data = path.read_bytes()
+    for number in range(1, len(data) // page):
+        if data[number * page] == 0x0a:  # of an index
+            overwrite(path, number * page, b'\xff' * page)
+    with open_bag(path.parent) as reader:
+        assert reader.parts(1) == [(SECOND, 20 * SECOND + 1)]
+
+
 def test_a_row_whose_data_are_damaged_is_left_out(database):
     path, page = database
     place = path.read_bytes().index(noise(10, 60, 80).tobytes()[6000:6100])
