@@ -12,6 +12,8 @@ from ubcn_ros.network.rain_estimate import (
     MAX_RATE,
     MAX_VISIBILITY,
     MIN_VISIBILITY,
+    _ROWS,
+    Autocorrelation,
     RainHead,
     rain_logs,
     rain_of,
@@ -51,8 +53,9 @@ def test_clear_air_counts_as_the_farthest_visibility_and_unknown_stays_unknown()
 
 
 @pytest.fixture
-def head():
-    """Make one with values to work with."""
+def head(monkeypatch):
+    """Make one of one part, with values to work with."""
+    monkeypatch.setattr('ubcn_ros.network.rain_estimate.GRID', (96, 128))
     torch.manual_seed(0)
     made = RainHead(8).eval()
     torch.nn.init.normal_(made.layers[-1].weight, std=0.1)
@@ -84,17 +87,50 @@ def test_the_head_takes_any_size(head, size):
 
 def test_only_what_was_taken_away_counts_as_rain(head):
     ground, even = torch.full((2, 1, 1, 96, 128), 0.3)
-    few, many, none = (head.sums(ground, streaks(n)[:, :1] - ground) for n in (3, 60, 0))
-    assert (few >= none - 1e-5).all() and (many >= few - 1e-5).all() and (many > few + 1).any()
+    few, many, none = (head.measure(ground, streaks(n)[:, :1] - ground) for n in (3, 60, 0))
+    amount = slice(0, 3)  # of opacity, its square, and of what changes along a part
+    assert (none[:, amount] < few[:, amount]).all() and (few < many)[:, amount].all()
     # what is as wide as the veil is not a streak
-    torch.testing.assert_close(head.sums(ground, even), none, atol=1e-3, rtol=0)
+    torch.testing.assert_close(head.measure(ground, even), none, atol=1e-3, rtol=0)
+
+
+def test_long_and_wide_streaks_are_told_from_many(head):
+    def shape(height, width, count):
+        image = torch.zeros(1, 1, 96, 128)
+        for i in range(count):
+            top, left = 7 * i % (96 - height), 29 * i % (128 - width)
+            image[..., top:top + height, left:left + width] = 0.2
+        return head.measure(torch.full((1, 1, 96, 128), 0.3), image)[0, 3:]
+
+    rows = len(_ROWS)
+    for first, second, larger in (((6, 1, 12), (24, 1, 3), slice(3, 6)),
+                                  ((12, 1, 12), (12, 3, 4), slice(2 * rows, 2 * rows + 2))):
+        assert (shape(*first)[larger] < shape(*second)[larger] - 0.2).all()
+    assert (shape(12, 1, 4) - shape(12, 1, 8)).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_correlations_are_those_of_shifted_images(count):
+    image = torch.rand(count, 1, 12, 24, generator=torch.Generator().manual_seed(0))
+    own, along, across = Autocorrelation((6, 8), (1, 3), (2,), 0.5)(image)
+    parts = image.view(count, 2, 6, 3, 8).transpose(2, 3).reshape(count, 6, 6, 8)
+    parts = parts - parts.mean((2, 3), keepdim=True)
+
+    def shifted(row, column):
+        return (parts * parts.roll((row, column), (2, 3))).mean((2, 3))
+
+    torch.testing.assert_close(own, shifted(0, 0))
+    torch.testing.assert_close(across, shifted(0, 2)[..., None])
+    for i, (row, reach) in enumerate(((1, 1), (3, 2))):
+        best = torch.stack([shifted(row, c) for c in range(-reach, reach + 1)]).amax(0)
+        torch.testing.assert_close(along[..., i], best)
 
 
 def test_dusk_and_day_are_told_the_same(head):
     day = torch.full((1, 1, 96, 128), 0.2)
     day[..., :32, :] = 0.9
     light = (streaks(40)[:, :1] - 0.3) * (0.9 - day)  # none before the sky itself
-    torch.testing.assert_close(head.sums(day * 0.6, light * 0.6), head.sums(day, light),
+    torch.testing.assert_close(head.measure(day * 0.6, light * 0.6), head.measure(day, light),
                                atol=0.1, rtol=0)
 
 
@@ -127,7 +163,7 @@ def test_how_many_streaks_there_are_is_soon_learnt(monkeypatch):
     torch.manual_seed(0)
     head, errors = RainHead(8), []
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
-    for step in range(40):
+    for step in range(60):
         counts = torch.randint(0, 80, (16,))
         images = torch.cat([streaks(int(n), seed=100 * step + i) for i, n in enumerate(counts)])
         told = head(images, torch.full_like(images, 0.3))[:, 0]
