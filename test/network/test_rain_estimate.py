@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network.rain_estimate import (
+    _ROWS,
     MAX_RATE,
     MAX_VISIBILITY,
     MIN_VISIBILITY,
-    _ROWS,
     Autocorrelation,
     RainHead,
     rain_logs,
