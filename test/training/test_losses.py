@@ -18,7 +18,6 @@ from ubcn_ros.training.losses import (
     block_means,
     class_weights,
     coarse_part,
-    consistency_loss,
     derain_loss,
     discriminator_loss,
     group_members,
@@ -150,17 +149,6 @@ def test_all_of_a_pole_is_near_and_nothing_of_an_unlabeled_image():
     assert near_boundary(labels)[labels == 2].all()
     assert near_boundary(labels)[labels == 0].float().mean() < 0.2
     assert not near_boundary(torch.full_like(labels, 255)).any()
-
-
-def test_consistency_loss_is_the_divergence_and_leaves_the_reference_alone():
-    reference = torch.tensor([[log(3), 0.0]]).view(1, 2, 1, 1).requires_grad_()
-    logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
-    loss = consistency_loss(logits, reference)
-    assert float(loss.detach()) == pytest.approx(
-        3 / 4 * log(3 / 4 / 0.5) + 1 / 4 * log(1 / 4 / 0.5), rel=1e-5)
-    loss.backward()
-    assert reference.grad is None and logits.grad.abs().sum() > 0
-    assert float(consistency_loss(reference, reference).detach()) == pytest.approx(0, abs=1e-7)
 
 
 def test_rain_loss_counts_what_is_known():

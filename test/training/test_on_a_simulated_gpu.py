@@ -15,7 +15,7 @@ SAMPLES = {'crop': [64, 80], 'on_device': True, 'short_sides': [64, 96], 'rain_p
            'balanced_crop_probability': 0.5, 'photometric_probability': 0.8, 'rotation_deg': 5,
            'drive_frames': 2}
 LOSSES = {'psnr_weight': 0.01, 'rain_weight': 0.1, 'veil_weight': 0.5, 'boundary_weight': 1,
-          'lovasz_weight': 0.5, 'derained_share': 0.5, 'consistency_weight': 0.5,
+          'lovasz_weight': 0.5, 'derained_share': 0.5,
           'adversarial_weight': 1e-3, 'ema_decay': 0.9}
 
 

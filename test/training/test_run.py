@@ -787,7 +787,7 @@ POOLED = {'segmentation': 'ddrnet23_slim', 'segmentation_options': {
     ('joint', {'rain_weight': 1.0}, {'veil': {'channels': 4}}, True),
     ('derain', {'rain_weight': 1.0}, {'veil': {'channels': 4}}, True),
     ('adapt', {}, POOLED, True),
-    ('adapt', {'consistency_weight': 0.5}, POOLED, False)])
+    ('adapt', {'adversarial_weight': 1e-3, 'samples': {'crop': [96, 96]}}, POOLED, False)])
 def test_a_sample_alone_is_refused_where_nothing_can_be_normalised(make, stage, settings,
                                                                    overrides, alone):
     run = make(stages=(stage,), processes=2, changes={

@@ -422,7 +422,7 @@ def test_mixed_precision_rounds_no_image(run, monkeypatch):
 @pytest.mark.parametrize('stage', STAGES)
 def test_every_stage_trains_with_all_losses_in_fp64(run, stage):
     changes = {'samples': {'crop': [64, 64]}, 'psnr_weight': 0.01, 'boundary_weight': 1,
-               'lovasz_weight': 0.5, 'derained_share': 0.5, 'consistency_weight': 0.5,
+               'lovasz_weight': 0.5, 'derained_share': 0.5,
                'segmentation_weight': 0.1}
     trainer = run('out', stage, changes, precision='64-true')
     samples = trainer.samples()

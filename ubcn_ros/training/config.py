@@ -127,7 +127,6 @@ class StageConfig:
     # share of the segmentation loss that takes derained instead of clean images, 0..1 (adapt)
     derained_share: float = 0.0
     # weight of how differently derained and clean images are labelled (adapt)
-    consistency_weight: float = 0.0
     # what a pixel near to another class counts more than one (adapt, attend, joint)
     boundary_weight: float = 0.0
     # weight of the loss of the rain rate and extinction, which the renderer knows (derain, joint)
@@ -163,16 +162,16 @@ class StageConfig:
         check_range(self, ('epochs',), 0, 1e6)
         check_range(self, ('derained_share', 'ema_decay'), 0, 1)
         check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
-                           'lovasz_weight', 'consistency_weight', 'boundary_weight',
-                           'rain_weight', 'veil_weight', 'grad_clip_norm'), 0)
+                           'lovasz_weight', 'boundary_weight', 'rain_weight',
+                           'veil_weight', 'grad_clip_norm'), 0)
         check_range(self, ('psnr_cap',), 1, 100)
         check_range(self, ('step_factor',), 0.01, 100)
 
 
 _UNROLLED, _VEIL = ('attend', 'joint'), ('derain', 'joint')
 STAGES_WITH = {
-    **dict.fromkeys(('discriminator', 'adversarial_weight', 'lovasz_weight', 'derained_share',
-                     'consistency_weight'), ('adapt',)),
+    **dict.fromkeys(('discriminator', 'adversarial_weight', 'lovasz_weight', 'derained_share'),
+                    ('adapt',)),
     **dict.fromkeys(('iterations', 'segmentation_weight', 'step_factor', 'warm_start'),
                     _UNROLLED),
     **dict.fromkeys(('psnr_weight', 'psnr_cap'), ('derain', *_UNROLLED)),

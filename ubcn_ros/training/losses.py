@@ -180,18 +180,6 @@ def near_boundary(labels: torch.Tensor) -> torch.Tensor:
     return known & (highest != lowest)
 
 
-def consistency_loss(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """
-    Compare what is seen in degraded images with what is seen in the clean ones.
-
-    :param logits: (N, K, h, w), of the degraded images.
-    :param reference: likewise, of the clean ones, which learn nothing from it.
-    :return: Kullback-Leibler divergence from the reference, the mean over all places.
-    """
-    return F.kl_div(logits.float().log_softmax(1), reference.detach().float().log_softmax(1),
-                    reduction='none', log_target=True).sum(1).mean()
-
-
 def rain_loss(estimate: torch.Tensor, rate: torch.Tensor, extinction: torch.Tensor
               ) -> torch.Tensor:
     """

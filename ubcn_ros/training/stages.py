@@ -16,7 +16,6 @@ from ubcn_ros.network.ubcn import DERAINING
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     adversarial_loss,
-    consistency_loss,
     discriminator_loss,
     lovasz_loss,
 )
@@ -61,10 +60,9 @@ class AdaptStage(Stage):
     FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
-    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
-    ``consistency_weight`` these are to look to the network as the clean ones do. Without a
-    discriminator (``adversarial_weight`` 0) and without ``consistency_weight`` a sample is shown
-    once, clean or derained; otherwise as both.
+    labelled loss takes the degraded images after IDM, which is what the loop will show it. Without
+    a discriminator (``adversarial_weight`` 0) a sample is shown once, clean or derained; otherwise
+    as both.
     """
 
     trained = ('segmentation',)
@@ -89,8 +87,8 @@ class AdaptStage(Stage):
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         segmentation, labels = self.network.segmentation, batch['labels']
-        share, consistency = self.config.derained_share, self.config.consistency_weight
-        if self.discriminator is None and not consistency:
+        share = self.config.derained_share
+        if self.discriminator is None:
             return self._one_view_loss(batch, share)
         derained = self._derained(batch['degraded'])
         n = len(labels)
@@ -100,21 +98,16 @@ class AdaptStage(Stage):
         rainy = self._supervised(logits, auxiliary, slice(n, None), labels)
         loss = (1 - share) * clean + share * rainy
         logs = {'segmentation': clean.detach(), 'segmentation_derained': rainy.detach()}
-        if consistency:
-            difference = consistency_loss(logits[n:], logits[:n])
-            loss = loss + consistency * difference
-            logs['consistency'] = difference.detach()
-        if self.discriminator is not None:
-            # one backward pass serves both sides: the discriminator sees detached features, the
-            # features see a detached discriminator
-            frozen = {k: v.detach() for k, v in self.discriminator.named_parameters()}
-            adversarial = adversarial_loss(
-                functional_call(self.discriminator, frozen, (features[n:],)))
-            detached = features.detach()
-            discriminator = discriminator_loss(self.discriminator(detached[:n]),
-                                               self.discriminator(detached[n:]))
-            loss = loss + self.config.adversarial_weight * adversarial + discriminator
-            logs |= {'adversarial': adversarial.detach(), 'discriminator': discriminator.detach()}
+        # one backward pass serves both sides: the discriminator sees detached features, the
+        # features see a detached discriminator
+        frozen = {k: v.detach() for k, v in self.discriminator.named_parameters()}
+        adversarial = adversarial_loss(
+            functional_call(self.discriminator, frozen, (features[n:],)))
+        detached = features.detach()
+        discriminator = discriminator_loss(self.discriminator(detached[:n]),
+                                           self.discriminator(detached[n:]))
+        loss = loss + self.config.adversarial_weight * adversarial + discriminator
+        logs |= {'adversarial': adversarial.detach(), 'discriminator': discriminator.detach()}
         return loss, logs
 
     def _one_view_loss(self, batch: Batch, share: float) -> tuple[torch.Tensor, Logs]:
