@@ -136,6 +136,32 @@ def test_a_class_called_unlabeled_keeps_its_share_and_is_told(tmp_path):
     assert found.level == 'warning' and found.text.startswith('un-labeled is learnt as a class')
 
 
+def cvat_with(root, unused):
+    cvat(root)
+    file = root / 'labelmap.txt'
+    file.write_text(f'{unused}:0,0,0::\n{file.read_text()}')
+
+
+@pytest.mark.parametrize('unused, mapping', [
+    ('background', ''), ('background', 'class_mapping: {background: ignore}\n'), ('void', '')])
+def test_the_remedies_for_classes_of_cvat_name_the_key_that_it_takes(unused, mapping, tmp_path):
+    cvat_with(tmp_path, unused)
+    (tmp_path / 'data.yaml').write_text(f'format: cvat\n{mapping}')
+    told = [f.text for f in check(tmp_path).findings]
+    assert not any('label_mapping' in text or 'ignore' in text for text in told)
+    for text in told[:-1]:  # the last is of val
+        assert text.endswith('to leave out classes list the others as names in a YAML')
+    (tmp_path / 'data.yaml').write_text(f'names: [{", ".join(CLASSES)}]\n')
+    assert check(tmp_path).findings == ()
+
+
+def test_the_remedy_for_classes_of_a_published_format_is_a_yaml_of_ones_own(tmp_path):
+    cityscapes(tmp_path)
+    (tmp_path / 'data.yaml').write_text('format: cityscapes\nclass_mapping: {road: ignore}')
+    (found,) = check(tmp_path).findings
+    assert found.text.endswith(f'write a YAML with {FORMATS["cityscapes"].own_keys}')
+
+
 def test_a_single_class_is_told_to_mean_nothing(tmp_path):
     own(tmp_path, ('road',))
     (found,) = check(tmp_path).findings

@@ -12,6 +12,7 @@ from ubcn_ros.data.check.facts import UPRIGHT
 from ubcn_ros.data.check.report import Finding, SplitFacts, relative
 from ubcn_ros.data.datasets import FORMATS
 from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.scenes import DataSet
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import UNLABELED, plain_name
 from ubcn_ros.text_table import counted, listed
@@ -143,8 +144,10 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
                           'is a class, store another number; if not, label the other classes, too')
         elif missing:
             effect = 'the model cannot learn it' if name == 'train' else 'it is not validated'
+            named = data.first_labelled if name == 'train' and data.classes is None else None
+            remedy = f'; {_leaving_out(named)}' if named and _takes_names(named) else ''
             yield Finding('warning', f'classes missing in {name}', where,
-                          f'no pixel of {listed(missing, 10)}: {effect}')
+                          f'no pixel of {listed(missing, 10)}: {effect}{remedy}')
         rare = [f'{c} ({share:.4%})' for c, share in zip(label_set.classes, shares, strict=True)
                 if 0 < share < RARE]
         if rare and name == 'train':
@@ -163,14 +166,31 @@ def _guessed(data: Data) -> Iterator[Finding]:
                           f'are these, one with format: {dataset.format}')
 
 
+def _takes_names(dataset: DataSet) -> bool:
+    """Whether a YAML may choose from a data set's classes, but not give its masks others."""
+    keys = FORMATS[dataset.format].keys
+    return 'names' in keys and 'label_mapping' not in keys
+
+
+def _leaving_out(dataset: DataSet) -> str:
+    """Say how classes of a data set are left out, by keys that its format has."""
+    if _takes_names(dataset):
+        return 'to leave out classes list the others as names in a YAML'
+    if own_keys := FORMATS[dataset.format].own_keys:
+        return f'for other classes write a YAML with {own_keys}'
+    return 'to join or leave out classes give names and label_mapping'
+
+
 def _unlabeled_classes(data: Data) -> Iterator[Finding]:
     """Yield classes that are learnt and have the name of what is not."""
     for dataset in data.sets:
         for i, name in enumerate(dataset.label_set.classes if dataset.label_set else ()):
             if plain_name(name) in _NO_CLASS and data.ids_of(dataset)[i] != UNLABELED:
+                remedy = (_leaving_out(dataset) if _takes_names(dataset) else
+                          'leave it out of names, and give its number in ignore, or as ignore in '
+                          'label_mapping')
                 yield Finding('warning', 'unlabeled is a class', dataset.name,
-                              f'{name} is learnt as a class: leave it out of names, and give its '
-                              'number in ignore, or as ignore in label_mapping')
+                              f'{name} is learnt as a class: {remedy}')
 
 
 def _mappings(data: Data) -> Iterator[Finding]:
@@ -179,7 +199,7 @@ def _mappings(data: Data) -> Iterator[Finding]:
         if dataset is data.first_labelled and dataset.class_mapping and data.classes is None:
             yield Finding('warning', 'class_mapping without effect', dataset.name,
                           "its classes are the model's, so that class_mapping does nothing: "
-                          'to join or leave out classes give names and label_mapping')
+                          + _leaving_out(dataset))
         elif dataset.label_set and set(data.ids_of(dataset).values()) == {UNLABELED}:
             yield Finding('warning', 'set without a class', dataset.name,
                           'class_mapping ignores every class: nothing is learnt from its masks')
