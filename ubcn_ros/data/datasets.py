@@ -53,7 +53,7 @@ def open_dataset(path: Path | str) -> DataSet:
             if not (key == 'val' and description.val_fraction):
                 raise DataSetError(f'{description.source}: {key}: means nothing for the format '
                                    f'{layout.name}: leave it out')
-        label_set, readers, files = layout.open(description)
+        label_set, readers, files, left_out = layout.open(description)
     except OSError as error:
         raise DataSetError(f'{error.filename or description.root} cannot be read: '
                            f'{error.strerror or error}') from error
@@ -70,7 +70,8 @@ def open_dataset(path: Path | str) -> DataSet:
         description.name, layout.base(description.root), description.source, layout.name,
         label_set, description.license or (layout.license if own else ''), readers,
         description.class_mapping, description.focal_length,
-        paths_given=own or description.paths is not None, files=(description.source, *files))
+        paths_given=own or description.paths is not None, files=(description.source, *files),
+        left_out=left_out)
     if own and description.format is None and _other_names(dataset, layout):
         dataset = replace(dataset, license=description.license, guessed=True)
     return _split(description, replace(dataset, readers={

@@ -155,6 +155,7 @@ class DataSet:
         the names of its images are others.
     :param paths_given: whether the label set's paths count; otherwise pixel shares decide.
     :param files: that say what is in it, beside those of its scenes: YAML, lists, annotations.
+    :param left_out: number of annotations by class that its YAML leaves out, where that is known.
     """
 
     name: str
@@ -169,6 +170,7 @@ class DataSet:
     guessed: bool = False
     paths_given: bool = True
     files: tuple[Path, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
     _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,
                                           compare=False)
 

@@ -136,6 +136,26 @@ def test_a_class_called_unlabeled_keeps_its_share_and_is_told(tmp_path):
     assert found.level == 'warning' and found.text.startswith('un-labeled is learnt as a class')
 
 
+@pytest.mark.parametrize('names, told', [
+    ('road', ['names leaves out car (6 annotations), tree (1 annotation): their pixels are '
+              'unlabeled']),
+    ('road, car, TREE', [])])
+def test_annotated_classes_of_coco_that_names_leaves_out_are_told(names, told, tmp_path):
+    pytest.importorskip('pycocotools')
+    coco(tmp_path)
+    for split, left in (('train', 1), ('val', 0)):
+        file = tmp_path / 'annotations' / f'instances_{split}.json'
+        values = json.loads(file.read_text())
+        trees = [a for a in values['annotations'] if a['category_id'] == 3]
+        for annotation in trees[left:]:
+            values['annotations'].remove(annotation)
+        values['categories'].append({'id': 9, 'name': 'of no object'})
+        file.write_text(json.dumps(values))
+    (tmp_path / 'data.yaml').write_text(f'names: [{names}]')
+    found = [f for f in check(tmp_path).warnings if f.kind == 'classes left out']
+    assert [f.text for f in found] == told
+
+
 def cvat_with(root, unused):
     cvat(root)
     file = root / 'labelmap.txt'

@@ -122,6 +122,7 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
     yield from _mappings(data)
     yield from _unlabeled_classes(data)
     yield from _guessed(data)
+    yield from _left_out(data)
     if label_set.num_classes == 1:
         yield Finding('warning', 'a single class', label_set.name,
                       f'{label_set.classes[0]} is the only class: every pixel gets it and mIoU is '
@@ -164,6 +165,16 @@ def _guessed(data: Data) -> Iterator[Finding]:
                           f'{", ".join(dataset.label_set.classes[:2])} and so on. For your own '
                           f'classes write a YAML with {FORMATS[dataset.format].own_keys}; if they '
                           f'are these, one with format: {dataset.format}')
+
+
+def _left_out(data: Data) -> Iterator[Finding]:
+    """Yield classes that a YAML leaves out of names, and that are annotated."""
+    for dataset in data.sets:
+        if dataset.left_out:
+            said = [f'{name} ({counted(number, "annotation")})'
+                    for name, number in dataset.left_out.items()]
+            yield Finding('warning', 'classes left out', dataset.name,
+                          f'names leaves out {listed(said, 10)}: their pixels are unlabeled')
 
 
 def _takes_names(dataset: DataSet) -> bool:

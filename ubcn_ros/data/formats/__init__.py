@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ubcn_ros.data.description import Description
@@ -22,11 +23,14 @@ class Opened(NamedTuple):
     :param label_set: classes of the data set; None without labels.
     :param readers: by split, a function that lists it.
     :param files: that say what is in the splits, such as lists, beside the files of scenes.
+    :param left_out: number of annotations by class that ``names`` leaves out, where a file counts
+        them.
     """
 
     label_set: LabelSet | None
     readers: Mapping[str, Callable[[], Listing]]
     files: tuple[Path, ...] = ()
+    left_out: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

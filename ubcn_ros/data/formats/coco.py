@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,7 +101,7 @@ def _open(description: Description) -> Opened:
                           f'choose from {", ".join(_classes(list(read.values())))}')
     return Opened(d.label_set_of(classes), {split: partial(_list, d.root, split, coco, classes)
                                             for split, coco in read.items()},
-                  tuple(files.values()))
+                  tuple(files.values()), _left_out(list(read.values()), classes))
 
 
 def _given(d: Description) -> dict[str, Path]:
@@ -120,6 +121,13 @@ def _classes(files: Sequence[CocoFile]) -> tuple[str, ...]:
     # an export of Roboflow has the name of all objects as a category of none
     return tuple({plain_name(name): name for name in names
                   if name in used or name not in above}.values())
+
+
+def _left_out(files: Sequence[CocoFile], classes: Sequence[str]) -> dict[str, int]:
+    """Count the annotations of categories that are none of the classes."""
+    taken = {plain_name(name) for name in classes}
+    return Counter(name for coco in files for image in coco.images for category, _ in image.objects
+                   if plain_name(name := coco.categories[category]) not in taken)
 
 
 def _list(root: Path, split: str, coco: CocoFile, classes: tuple[str, ...]) -> Listing:
