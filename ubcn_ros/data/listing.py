@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import unicodedata
@@ -14,13 +15,14 @@ from pathlib import Path
 from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.images.files import SUFFIXES, ImageFileError, find_images
+from ubcn_ros.text_table import counted
 
 MASK_SUFFIX = '_mask.png'
 """End of a mask's name in exports that put masks beside their images."""
 
 
 class NoMask(str):
-    """The problem of an image that has no mask."""
+    """The problem of images that have no mask."""
 
 
 def images_below(folder: Path, suffix: str = '', recursive: bool = True,
@@ -126,23 +128,32 @@ def text_lines(file: Path, what: str) -> list[str]:
 
 def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Callable[
         [Path], Path], ids: Mapping[int, int], depth_of: Callable[[Path], Path] | None = None,
-        scene: Callable[..., Scene] = Scene) -> Listing:
+        scene: Callable[..., Scene] = Scene, remedy: str = '') -> Listing:
     """
     Return scenes of the images that have masks; each of the others is a problem.
+
+    Those whose masks' folder is not there are one problem together.
 
     :param problems: that are known already.
     :param mask_of: where an image's mask is expected, as a PNG.
     :param ids: class id of every number that a mask may store.
     :param depth_of: where an image's depth is, if it has one.
+    :param remedy: what else can be done where a folder of masks is not there, for the error.
     """
     scenes, problems = [], list(problems)
     owners: dict[Path, Path] = {}
+    without_folder: dict[Path, list[Path]] = {}
+    is_there = functools.cache(lambda folder: any(map(os.path.isdir, _spellings(folder))))
     files = FileFinder()
     for name, image in images.items():
         expected = mask_of(image)
         mask = files.existing(expected)
         if mask is None:
-            problems.append(_missing(image, expected, files))
+            problem = _missing(image, expected, files)
+            if isinstance(problem, NoMask) and not is_there(expected.parent):
+                without_folder.setdefault(expected.parent, []).append(expected)
+            else:
+                problems.append(problem)
             continue
         if mask == image:
             problems.append(f'{image} would be its own mask: put masks into another folder, or '
@@ -154,6 +165,9 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
             continue
         depth = files.existing(depth_of(image)) if depth_of else None
         scenes.append(scene(name, image, mask, ids, depth))
+    problems += [NoMask(f'no folder {folder}, of the masks of {counted(len(masks), "image")}: '
+                        f'expected {masks[0]}{" and the like" if masks[1:] else ""}{remedy}')
+                 for folder, masks in without_folder.items()]
     return Listing(tuple(scenes), tuple(dict.fromkeys(problems)))
 
 

@@ -104,7 +104,21 @@ def test_a_missing_mask_is_expected_where_those_of_other_splits_are(tmp_path):
     make(tmp_path, 'images/train', 'masks/train')
     write(tmp_path / 'images/val/a.jpg', picture())
     (problem,) = listed(tmp_path, 'train: images/train\nval: images/val', 'val').problems
-    assert problem.endswith(f'has no mask: expected {tmp_path}/masks/val/a.png')
+    assert f': expected {tmp_path}/masks/val/a.png' in problem
+
+
+@pytest.mark.parametrize('folder', ['masks', 'masks/day'])
+def test_a_folder_of_masks_that_is_not_there_is_one_problem_that_names_masks_dir(tmp_path, folder):
+    for drive in ('day', 'night'):
+        make(tmp_path, f'images/{drive}', f'masks/{drive}')
+    (tmp_path / folder).rename(tmp_path / 'elsewhere')
+    listing = listed(tmp_path, 'train: images')
+    gone = ('day', 'night') if folder == 'masks' else ('day',)
+    assert listing.problems == tuple(
+        f'no folder {tmp_path}/masks/{drive}, of the masks of 2 images: expected '
+        f'{tmp_path}/masks/{drive}/a.png and the like, or another masks_dir in '
+        f'{tmp_path}/data.yaml' for drive in gone)
+    assert len(listing.scenes) == 4 - 2 * len(gone)
 
 
 def test_images_elsewhere(tmp_path):

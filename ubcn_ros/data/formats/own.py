@@ -115,7 +115,7 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
         listing = without_masks(images, problems, depth_of, scene)
     else:
         listing = with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids, depth_of,
-                             scene)
+                             scene, f', or another masks_dir in {d.source}')
     if depth_of and listing.scenes and not any(s.depth_path for s in listing.scenes):
         first = depth_of(listing.scenes[0].image_path)
         return Listing(listing.scenes, (*listing.problems, f'no image has a depth: expected '
