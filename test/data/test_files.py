@@ -82,7 +82,8 @@ def test_numbers_become_what_they_mean(tmp_path):
     ids[0] = 255
     cv2.imwrite(str(tmp_path / 'a.png'), ids)
     assert np.unique(read_labels(tmp_path / 'a.png', {7: 0, 255: 255})).tolist() == [0, 255]
-    with pytest.raises(DataSetError, match=r'a\.png holds 7, which no class has: .* 0, 255; '):
+    with pytest.raises(DataSetError, match=r'a\.png holds 7, which no class has: .* 0, 255; say '
+                       'their classes as names in a YAML, or .* ignore; or change them to 255'):
         read_labels(tmp_path / 'a.png', {0: 0, 255: 255})
 
 

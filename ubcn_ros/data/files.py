@@ -32,11 +32,12 @@ class DataSetError(ValueError):
         'mismatch' (another size than the image), 'format' (no PNG where ids are stored),
         'channels' (a PNG of colours or of other bits), 'ids' (numbers or colours that no class
         has); empty where the error is of no file's content.
+    :param stored: what a mask of the kind 'ids' holds, (H, W) or (H, W, 3), else None.
     """
 
-    def __init__(self, text: str, kind: str = '') -> None:
+    def __init__(self, text: str, kind: str = '', stored: np.ndarray | None = None) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.kind, self.stored = kind, stored
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -93,9 +94,9 @@ def read_labels(path: Path, meaning: Mapping[int, int]) -> np.ndarray:
     if cv2.LUT(stored, unknown).any():
         found = set(np.unique(stored).tolist()) - set(known)
         raise DataSetError(f'{path} holds {_ranges(found)}, which no class has: expected the ids '
-                           f'{_ranges(known)}; change void and unknown ids to 255, unlabeled, or '
-                           'say in a YAML what they are: names, label_mapping, ignore',
-                           'ids')
+                           f'{_ranges(known)}; say their classes as names in a YAML, or list them '
+                           'there in label_mapping or ignore; or change them to 255, unlabeled',
+                           'ids', stored)
     return cv2.LUT(stored, table)
 
 
@@ -151,7 +152,7 @@ def read_color_labels(path: Path, colors: Sequence[tuple[int, int, int]],
         strange = [f'{c >> 16},{c >> 8 & 255},{c & 255}' for c in np.unique(found[unknown])]
         raise DataSetError(f'{path} has the colours {listed(strange, separator="; ")}, which no '
                            'class has: export it again, with a list of classes that has them',
-                           'ids')
+                           'ids', values)
     return ids
 
 

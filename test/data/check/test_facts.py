@@ -60,6 +60,16 @@ def test_problems_are_what_reading_fails_with(scene, part, jpeg):
     assert verdicts == ({True, False} if jpeg and part == 'image_path' else verdicts | {True})
 
 
+def test_a_mask_of_unknown_ids_is_of_another_size_in_the_same_look(scene):
+    wrong = mask((40, 64))
+    wrong[0] = 77
+    write_image(scene.label_path, wrong)
+    found = look_at(scene)
+    assert [(part, kind) for part, kind, _ in found.problems] == [
+        ('mask', 'ids'), ('mask', 'mismatch')]
+    assert found.counts is None
+
+
 @pytest.mark.parametrize('orientation', [*range(1, 9), 0, 9, 65535])
 @pytest.mark.parametrize('suffix', ['png', 'jpeg'])
 def test_orientations(scene, orientation, suffix):

@@ -61,7 +61,7 @@ license: mine
 def test_other_classes_are_refused_with_the_remedy(root):
     scene = open_dataset(root).listing('train').scenes[0]
     write(scene.label_path, ids(12, 200, 0))
-    with pytest.raises(DataSetError, match=r'holds 12, 200.*0\.\.11, 255; .*names, label_map'):
+    with pytest.raises(DataSetError, match=r'holds 12, 200.*0\.\.11, 255; .*names in .*label_map'):
         scene.labels()
     with pytest.raises(DataSetError, match='names: means nothing for the format camvid'):
         open_dataset(write_yaml(root / 'a.yaml', 'names: [a, b]'))

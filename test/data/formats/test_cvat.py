@@ -83,8 +83,10 @@ def test_a_colour_without_a_class_is_named(root):
     mask = colored()
     mask[20, 20] = (1, 2, 3)
     write(scene.label_path, mask[..., ::-1])
-    with pytest.raises(DataSetError, match='a.png has the colours 1,2,3, which no class has'):
+    with pytest.raises(DataSetError, match='a.png has the colours 1,2,3, which no class has'
+                       ) as raised:
         scene.labels()
+    assert raised.value.stored.shape[:2] == SIZE, 'its size can be checked'
     # a palette that another tool has written anew
     write_palette_png(scene.label_path, np.full(SIZE, 5, np.uint8), np.arange(768) % 251)
     with pytest.raises(DataSetError, match='15,16,17, which no class has'):

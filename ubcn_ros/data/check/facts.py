@@ -90,12 +90,14 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 def look_at(scene: Scene) -> SceneFacts:
     """Read all of a scene as training does, and note what cannot be read."""
     problems: list[tuple[str, str, str]] = []
+    stored: dict[str, np.ndarray | None] = {}  # by part, where classes alone are wrong
 
     def attempt(part: str, read: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return read(*arguments)
         except DataSetError as error:
             problems.append((part, error.kind or 'damaged', str(error)))
+            stored[part] = error.stored
             return None
 
     image = attempt('image', scene.image)
@@ -103,6 +105,7 @@ def look_at(scene: Scene) -> SceneFacts:
     for part, path, values in (('mask', scene.label_path, labels),
                                ('depth', scene.depth_path, attempt('depth', scene.depth)),
                                ('rainy', scene.rainy_path, attempt('rainy', scene.rainy))):
+        values = stored.get(part) if values is None else values
         if image is not None and values is not None:
             attempt(part, check_size, path, values, scene.image_path, image)
     counts = None
