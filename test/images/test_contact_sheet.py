@@ -65,6 +65,20 @@ def test_a_text_too_long_for_the_sheet_is_cut():
     assert sheet.shape[1] < 200
 
 
+def test_a_subtitle_takes_as_many_lines_as_it_needs():
+    def inked(parts):
+        """Columns with ink, and the height, of the bands above the images."""
+        sheet = contact_sheet([('', [plain(255)])], ' ', None, '', ', '.join(parts), 300)
+        return (sheet != 255).any((0, 2)), len(sheet)
+
+    parts = [f'psnr_150_T{i} {20 + i}.00' for i in range(9)]
+    columns, height = inked(parts)
+    assert columns.any() and not columns[-20:].any(), 'nothing reaches the margin'
+    (_, one), (_, none) = inked(parts[:1]), inked([])
+    lines = (height - none) / (one - none)
+    assert lines == int(lines) and 2 < lines < 9
+
+
 @pytest.mark.parametrize('label_set', [CAMVID, CITYSCAPES])
 def test_the_legend_shows_every_class_within_the_sheet(label_set):
     sheet = contact_sheet([('', [plain(255)])], 'a', label_set, cell_width=300)

@@ -151,6 +151,16 @@ def test_large_frames_are_kept_small():
     assert pictures.sheet('', {}).shape[1] < 1100
 
 
+def test_an_image_without_a_difference_has_no_decibels(monkeypatch):
+    captions = []
+    monkeypatch.setattr('ubcn_ros.training.pictures.contact_sheet',
+                        lambda rows, *_: captions.extend(texts for texts, _ in rows))
+    pictures, batch = ValidationPictures(CAMVID, ('psnr',), 1), frame(0.5)
+    pictures(0.0, 0, {**batch, 'clean': batch['degraded']}, [step(batch)])
+    pictures.sheet('', {})
+    assert captions == [['0 mm/hr, equal to clean', '26.0 dB', 'frame 0']]
+
+
 def test_nothing_validated_has_no_sheet():
     with pytest.raises(ValueError, match='at least one row'):
         ValidationPictures(CAMVID, ('psnr',), 4).sheet('', {})

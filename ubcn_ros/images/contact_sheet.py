@@ -27,7 +27,8 @@ def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]
     :param columns: the columns' captions.
     :param label_set: LabelSet whose classes and colours are listed below; None lists none.
     :param title: line above; '' for none.
-    :param subtitle: smaller line below it; '' for none.
+    :param subtitle: smaller below it, in as many lines as it needs, which end after commas; ''
+        for none.
     :param cell_width: of an image on the sheet, pixels.
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: no rows, or a row with another number of images than there are columns.
@@ -43,8 +44,8 @@ def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]
     bands = [_paper(_MARGIN, width)]
     if title:
         bands.append(_line(width, 36, [(_MARGIN, title)], 17, _INK, bold=True))
-    if subtitle:
-        bands.append(_line(width, 30, [(_MARGIN, subtitle)], 12, _FAINT))
+    bands += [_line(width, 30, [(_MARGIN, line)], 12, _FAINT)
+              for line in _lines(subtitle, 12, width - 2 * _MARGIN)]
     bands.append(_line(width, 34, list(zip(lefts, columns, strict=True)), 13, _INK, bold=True))
     for caption, images in rows:
         cells = [scaled_to(cell_width, image) for image in images]
@@ -72,6 +73,19 @@ def scaled_to(width: int, image: np.ndarray) -> np.ndarray:
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     kind = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=kind)
+
+
+def _lines(text: str, size: int, width: int) -> list[str]:
+    """Break a text after commas into lines of at most this width; none of an empty text."""
+    lines: list[str] = []
+    for part in filter(None, text.split(', ')):
+        longer = f'{lines[-1]}, {part}' if lines else part
+        if lines and text_coverage(f'{longer},', size).shape[1] > width:
+            lines[-1] += ','
+            lines.append(part)
+        else:
+            lines[-1:] = [longer]
+    return lines
 
 
 def _line(width: int, height: int, texts: Sequence[tuple[int, str]], size: int,

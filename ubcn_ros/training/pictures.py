@@ -28,7 +28,6 @@ from ubcn_ros.training.tensors.samples import TensorSamples
 _SAMPLE_WIDTH, _FRAME_WIDTH = 260, 320  # of a picture on a sheet, pixels
 _ROWS = 6  # of samples in a block
 _KEPT_FRAMES = 3
-_BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
 def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: torch.device,
@@ -112,7 +111,7 @@ class ValidationPictures:
         if 'psnr' in self.measures:
             for text, image in zip(texts, images, strict=False):
                 psnr = float(peak_signal_noise_ratio(image, clean, data_range=1.0))
-                text.append(f'{min(psnr, _BEST_PSNR_DB):.1f} dB')
+                text.append('equal to clean' if math.isinf(psnr) else f'{psnr:.1f} dB')
         pictures = [_array(image[0].mul(255).round().byte().cpu()) for image in (*images, clean)]
         if 'miou' in self.measures:
             masks = [s.full_logits.argmax(1) for s in steps]
