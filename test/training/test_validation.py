@@ -46,6 +46,18 @@ def test_derain_is_measured_by_its_image(measured):
         (0, 0, 1), (0, 1, 1), (150, 0, 1), (150, 1, 1)]
 
 
+def test_a_training_shows_how_far_its_validation_is(recipe, scenes, make_trainer, capsys,
+                                                    monkeypatch):
+    config = recipe('derain', {'optimizer_steps': 1}, data={'validation_images': 2})
+    for every in (5, 0):  # the first is never shown: it takes less
+        monkeypatch.setattr('ubcn_ros.training.validation._SHOW_EVERY', every)
+        make_trainer(config, 'derain', f'out-{every}', validation=scenes).fit()
+        told = capsys.readouterr().err
+        for text in ('derain, optimizer step 1: validation at 0 mm/hr: ', '1/2 [',
+                     'derain, optimizer step 1: validation at 150 mm/hr: '):
+            assert (text in told) is (every == 0), text
+
+
 def test_an_image_is_measured_as_it_is_shown(recipe, scenes, monkeypatch):
     white = torch.full((3, 64, 80), 255, dtype=torch.uint8)
     monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [

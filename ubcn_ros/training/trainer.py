@@ -319,12 +319,12 @@ class Trainer:
         """Measure, write a row of the results, and keep the network if it is the best yet."""
         text = ''
         if self.validation is not None:
-            images = min(self.config.data.validation_images, len(self.validation))
-            pictures = ValidationPictures(self.network.label_set, self.stage.module.measures,
-                                          images)
-            self.scores = validate(self.fabric, self.stage.module, self.validation,
-                                   self.config.data, pictures, self.side)
             where = f'{self.stage_name}, optimizer step {self.optimizer_step}'
+            pictures = ValidationPictures(
+                self.network.label_set, self.stage.module.measures,
+                min(self.config.data.validation_images, len(self.validation)))
+            self.scores = validate(self.fabric, self.stage.module, self.validation,
+                                   self.config.data, pictures, self.side, f'{where}: validation')
             sheet = pictures.sheet(f'{self.config.name}: {where}', self.scores)
             write_image(self.folder / SHEET, sheet)
             logger.experiment.file_writer.add_summary(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torchmetrics.functional.image import peak_signal_noise_ratio
+from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.labels import UNLABELED
@@ -24,6 +25,8 @@ from ubcn_ros.training.samples import to_float, validation_samples
 from ubcn_ros.training.stage import Stage
 
 RATES_MM_H = (0.0, 150.0)
+
+_SHOW_EVERY = 5  # seconds, as of the bar of the training
 
 Seen = Callable[[float, int, dict[str, torch.Tensor], list[Step]], None]
 
@@ -42,7 +45,7 @@ def _without_trials() -> Iterator[None]:
 @torch.no_grad()
 @_without_trials()
 def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, seen: Seen,
-             side: int = NATIVE) -> dict[str, float]:
+             side: int = NATIVE, title: str = '') -> dict[str, float]:
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
@@ -54,6 +57,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     :param data: says how many of the scenes are used, spread evenly, and in which rain.
     :param seen: called with every frame: rain rate, number, batch of one and steps.
     :param side: short side that frames are labelled at, as of ``processing.working_size``.
+    :param title: of a progress bar, shown where a rate takes long; '' for none.
     :return: by name, such as 'psnr_150_T2'.
     """
     stage.eval()
@@ -67,8 +71,12 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         psnr: dict[str, list[float]] = {}
         labels: dict[int, LabelScore] = {}
         estimates: list[float] = []
-        for n, sample in enumerate(validation_samples(scenes, rate, data.validation_images,
-                                                      data.validation_rain)):
+        samples = tqdm(validation_samples(scenes, rate, data.validation_images,
+                                          data.validation_rain),
+                       desc=f'{title} at {rate:g} mm/hr', unit=' frames', leave=False,
+                       total=min(data.validation_images, len(scenes)), disable=not title,
+                       mininterval=_SHOW_EVERY, delay=_SHOW_EVERY)
+        for n, sample in enumerate(samples):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             truth = batch['labels'][0].clone()
             # in pictures a group of classes is not a class
