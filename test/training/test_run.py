@@ -287,7 +287,8 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
     with pytest.raises(ValueError, match='scenes.val: .* before'):
         run.plan(resume=True)
     changed = replace(run, data=open_data([camvid_root]), fingerprints={'a': 'b'})
-    with pytest.raises(ValueError, match='files.1: None before, b now'):
+    with pytest.raises(ValueError, match=f'the files of {camvid_root} are not those of before: '
+                       '.* start again with --overwrite, or with --overwrite --stage derain'):
         changed.plan(resume=True)
 
 
@@ -419,7 +420,7 @@ def test_a_model_is_taken_up(make, model, capsys):
     assert f'licence of the result: {info.metadata["license"]}\n' in told
     source[0].derain.tail[1].weight.data += 1.0
     save_model(model, source[0], source[1].metadata)
-    with pytest.raises(ValueError, match='start: .* before'):
+    with pytest.raises(ValueError, match=f'it did not start from the model {model}, as that is '):
         replace(run).plan(resume=True)
 
 
@@ -517,8 +518,34 @@ def test_a_model_that_was_calibrated_since_is_the_same_start(make, model):
     assert run.plan(resume=True) == ['adapt']
     network.derain.tail[1].weight.data += 1.0
     save_model(model, network, info.metadata)
-    with pytest.raises(ValueError, match='start: '):
+    with pytest.raises(ValueError, match=f'it did not start from the model {model}, as that is '):
         make(init=model, stages=('derain', 'adapt'), brief=True).plan(resume=True)
+
+
+@pytest.mark.parametrize('preset', ['', 'light'])
+def test_a_run_that_was_begun_with_a_model_says_so_when_it_is_resumed_without(make, model, preset):
+    changes = {'model': {'preset': preset}}
+    more = {'stages': ('derain', 'adapt'), 'brief': True, 'changes': changes}
+    train(make(init=model, options={'init': str(model)}, **more), 'derain')
+    run = make(**more)
+    with pytest.raises(ValueError, match=f'was begun with --init {model}'):
+        run.plan(resume=True)
+    (run.out / 'args.yaml').write_text('- not ours')
+    with pytest.raises(ValueError, match='--init MODEL'):
+        run.plan(resume=True)
+
+
+def test_what_a_stage_started_from_is_named_where_it_is_another_now(copied, make):
+    run = copied()
+    other = make('other', changes={'seed': 6}, brief=True)
+    train(other, 'derain')
+    best = 'stages/derain/best.safetensors'
+    shutil.copy(other.out / best, run.out / best)
+    with pytest.raises(ValueError, match=f'it did not start from {run.out / best}, as that is'):
+        run.plan('adapt', resume=True)
+    (run.files.folder('derain') / 'last.safetensors').unlink()
+    with pytest.raises(ValueError, match='derain, which it started from, is not finished'):
+        run.plan(resume=True)
 
 
 def test_a_model_that_is_not_started_from_is_not_in_the_record(copied, model, capsys):

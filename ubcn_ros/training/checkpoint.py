@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,16 +71,24 @@ def load_checkpoint(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
         raise _damaged(path, error) from error
 
 
-def check_settings(path: Path, settings: dict[str, Any]) -> None:
+def check_settings(path: Path, settings: dict[str, Any], said: Mapping[str, str] | None = None
+                   ) -> None:
     """
     Check that a checkpoint is of a run of these settings.
 
+    :param said: as of ``differences``.
     :raises ValueError: it is damaged, or of other settings, naming what differs.
     """
-    if changed := differences(checkpoint_info(path).settings, settings):
+    if changed := differences(checkpoint_info(path).settings, settings, said=said):
         raise ValueError(f'{path} is of another recipe, data or start: {"; ".join(changed)}: '
                          'resume with the recipe, data, --precision and --steps that it was '
-                         f'begun with, or start again with --overwrite --stage {path.parent.name}')
+                         f'begun with, or {starting_again(path.parent.name)}')
+
+
+def starting_again(stage: str) -> str:
+    """Say how what cannot go on in a stage is trained again: later stages start from it."""
+    return (f'start again with --overwrite, or with --overwrite --stage {stage}, and then each '
+            'later stage likewise')
 
 
 def kept_while_unchanged(read: Callable[[Path], T]) -> Callable[[Path], T]:

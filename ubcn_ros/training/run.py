@@ -16,7 +16,13 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.model_info import ModelInfo
 from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, checkpoint_info, file_hash
+from ubcn_ros.training.checkpoint import (
+    CHECKPOINT,
+    check_settings,
+    checkpoint_info,
+    file_hash,
+    starting_again,
+)
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.record import (
     decisive_config,
@@ -93,6 +99,9 @@ class Run:
     @cached_property
     def network(self) -> UBCN:
         """The network of the recipe on the device meta; ValueError where there is none such."""
+        if not self.config.model.preset and self.init is None and self.files.init:
+            raise ValueError(f'{self.out} was begun with --init {self.files.init}, whose network '
+                             f'the recipe {self.config.name!r} takes: give it again')
         start = self.initial and self.initial[0].config
         return built(self.config, self.label_set, start).to('meta')
 
@@ -157,14 +166,30 @@ class Run:
         for name in asked:
             path = files.folder(name) / CHECKPOINT
             if path.is_file():
-                check_settings(path, self.settings(name))
+                check_settings(path, self.settings(name), self._changes(name))
                 if checkpoint_info(path).validated or files.finished(name):
                     files.check_best(name)
             elif files.finished(name):
                 raise ValueError(f'{path} is missing: nothing says what {files.folder(name)} was '
-                                 f'trained on: start again with --overwrite --stage {name}')
+                                 f'trained on: {starting_again(name)}')
         if files.finished(files.last):
             files.check_result()
+
+    def _changes(self, stage: str) -> dict[str, str]:
+        """Say in words what the settings of a stage have a hash of, where that is another now."""
+        files, before = self.files, self.files.before(stage)
+        if best := files.best_before(stage):
+            start = f'it did not start from {best}, as that is now'
+        elif self.init:
+            start = f'it did not start from the model {self.init}, as that is now'
+        elif before:
+            start = f'{before}, which it started from, is not finished'
+        else:
+            start = f'it was begun with --init {files.init or "MODEL"}'
+        said = {'start': start}
+        for place, found in enumerate(self.data.sets, 1):
+            said[f'files.{place}'] = f'the files of {found.source} are not those of before'
+        return said
 
     def stale(self, anew: Collection[str] = ()) -> str | None:
         """

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from ubcn_ros.runtime.model_info import ModelFileError
 from ubcn_ros.runtime.weights import SUFFIX, load_model
 from ubcn_ros.training.checkpoint import CHECKPOINT
@@ -15,7 +17,10 @@ from ubcn_ros.training.config import STAGES, TrainConfig, find_stage
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import BEST, LAST, discard_stage
 
-_TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
+ARGUMENTS = 'args.yaml'
+"""Command, options, recipe and data of the last start."""
+
+_TABLES = ('results.csv', 'samples.jpg', ARGUMENTS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,15 @@ class RunFolder:
     def results(self) -> ResultsTable:
         """Figures of all validations."""
         return ResultsTable(self.out / 'results.csv')
+
+    @property
+    def init(self) -> str:
+        """The model to start from that the last start was given, as typed; '' for none."""
+        try:
+            said = yaml.safe_load((self.out / ARGUMENTS).read_bytes())
+            return str(said['options']['init'] or '')
+        except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+            return ''
 
     def folder(self, stage: str) -> Path:
         """Return the folder of a stage's files."""

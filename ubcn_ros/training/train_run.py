@@ -21,6 +21,7 @@ from ubcn_ros.training.estimate import StageEstimate, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import decisive_config, model_origin, model_record
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.run_folder import ARGUMENTS
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.starting_network import (
     Start,
@@ -124,7 +125,7 @@ def _write_arguments(run: Run) -> None:
             'init': run.initial and {'path': str(run.initial[1].path),
                                      'sha256': run.initial[1].sha256}}
     text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
-    write_whole(run.out / 'args.yaml', text.encode())
+    write_whole(run.out / ARGUMENTS, text.encode())
 
 
 def _write_result(run: Run, fabric: Fabric, trained: Sequence[str]) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
@@ -76,13 +77,19 @@ def merged(values: Any, changes: Any) -> Any:
     return {**values, **{key: merged(values.get(key), change) for key, change in changes.items()}}
 
 
-def differences(begun: Any, now: Any, where: str = '') -> list[str]:
-    """Return lines that name what differs between what was begun with and what is given."""
+def differences(begun: Any, now: Any, where: str = '',
+                said: Mapping[str, str] | None = None) -> list[str]:
+    """
+    Return lines that name what differs between what was begun with and what is given.
+
+    :param said: lines by the name of what differs, where its values say nothing to people.
+    """
     if isinstance(begun, dict) and isinstance(now, dict):
         return [line for key in {**begun, **now}
                 for line in differences(begun.get(key), now.get(key),
-                                         f'{where}.{key}' if where else key)]
-    return [] if begun == now else [f'{where}: {begun} before, {now} now']
+                                         f'{where}.{key}' if where else key, said)]
+    return [] if begun == now else [
+        (said or {}).get(where, f'{where}: {begun} before, {now} now')]
 
 
 def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
