@@ -312,6 +312,21 @@ def test_a_dry_run_of_a_stage_names_its_file(dry_run):
     assert 'out would get stages/derain/best.safetensors; nothing was' in done.output
 
 
+def test_a_dry_run_beside_a_finished_run_shows_one_from_the_beginning(
+        finished, tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.training.train_run.estimate',
+                        lambda trainer, _, first: estimate(trainer, 0.01, first))
+    before = contents(tmp_path / 'out')
+    for more in ((), ('--stage', 'derain'), ('--overwrite',), ('--resume',)):
+        done = finished('--dry-run', *more)
+        assert done.exit_code == 0, done.output
+        assert bool(re.search('derain +random weights +1 +2 ', done.output)) == (
+            more != ('--resume',))
+        assert ('is there from an earlier run: give --resume' in done.output) == (
+            more in ((), ('--stage', 'derain')))
+    assert contents(tmp_path / 'out') == before
+
+
 def test_what_is_left_of_a_stage_is_told(recipe, camvid_root, tmp_path, monkeypatch):
     monkeypatch.setattr('ubcn_ros.training.train_run.estimate',
                         lambda trainer, _, first: estimate(trainer, 0.01, first))

@@ -100,26 +100,29 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
     opened, folder = open_kept(data), out or Path('runs')
+    anew = overwrite or (dry_run and not resume)  # a dry run overwrites nothing
     runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
                 half=half, precision=chosen_precision(precision, accelerator),
                 processes=devices * nodes, command=typed_command(), options=_plain(options))
             for config in configs]
     for run in runs:
-        run.check_free(stage, resume, overwrite)
+        run.check_free(stage, resume, anew)
         _check_batches(run, stage)
     fingerprints = checked_fingerprints(opened, data)
     for run in runs:
         run.fingerprints = fingerprints
-        run.plan(stage, resume, overwrite)
+        run.plan(stage, resume, anew)
     failed = {}
     for run in runs:
         with _noted(failed, run), contextlib.nullcontext() if dry_run else single_run(run.out):
-            stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
+            stages = run.plan(stage, resume, anew)  # another run may have ended meanwhile
             fabric = launch(accelerator, precision, devices, nodes, 'joint' in stages)
             if variants:
                 fabric.print(f'{run.config.name}:')
             if dry_run:
-                _show_plan(run, fabric, stages, overwrite, workers)
+                _show_plan(run, fabric, stages, anew, workers)
+                if told := _in_the_way(run, stage, resume, overwrite):
+                    fabric.print(told)
             else:
                 _train(run, fabric, stage, stages, overwrite, workers)
     if variants and not dry_run and len(failed) < len(runs):
@@ -180,6 +183,15 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool,
         fabric.print(line)
     fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '
                  f'{run.leaves(stages).relative_to(run.out)}; nothing was trained or written')
+
+
+def _in_the_way(run: Run, stage: str | None, resume: bool, overwrite: bool) -> str:
+    """Say what would keep the run from starting, of an earlier one in its folder."""
+    try:
+        run.check_free(stage, resume, overwrite)
+    except ValueError as error:
+        return str(error)
+    return ''
 
 
 def _timed(run: Run, fabric: Fabric, stages: Sequence[str], overwrite: bool, workers: int
