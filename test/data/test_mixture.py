@@ -80,6 +80,18 @@ def test_all_classes_that_nothing_maps_are_listed_with_the_lines_to_add(make):
     assert str(error.value).endswith('class_mapping: {sky: ignore, tree: ignore}')
 
 
+def test_an_error_names_data_sets_by_their_paths_and_whose_the_classes_are(make):
+    first, second = (replace(make(name, classes), source=Path(f'data/{name}.yaml'))
+                     for name, classes in (('a', ['road']), ('b', ['sky'])))
+    with pytest.raises(DataSetError, match=r'^data/b\.yaml has classes that data/a\.yaml lacks: '
+                       r'sky\. Say in data/b\.yaml'):
+        Data((first, second))
+    with pytest.raises(DataSetError, match=r'^data/b\.yaml has .* that the model x lacks: '):
+        Data((second,), first.label_set, 'the model x')
+    with pytest.raises(DataSetError, match=r"^data/a\.yaml has no split 'none'"):
+        Data((first,)).split('none')
+
+
 def test_a_mapping_onto_an_unknown_class_names_the_known_ones(make):
     with pytest.raises(DataSetError, match="'sky' onto 'air'.*road, car"):
         Data((make('a', ['road', 'car']), make('b', ['sky'], class_mapping={'sky': ('air',)})))

@@ -161,7 +161,8 @@ def test_what_cannot_be_measured_is_said(tmp_path, tiny_model, pairs_folder):
     result = run('--model', tiny_model, '--data', pairs_folder, '--rates', '0,50')
     assert result.exit_code == 2 and 'has rain of its own: leave out --rates' in result.output
     result = run('--model', tiny_model, '--data', pairs_folder / 'target')
-    assert result.exit_code == 2 and 'neither labels nor rain' in result.output
+    assert result.exit_code == 2
+    assert f'train of {pairs_folder / "target"} has neither labels nor rain' in result.output
     result = run('--model', tiny_model, '--data', tmp_path)
     assert result.exit_code == 1 and 'no layout that is known' in result.output
 
@@ -197,7 +198,8 @@ def test_classes_that_the_model_lacks_are_listed(tiny_model, own_set):
     own_set.write_text(own_set.read_text().split('class_mapping')[0])
     result = run('--model', tiny_model, '--data', own_set)
     assert result.exit_code == 1
-    assert 'has classes that camvid lacks: house, or wall.' in result.output
+    assert (f'{own_set} has classes that the model {tiny_model} lacks: house, or wall. Say in '
+            f'{own_set} which of ') in result.output
     assert "class_mapping: {'house, or wall': ignore}" in result.output
 
 

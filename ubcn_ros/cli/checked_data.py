@@ -26,14 +26,15 @@ _SHOWN = 5  # findings
 _USED = ('train', 'val')  # splits
 
 
-def open_kept(paths: Sequence[Path], label_set: LabelSet | None = None) -> Data:
+def open_kept(paths: Sequence[Path], label_set: LabelSet | None = None, model: str = '') -> Data:
     """
     Open data sets, as ``open_data``, whose files the running command does not write over.
 
+    :param model: that the label set is of, as typed.
     :raises click.UsageError: it would.
     """
     from ubcn_ros.data.mixture import open_data
-    data = open_data(paths, label_set)
+    data = open_data(paths, label_set, f'the model {model}'.rstrip())
     check_kept(click.get_current_context(), data)
     return data
 

@@ -107,11 +107,12 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         return loaded
 
     loaded = load(model, *PARTS)
-    chosen = open_kept([data], loaded.network.label_set)
+    chosen = open_kept([data], loaded.network.label_set, model)
     split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
     labelled = bool(scenes.labelled())
-    _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
+    _check_truth(f'{split} of {data}', scenes, labelled, clean_segmentation or rain_segmentation,
+                 sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
@@ -146,20 +147,24 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                          f'{loaded.device}\n\n{text}')
 
 
-def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
+def _check_truth(said: str, scenes: SceneList, labelled: bool, segmentation: str | None,
                  sizes: Sequence[tuple[int, int]]) -> None:
-    """Raise an error where there is nothing to measure against."""
+    """
+    Raise an error where there is nothing to measure against.
+
+    :param said: the scenes are, as the user knows them.
+    """
     if not labelled and not all(scene.rainy_path for scene in scenes.scenes):
-        raise click.UsageError(f'{scenes.name} has neither labels nor rain of its own: give a '
-                               'data set with labels, or pairs')
+        raise click.UsageError(f'{said} has neither labels nor rain of its own: give a data set '
+                               'with labels, or pairs')
     if not labelled and segmentation:
-        raise click.UsageError(f'{scenes.name} has no labels: leave out --clean-segmentation and '
+        raise click.UsageError(f'{said} has no labels: leave out --clean-segmentation and '
                                '--rain-segmentation')
     if not labelled and sizes:
-        raise click.UsageError(f'{scenes.name} has rain of its own, which cannot be resized: '
-                               'leave out --size')
+        raise click.UsageError(f'{said} has rain of its own, which cannot be resized: leave out '
+                               '--size')
     if not labelled:
-        refuse_options(('rates', 'rain'), f'{scenes.name} has rain of its own')
+        refuse_options(('rates', 'rain'), f'{said} has rain of its own')
 
 
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],

@@ -71,13 +71,14 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         OutputType(suffixes=(real.suffix.lower(),)).convert(real, None,
                                                             click.get_current_context())
     loaded = LoadedModel.load(path, device, precision, processing_size=processing_size)
-    chosen = open_kept([data], loaded.network.label_set)
-    scenes = chosen.split(split or chosen.measured_split, only=only)
+    chosen = open_kept([data], loaded.network.label_set, model)
+    split = split or chosen.measured_split
+    scenes = chosen.split(split, only=only)
     indices = [index for index in range(0, len(scenes), stride)
                if scenes.scenes[index].labelled][:limit]
     if len(indices) < 2:
-        raise click.UsageError(f'{scenes.name} gives {len(indices)} images with labels: two are '
-                               'needed at least, one to fit and one to test')
+        raise click.UsageError(f'{split} of {data} gives {len(indices)} images with labels: two '
+                               'are needed at least, one to fit and one to test')
     check_readable([scenes.scenes[index] for index in indices])
     half = len(indices) // 2
     with progress_bar(total=len(indices) * len(rates)) as bar:

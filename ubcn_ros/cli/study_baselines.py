@@ -89,7 +89,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     use_threads(threads)
     config = TrainConfig.load(recipe)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
-    images = open_kept(data, label_set)
+    images = open_kept(data, label_set, model)
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
         config = with_steps(Run(config, images, out).config, steps)
     with single_run(out):

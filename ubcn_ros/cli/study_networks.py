@@ -69,7 +69,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     from ubcn_ros.study.networks import NetworkStudy
     from ubcn_ros.training.single_run import single_run
     use_threads(threads)
-    images = open_kept([data], load_model(models[0])[1].config.label_set)
+    images = open_kept([data], load_model(models[0])[1].config.label_set, models[0])
     with single_run(out):
         with progress_bar() as bar:
             fingerprints = check_data(images, bar_updater(bar)).fingerprints

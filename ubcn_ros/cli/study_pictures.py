@@ -98,7 +98,8 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
         refuse_options(('stride', 'limit'), '--image says which images are shown')
     from ubcn_ros.study.measured import labelled_scenes
     from ubcn_ros.study.shown_image import chosen_indices
-    scenes = labelled_scenes(open_kept([data], ours.network.label_set), split)
+    scenes = labelled_scenes(open_kept([data], ours.network.label_set, ours.info.name),
+                             split)
     return scenes, chosen_indices(scenes, names, stride, limit)
 
 

@@ -28,12 +28,14 @@ class Data:
 
     :param sets: the first one with labels gives the classes, unless ``classes`` does.
     :param classes: label set that the classes of every data set are mapped onto.
+    :param source: what ``classes`` are of, for errors.
     :raises DataSetError: a class of a set has neither a mapping nor a namesake, is mapped onto
         one that is not there, or there are more classes and groups than ids.
     """
 
     sets: tuple[DataSet, ...]
     classes: LabelSet | None = None
+    source: str = 'the model'
     _scenes: dict[tuple[int, str], list[Scene]] = field(default_factory=dict, init=False,
                                                        repr=False, compare=False)
 
@@ -182,9 +184,10 @@ class Data:
         own = self.first_labelled
         if self.classes is not None and own and own.label_set.classes != self.classes.classes:
             own = None  # else its classes are the model's that was trained on it
+        whose = self.source if self.classes is not None else str(own and own.source)
         tables = tuple({} if s.label_set is None else
                        {i: i for i in range(s.label_set.num_classes)} if s is own else
-                       _table(s, self._names, groups) for s in self.sets)
+                       _table(s, self._names, whose, groups) for s in self.sets)
         count = (self._names.num_classes if self._names else 0) + len(groups)
         if count > _MOST_IDS:
             raise DataSetError(f'{self._said()} have {count} classes and groups of classes: at '
@@ -199,21 +202,23 @@ class Data:
         return [replace(scene, ids=composed[id(scene.ids)]) for scene in scenes]
 
     def _said(self) -> str:
-        return ' and '.join(s.name for s in self.sets)
+        return ' and '.join(str(s.source) for s in self.sets)
 
 
-def open_data(paths: Sequence[Path | str], label_set: LabelSet | None = None) -> Data:
+def open_data(paths: Sequence[Path | str], label_set: LabelSet | None = None,
+              source: str = Data.source) -> Data:
     """
     Open data sets to use them together.
 
     :param paths: of YAML files, or of folders whose layout is recognised.
     :param label_set: that the classes are mapped onto, such as a model's; by default that of the
         first set with labels.
+    :param source: as of ``Data``.
     :raises DataSetError: as of ``open_dataset`` and ``Data``.
     """
     if not paths:
         raise DataSetError('no data set: give the path of a YAML file or of a folder')
-    return Data(tuple(open_dataset(path) for path in paths), label_set)
+    return Data(tuple(open_dataset(path) for path in paths), label_set, source)
 
 
 def focal_length(sets: Iterable[DataSet]) -> float | None:
@@ -230,12 +235,16 @@ def _sound(dataset: DataSet, split: str) -> tuple[Scene, ...]:
     if problems:
         more = f';\nand {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
         raise DataSetError(f'{counted(len(problems), "problem")} with the split {split!r} of '
-                           f'{dataset.name}:\n' + ';\n'.join(problems[:_SHOWN]) + more)
+                           f'{dataset.source}:\n' + ';\n'.join(problems[:_SHOWN]) + more)
     return scenes
 
 
-def _table(dataset: DataSet, onto: LabelSet, groups: list[Group]) -> dict[int, int]:
-    """Id by class id of a data set; groups that are new are added."""
+def _table(dataset: DataSet, onto: LabelSet, whose: str, groups: list[Group]) -> dict[int, int]:
+    """
+    Id by class id of a data set; groups that are new are added.
+
+    :param whose: classes those of ``onto`` are, for errors.
+    """
     ids = {plain_name(name): i for i, name in enumerate(onto.classes)}
     mapping = {plain_name(name): targets for name, targets in dataset.class_mapping.items()}
     table: dict[int, int] = {}
@@ -244,8 +253,8 @@ def _table(dataset: DataSet, onto: LabelSet, groups: list[Group]) -> dict[int, i
         targets = mapping.get(plain_name(name), (name,))
         unknown = [target for target in targets if plain_name(target) not in ids]
         if unknown and plain_name(name) in mapping:
-            raise DataSetError(f'class_mapping of {dataset.name} maps {name!r} onto '
-                               f'{unknown[0]!r}, which is not a class of {onto.name}: choose '
+            raise DataSetError(f'class_mapping of {dataset.source} maps {name!r} onto '
+                               f'{unknown[0]!r}, which is not a class of {whose}: choose '
                                f'from {", ".join(onto.classes)}')
         if unknown:
             lost.append(name)
@@ -265,8 +274,10 @@ def _table(dataset: DataSet, onto: LabelSet, groups: list[Group]) -> dict[int, i
         lines = yaml.safe_dump({'class_mapping': dict.fromkeys(lost, 'ignore')}, sort_keys=False,
                                allow_unicode=True, default_flow_style=None,
                                width=1 << 20).rstrip()
-        raise DataSetError(f'{dataset.name} has classes that {onto.name} lacks: '
-                           f'{", ".join(lost)}. Say in the YAML of {dataset.name} which of '
+        file = (f'a YAML with path: {dataset.source}' if dataset.source.is_dir() else
+                dataset.source)
+        raise DataSetError(f'{dataset.source} has classes that {whose} lacks: '
+                           f'{", ".join(lost)}. Say in {file} which of '
                            f'{", ".join(onto.classes)} they are, or a list of several, or ignore:'
                            f'\n{lines}')
     return table

@@ -186,7 +186,7 @@ class DataSet:
         :raises DataSetError: there is no such split.
         """
         if split not in self.readers:
-            raise DataSetError(f'{self.name} has no split {split!r}: choose one of '
+            raise DataSetError(f'{self.source} has no split {split!r}: choose one of '
                                f'{", ".join(self.splits)}')
         if split not in self._listings:
             try:
