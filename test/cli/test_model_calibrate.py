@@ -79,6 +79,19 @@ def test_the_temperature_is_fitted_stated_and_written(model, data, tmp_path):
     assert 'temperature' in told and '2 images, A_0 to A_1' in told and 'ece_after' in told
 
 
+@pytest.mark.parametrize('count', [19, 20])
+def test_few_images_to_fit_on_are_told(model, data, tmp_path, count):
+    for kind in ('images', 'labels'):
+        (tmp_path / 'set/val' / kind).mkdir(parents=True)
+        for i in range(count):
+            shutil.copy(data / 'val' / kind / f'A_{i % 4}.png',
+                        tmp_path / 'set/val' / kind / f'A_{i:02}.png')
+    result = calibrate(model, tmp_path / 'set', '--rates', 0)
+    assert result.exit_code == 0, result.output
+    told = 'Warning: the temperature is fitted on 9 images: on fewer than 10 it may make'
+    assert (told in result.output) == (count == 19)
+
+
 def test_what_the_engine_gives_is_calibrated_then_and_labels_stay(model, data):
     image = cv2.imread(str(data / 'val' / 'images' / 'B_0.png'))[..., ::-1]
     truth = cv2.imread(str(data / 'val' / 'labels' / 'B_0.png'), cv2.IMREAD_UNCHANGED)

@@ -26,7 +26,7 @@ from ubcn_ros.cli.options import (
     split_option,
     stride_option,
 )
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import progress_bar, save_json, warn
 from ubcn_ros.cli.param_types import OutputType
 
 
@@ -56,15 +56,16 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     MODEL is the path of a .safetensors file, or a name in models/. Its confidence is the largest
     of softmax(logits / temperature). The temperature is fitted by negative log-likelihood on the
     first half of the images, at all rain rates together; the expected calibration error (ECE, 15
-    bins) before and after is measured on the other half. Choose images that the model was not
-    trained on. Labels and tensors stay the same, byte for byte, but the file changes, so exports
-    and compiled code have to be made again.
+    bins) before and after is measured on the other half. Choose 20 images or more that the model
+    was not trained on. Labels and tensors stay the same, byte for byte, but the file changes, so
+    exports and compiled code have to be made again.
     """
     from ubcn_ros.evaluation.measure import LoadedModel
+    from ubcn_ros.evaluation.temperature import ENOUGH
     from ubcn_ros.evaluation.temperature import calibrate as fit_and_test
     from ubcn_ros.runtime.cache import versions
     from ubcn_ros.runtime.weights import find_model, update_metadata
-    from ubcn_ros.text_table import table
+    from ubcn_ros.text_table import counted, table
     path = find_model(model)
     if not dry_run:  # before the minutes that this takes
         real = path.resolve()
@@ -81,6 +82,10 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                                'are needed at least, one to fit and one to test')
     check_readable([scenes.scenes[index] for index in indices])
     half = len(indices) // 2
+    if half < ENOUGH:
+        warn(f'the temperature is fitted on {counted(half, "image")}: on fewer than {ENOUGH} it '
+             f'may make the confidence worse; give {2 * ENOUGH} images with labels or more, half '
+             'to fit and half to test')
     with progress_bar(total=len(indices) * len(rates)) as bar:
         found = fit_and_test(loaded, scenes, indices[:half], indices[half:], rates, iterations,
                              bar.update, rain, workers)

@@ -27,6 +27,13 @@ from ubcn_ros.runtime.model_info import TEMPERATURES
 
 SAMPLE = 4096
 """Labelled pixels of an image that the temperature is fitted on, drawn with its index as seed."""
+ENOUGH = 10
+"""
+Images to fit on, at least: those of a few may say another temperature than all of them.
+
+Of CamVid's val (51 images, 0 and 150 mm/hr, 16 draws of each number) a temperature fitted on 1, 2,
+3 or 5 images left a larger calibration error than none in 9, 6, 5 and 2 draws, on 10 in none.
+"""
 _NOTHING = '{} has no labelled pixel in the {} half of the images: give others'
 
 
