@@ -203,4 +203,4 @@ class Autocorrelation(nn.Module):
         return (even[..., 0, 0],
                 torch.stack([along[..., i, :reach + 1].amax(-1)
                              for i, reach in enumerate(self.reaches, 1)], -1),
-                even[..., 0, self.columns])
+                torch.stack([even[..., 0, column] for column in self.columns], -1))
