@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import duration_option, exclude_option, start_option, topics_option
 from ubcn_ros.cli.output import say, warn
 from ubcn_ros.cli.param_types import InputType, Number
+from ubcn_ros.stopping import Stopped
 
 
 class _ClockRate(Number):
@@ -51,22 +51,28 @@ def bag_play(bag: Path, **chosen: Any) -> None:
     with a QoS that every subscriber of theirs can connect to. Types that are not installed are
     named and left out. Nothing is dropped: a message that is more than 10 ms late is published at
     once and counted. Fast DDS gets the shared memory of config/fastdds.xml, unless a profile is
-    set.
+    set. Stopped by a signal, as by Ctrl-C, it ends with code 0, like ROS nodes.
     """
+    try:
+        _play(bag, chosen)
+    except Stopped as stop:  # to launch, a process that ends with another code than 0 has died
+        click.echo(f'Stopped by {stop}', err=True)
+
+
+def _play(bag: Path, chosen: dict[str, Any]) -> None:
     from ubcn_ros.bags.live.node_process import ReplayError, use_shared_memory
     from ubcn_ros.bags.live.pace import Played
     from ubcn_ros.bags.live.play import PlayOptions, play
-    from ubcn_ros.stopping import Stopped
     played = Played()
     use_shared_memory()
     try:
         play(bag, PlayOptions(**chosen), played, say, warn)
     except Stopped as stop:
         click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
-        sys.exit(stop.exit_code)
     except ReplayError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(_text(played))
+    else:
+        click.echo(_text(played))
 
 
 def _text(played: object) -> str:
