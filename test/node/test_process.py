@@ -166,7 +166,8 @@ def test_a_signal_while_loading_ends_it_before_others_end_it_by_force(start, sec
     told = time.monotonic()
     assert node.end(number) == 0, node.output
     # launch waits for 5 s, docker for 10; where other processes have the cores, it takes longer
-    assert time.monotonic() - told < 30.0 and _STOP_SECONDS < 5.0
+    assert time.monotonic() - told < 30.0
+    assert _STOP_SECONDS < 5.0 / 2, 'the rest takes its time, too, on a busy machine'
     assert 'Traceback' not in node.output
 
 
