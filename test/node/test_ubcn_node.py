@@ -264,6 +264,18 @@ def test_a_processing_size_changes_at_runtime_after_a_warm_up(fake_node):
     assert set_parameter(node, 'iterations', 2).successful and len(warm_ups) == 2
 
 
+@pytest.mark.parametrize('cameras, alone, listed', [
+    ([], 240, [240]), (['front', 'left'], 240, [240, 240])])
+def test_one_size_for_all_is_the_same_as_a_list_of_it(fake_node, cameras, alone, listed):
+    node = fake_node(cameras=cameras, warm_up_width=64, warm_up_height=48)
+    assert set_parameter(node, 'processing_size', alone).successful
+    warm_ups = []
+    node.engine.warm_up = lambda *_, processing_size, **__: warm_ups.append(processing_size)
+    for value in (listed, alone):
+        assert set_parameter(node, 'processing_size', value).successful
+        assert not warm_ups and set(sizes(node)) == {240}
+
+
 def test_without_a_warm_up_a_camera_that_was_not_heard_keeps_no_other_from_its_own(fake_node):
     node = fake_node(cameras=['front', 'left'], warm_up_width=0)
     warm_ups = []

@@ -267,7 +267,7 @@ class UBCNNode(ParameterNode):
         result = super().set_parameters_atomically(parameter_list)
         if result.successful and self.not_resized and any(
                 parameter.name == 'processing_size' for parameter in parameter_list) \
-                and self.settings.processing_size == before.processing_size:
+                and not self._size_changed(before):
             self._resize()
         return result
 
@@ -277,8 +277,13 @@ class UBCNNode(ParameterNode):
         if self.settings.min_confidence != before.min_confidence:
             for camera in self.cameras:
                 camera.outputs.announce(self.settings.min_confidence)
-        if self.settings.processing_size != before.processing_size and self.cameras:
+        if self.cameras and self._size_changed(before):
             self._resize()
+
+    def _size_changed(self, before: Settings) -> bool:
+        """Say whether a camera has another `processing_size`; for one camera, [240] is 240."""
+        return self.settings.for_cameras('processing_size') != before.for_cameras(
+            'processing_size')
 
     def _resize(self) -> None:
         """Warm up, before any further frame, for what parameter and camera infos say by then."""
