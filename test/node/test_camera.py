@@ -268,7 +268,8 @@ def test_deadlines_missed_before_the_camera_was_closed_raise_no_level(camera, re
     for _ in range(5):
         camera.statistics.done(FrameNumbers(1, (48, 64), 90.0, 90.0, 40.0, {}), None)
     report = camera.report(40.0)
-    assert (report.level, report.message) == (Level.ERROR, '5 of 5 deadlines missed (40 ms)')
+    assert report.level is Level.ERROR
+    assert report.message.startswith('5 of 5 deadlines missed (40 ms)')
     camera.close()
     if reopen:
         camera.open('raw')

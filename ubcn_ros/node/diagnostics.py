@@ -226,7 +226,8 @@ class CameraStatistics:
             level = Level.ERROR if late >= LATE_ERROR * count else \
                 Level.WARN if late >= LATE_WARN * count else Level.OK
             findings.append((level, f'{late} of {count} deadlines missed '
-                             f'({self._deadline_ms:g} ms)'))
+                             f'({self._deadline_ms:g} ms): raise deadline_ms, or use smaller '
+                             'images or a smaller processing_size'))
         return max(findings, key=lambda finding: finding[0])  # the first of equals
 
     def _values(self, rate_in: float, rate_out: float, malformed: int) -> dict[str, str]:
