@@ -62,9 +62,9 @@ def find_model(name_or_path: str | Path) -> Path:
             '(`ubcn export --format onnx`)'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(
-        f'no model {str(name_or_path)!r}{_trouble(path)}: give the path of a {SUFFIX} file, or '
-        f'one of the names {", ".join(known) or "(none)"} found in '
-        f'{", ".join(map(str, folders)) or "no folder"}')
+        f'no model {str(name_or_path)!r}{_trouble(path)}: give the path of a {SUFFIX} file' + (
+            f', or the name of a model in {", ".join(map(str, folders))}: {", ".join(known)}'
+            if known else ''))
 
 
 def _trouble(path: Path) -> str:
