@@ -95,8 +95,8 @@ def test_loaded_for_evaluation(tiny_model):
 
 def test_missing_file_names_the_folders():
     with pytest.raises(ModelFileError, match=(
-            r"no model 'nothing': give the path of a \.safetensors file, or the name of a model in "
-            r'\S*models.*: .*\bubcn-light-camvid\b')):
+            r"no model 'nothing': give the path of a \.safetensors file, or the name of a model "
+            r'in \S*models.*: .*\bubcn-light-camvid\b')):
         find_model('nothing')
 
 
